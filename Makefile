@@ -1,0 +1,55 @@
+# The only list of verbs, identical by hand and in CI. Needs python3 (3.11 to 3.14) and nothing else.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+ARGS ?=
+unexport PYTHONDONTWRITEBYTECODE
+
+help: ## list the verbs
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1  /p' Makefile
+
+$(READY): pyproject.toml requirements.lock
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(READY)
+
+demo: $(READY) ## one task the whole way on the local stack, with its timeline and cost
+	$(BIN)/python -m ratchet.cli.main demo $(ARGS)
+
+dev: $(READY) ## keep the local stack up (Ctrl-C ends it)
+	$(BIN)/python -m ratchet.cli.main dev $(ARGS)
+
+test: $(READY) ## the whole suite
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY) ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m mypy shared functions cdk tests
+
+format: $(READY) ## let ruff rewrite what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY) ## ratios and counts, side by side in one run
+	$(BIN)/python -m tests.bench $(ARGS)
+
+synth: $(READY) ## write the CloudFormation template to .build/cdk.out (offline after the first time)
+	$(BIN)/python -m cdk.synth $(ARGS)
+
+deploy: $(READY) ## deploy into the AWS account of your credentials
+	$(BIN)/python -m cdk.deploy $(ARGS)
+
+lock: $(READY) ## resolve the dependencies again
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip compile pyproject.toml --quiet --all-extras --group cdk --group local --group dev --universal \
+		--generate-hashes --no-emit-index-url --python-version 3.11 --upgrade --output-file requirements.lock
+
+clean: ## remove everything that was built
+	rm -rf $(VENV) .build .mypy_cache .ruff_cache .pytest_cache
+
+.PHONY: help demo dev test lint format bench synth deploy lock clean
