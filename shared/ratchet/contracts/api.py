@@ -1,0 +1,198 @@
+"""Requests and answers of the HTTP API, v1. The OpenAPI document is generated from these models."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from ratchet.contracts import limits as bounds
+from ratchet.contracts.names import Complexity, StepType, TaskStatus
+
+Goal = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=bounds.MAX_GOAL_CHARS),
+    Field(description="What the agent should achieve.", examples=["Refund order A-1001."]),
+]
+ShortText = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+MetadataValue = Annotated[str, StringConstraints(max_length=bounds.MAX_METADATA_VALUE_CHARS)]
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class LimitsRequest(_Request):
+    """What the task may use up; each may only tighten its agent's own limit."""
+
+    max_cost_usd: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    max_steps: Annotated[int, Field(ge=1, le=bounds.MAX_STEPS_CAP)] | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    deadline_seconds: Annotated[int, Field(ge=1, le=bounds.MAX_DEADLINE_SECONDS)] | None = None
+
+
+class WebhookRequest(_Request):
+    """Where the outcome is posted, signed as Standard Webhooks describes."""
+
+    url: Annotated[str, StringConstraints(max_length=bounds.WEBHOOK_MAX_URL_CHARS)]
+
+
+class TaskRequest(_Request):
+    """Body of `POST /v1/tasks`."""
+
+    goal: Goal
+    agent: ShortText | None = None
+    user_id: ShortText | None = None
+    limits: LimitsRequest | None = None
+    webhook: WebhookRequest | None = None
+    metadata: Annotated[
+        dict[ShortText, MetadataValue], Field(max_length=bounds.MAX_METADATA_ENTRIES)
+    ] = Field(default_factory=dict)
+
+
+class UsageView(_Answer):
+    """Tokens; cached are part of input, reasoning part of output."""
+
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+
+
+class ErrorView(_Answer):
+    """Why a task did not succeed."""
+
+    code: str
+    message: str
+
+
+class ProgressView(_Answer):
+    """How far a task is. `next_step` is null once it has ended."""
+
+    steps: int
+    next_step: StepType | None
+
+
+class LimitsView(_Answer):
+    """The limits in force."""
+
+    max_cost_usd: float
+    max_steps: int
+    max_tokens: int
+    deadline_seconds: int
+
+
+class TaskView(_Answer):
+    """A task as `GET /v1/tasks/{task_id}` shows it."""
+
+    task_id: str
+    status: TaskStatus
+    agent: str
+    agent_version: str
+    goal: str
+    user_id: str | None
+    metadata: dict[str, str]
+    created_at: str
+    updated_at: str
+    progress: ProgressView
+    limits: LimitsView
+    result: Any | None
+    error: ErrorView | None
+    usage: UsageView
+    cost_usd: float
+
+
+class TaskSummaryView(_Answer):
+    """A task in a list."""
+
+    task_id: str
+    status: TaskStatus
+    agent: str
+    user_id: str | None
+    created_at: str
+    updated_at: str
+
+
+class TaskListView(_Answer):
+    """A page of tasks, newest first; `next_cursor` is null on the last page."""
+
+    tasks: list[TaskSummaryView]
+    next_cursor: str | None
+
+
+class ToolRunView(_Answer):
+    """One tool call of a step."""
+
+    call_id: str
+    name: str
+    ok: bool
+    duration_ms: int
+
+
+class StepView(_Answer):
+    """A committed step: what it was, which model did it and why, what it cost."""
+
+    number: int
+    type: StepType
+    complexity: Complexity
+    route: str
+    model: str | None
+    reason: str
+    tools: list[ToolRunView]
+    usage: UsageView
+    cost_usd: float
+    attempt: int
+    started_at: str
+    duration_ms: int
+
+
+class StepListView(_Answer):
+    """The timeline of a task."""
+
+    task_id: str
+    steps: list[StepView]
+
+
+class AgentView(_Answer):
+    """A deployed agent."""
+
+    name: str
+    version: str
+    description: str
+    policy: str
+    tools: list[str]
+    limits: LimitsView
+
+
+class AgentListView(_Answer):
+    """What `GET /v1/agents` answers."""
+
+    agents: list[AgentView]
+    default_agent: str
+
+
+class HealthView(_Answer):
+    """What `GET /v1/health` answers."""
+
+    status: str
+    version: str
+
+
+class FieldProblem(_Answer):
+    """One thing that is wrong with a request."""
+
+    field: str
+    message: str
+
+
+class Problem(_Answer):
+    """RFC 9457 problem details; `code` is stable, `detail` says what to do."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: list[FieldProblem] = Field(default_factory=list)

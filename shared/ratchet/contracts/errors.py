@@ -1,0 +1,232 @@
+"""Every error that Ratchet raises on purpose. The class says what happens next.
+
+    RatchetError
+    |-- RequestError              answered to the caller as problem+json (RFC 9457)
+    |   |-- InvalidRequest            400 invalid_request
+    |   |-- UnknownAgent              400 unknown_agent
+    |   |-- BadCredentials            401 unauthorized
+    |   |-- TaskNotFound              404 not_found
+    |   |-- TaskAlreadyFinished       409 already_finished
+    |   |-- BodyTooLarge              413 body_too_large
+    |   |-- IdempotencyKeyReused      422 idempotency_key_reused
+    |   `-- ServiceUnavailable        503 unavailable
+    |-- RetryableError            Step Functions runs the step again (the class name is the ASL error)
+    |   |-- StoreUnavailable          store_unavailable
+    |   |-- SecretUnavailable         secret_unavailable
+    |   `-- TimeTooShort              time_too_short
+    |-- ModelError                one model call went wrong; failover, wait, or the task fails
+    |   |-- ModelThrottled            model_throttled      (wait)
+    |   |-- ModelUnavailable          model_unavailable    (failover, then wait)
+    |   |-- ModelRejected             model_rejected       (failover, then fail)
+    |   `-- ContextOverflow           context_overflow     (fail)
+    |-- DeliveryFailed            an announcement did not arrive; tried again
+    `-- TaskError                 the task ends with this code in its `error`
+        |-- ModelOutputInvalid        model_output
+        |-- ModelRefused              model_refused
+        |-- UnpricedModel             unpriced_model
+        |-- AgentMissing              agent_missing
+        |-- EffectOutcomeUnknown      effect_outcome_unknown
+        |-- DataMissing               data_missing
+        |-- LimitReached              max_steps, max_tokens, max_cost_usd (status budget_exceeded)
+        |-- DeadlineExceeded          deadline (status timed_out)
+        `-- ExecutionFailed           execution_failed
+
+No imports beyond the standard library: this module is at the bottom of every dependency chain.
+"""
+
+from typing import ClassVar
+
+from ratchet.contracts.names import TaskStatus
+
+
+class RatchetError(Exception):
+    """Base of all; `code` is stable and documented, the message is for people."""
+
+    code: ClassVar[str] = "internal"
+    retryable: ClassVar[bool] = False
+
+
+class RequestError(RatchetError):
+    """The caller can do something about it; `status` is the HTTP status of the answer."""
+
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Internal error"
+
+
+class InvalidRequest(RequestError):
+    """The request does not fit the published schema."""
+
+    code, status, title = "invalid_request", 400, "The request is not valid"
+
+
+class UnknownAgent(RequestError):
+    """No agent of that name is deployed."""
+
+    code, status, title = "unknown_agent", 400, "No such agent"
+
+
+class BadCredentials(RequestError):
+    """The caller could not be identified."""
+
+    code, status, title = "unauthorized", 401, "Credentials are missing or wrong"
+
+
+class TaskNotFound(RequestError):
+    """No such task of this tenant (also the answer for another tenant's task)."""
+
+    code, status, title = "not_found", 404, "Not found"
+
+
+class TaskAlreadyFinished(RequestError):
+    """The task has reached a terminal status, which never changes."""
+
+    code, status, title = "already_finished", 409, "The task has already finished"
+
+
+class BodyTooLarge(RequestError):
+    """The request body exceeds the limit."""
+
+    code, status, title = "body_too_large", 413, "The request body is too large"
+
+
+class IdempotencyKeyReused(RequestError):
+    """The same Idempotency-Key came with another body."""
+
+    code, status, title = "idempotency_key_reused", 422, "Idempotency-Key reused with another body"
+
+
+class ServiceUnavailable(RequestError):
+    """A service that Ratchet stands on did not answer; the same request may be sent again."""
+
+    code, status, title = "unavailable", 503, "Temporarily unavailable"
+
+
+class RetryableError(RatchetError):
+    """The step is run again by the state machine's Retry."""
+
+    retryable = True
+
+
+class StoreUnavailable(RetryableError):
+    """DynamoDB or S3 throttled, timed out or answered 5xx."""
+
+    code = "store_unavailable"
+
+
+class SecretUnavailable(RetryableError):
+    """A secret could not be read."""
+
+    code = "secret_unavailable"
+
+
+class TimeTooShort(RetryableError):
+    """Too little of the Lambda timeout is left to begin a step."""
+
+    code = "time_too_short"
+
+
+class ModelError(RatchetError):
+    """One call to a model did not give an answer."""
+
+
+class ModelThrottled(ModelError):
+    """429: wait `retry_after_seconds` (None: the provider did not say)."""
+
+    code, retryable = "model_throttled", True
+
+    def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class ModelUnavailable(ModelError):
+    """Timeouts, resets, 5xx and unreadable answers: the same call may work later."""
+
+    code, retryable = "model_unavailable", True
+
+
+class ModelRejected(ModelError):
+    """The provider refuses this call for good: wrong key, no money, unknown model, bad request."""
+
+    code = "model_rejected"
+
+
+class ContextOverflow(ModelError):
+    """The prompt is longer than the model's context window."""
+
+    code = "context_overflow"
+
+
+class DeliveryFailed(RatchetError):
+    """The receiver did not accept the announcement."""
+
+    code, retryable = "delivery_failed", True
+
+
+class TaskError(RatchetError):
+    """Ends the task; `status` is the terminal status it ends with."""
+
+    status: ClassVar[TaskStatus] = TaskStatus.FAILED
+
+
+class ModelOutputInvalid(TaskError):
+    """The model's answers stayed unusable after the repairs and the escalation."""
+
+    code = "model_output"
+
+
+class ModelRefused(TaskError):
+    """The model declined, or the provider's content filter stopped the answer."""
+
+    code = "model_refused"
+
+
+class UnpricedModel(TaskError):
+    """A model without a known price is never called."""
+
+    code = "unpriced_model"
+
+
+class AgentMissing(TaskError):
+    """The task's agent is not in the deployed bundle."""
+
+    code = "agent_missing"
+
+
+class EffectOutcomeUnknown(TaskError):
+    """An unsafe tool call was begun and its outcome is not known; a person must look."""
+
+    code = "effect_outcome_unknown"
+
+
+class DataMissing(TaskError):
+    """A stored body is gone or does not match its hash."""
+
+    code = "data_missing"
+
+
+class LimitReached(TaskError):
+    """A limit of the task is used up; `limit` is its name in the request."""
+
+    code, status = "limit_reached", TaskStatus.BUDGET_EXCEEDED
+
+    def __init__(self, message: str, limit: str) -> None:
+        super().__init__(message)
+        self.limit = limit
+
+
+class DeadlineExceeded(TaskError):
+    """The task ran past `limits.deadline_seconds`."""
+
+    code, status = "deadline", TaskStatus.TIMED_OUT
+
+
+class ExecutionFailed(TaskError):
+    """The state machine gave up on a step after its retries."""
+
+    code = "execution_failed"
+
+
+def retryable_error_names() -> list[str]:
+    """ASL `ErrorEquals` names of our own retryable errors: Step Functions matches the class name."""
+    return sorted(cls.__name__ for cls in RetryableError.__subclasses__())

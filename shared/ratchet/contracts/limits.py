@@ -1,0 +1,50 @@
+"""Every size, count and time limit that a user can meet, with its reason. Nothing else invents one."""
+
+# HTTP API
+MAX_BODY_BYTES = 256 * 1024
+"""Request bodies above this are answered 413. SQS, SNS and Step Functions stay far below their own limits."""
+MAX_GOAL_CHARS = 100_000
+MAX_METADATA_ENTRIES = 20
+MAX_METADATA_VALUE_CHARS = 512
+MAX_IDEMPOTENCY_KEY_CHARS = 255
+"""As Stripe: https://docs.stripe.com/api/idempotent_requests."""
+IDEMPOTENCY_RETENTION_SECONDS = 7 * 24 * 3600
+MAX_PAGE_SIZE = 100
+DEFAULT_PAGE_SIZE = 20
+MAX_WAIT_SECONDS = 25
+"""Long polls end before the API Gateway's 29 s integration timeout."""
+
+# Agents
+DEFAULT_MAX_STEPS = 50
+DEFAULT_MAX_COST_USD = 1.0
+DEFAULT_MAX_TOKENS = 1_000_000
+DEFAULT_DEADLINE_SECONDS = 3600
+MAX_STEPS_CAP = 5_000
+MAX_DEADLINE_SECONDS = 30 * 24 * 3600
+MAX_OUTPUT_TOKENS = 8_192
+"""Output tokens asked of a model in one call; the worst case that a cost check assumes."""
+MAX_TOOL_RESULT_CHARS = 100_000
+"""A longer tool result is cut, with a note that says so to the model."""
+MAX_TOOL_CALLS_PER_STEP = 16
+MAX_REPAIRS = 2
+"""How often bad model output goes back to the model before the step escalates to the complex route."""
+
+# Storage
+INLINE_BODY_BYTES = 32 * 1024
+"""Compressed bodies above this go to S3; an item stays far below DynamoDB's 400 KB."""
+TERMINAL_RETENTION_SECONDS = 30 * 24 * 3600
+"""How long a finished task is kept (its items' TTL)."""
+
+# Step executor
+TIME_RESERVE_SECONDS = 10.0
+"""A model call must leave this much of the Lambda timeout for the checkpoint."""
+MIN_START_SECONDS = 15.0
+"""With less time than this left, the step is handed back to be retried in a fresh invocation."""
+
+# Announcements
+MAX_EVENT_BYTES = 20_000
+"""Standard Webhooks asks for bodies under 20 kB; a longer result is left out and flagged."""
+WEBHOOK_TOTAL_SECONDS = 15.0
+WEBHOOK_CONNECT_SECONDS = 3.0
+WEBHOOK_MAX_RESPONSE_BYTES = 64 * 1024
+WEBHOOK_MAX_URL_CHARS = 2_048

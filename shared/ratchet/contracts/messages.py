@@ -1,0 +1,164 @@
+"""What travels through SQS and Step Functions: ids and counters, never content.
+
+Parsed by hand, not by pydantic: dispatcher and deliverer start without it.
+"""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from ratchet.contracts.errors import InvalidRequest
+from ratchet.contracts.names import Action, Complexity, StepType
+
+
+class MalformedMessage(InvalidRequest):
+    """A queue message or state input is not one of ours; retrying cannot help."""
+
+    code = "malformed_message"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRef:
+    """Names one task of one tenant; the body of both queues' messages."""
+
+    tenant: str
+    task_id: str
+
+    def to_json(self) -> str:
+        """The message body."""
+        return json.dumps({"tenant": self.tenant, "task_id": self.task_id})
+
+    @classmethod
+    def from_json(cls, body: str) -> Self:
+        """Parse a message body.
+
+        Raises:
+            MalformedMessage: the body is not a JSON object with both ids.
+        """
+        try:
+            data = json.loads(body)
+        except ValueError as exc:
+            raise MalformedMessage(f"not JSON: {exc}") from exc
+        return cls(tenant=_text(data, "tenant"), task_id=_text(data, "task_id"))
+
+
+@dataclass(frozen=True, slots=True)
+class StepRef:
+    """The step to run next: `$.step` in the state machine."""
+
+    number: int
+    type: StepType
+    complexity: Complexity
+    waits: int = 0
+    waited_seconds: int = 0
+
+    def to_dict(self) -> dict[str, str | int]:
+        """The JSON object that the state machine routes on."""
+        return {
+            "number": self.number,
+            "type": self.type.value,
+            "complexity": self.complexity.value,
+            "waits": self.waits,
+            "waited_seconds": self.waited_seconds,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Self:
+        """Parse `$.step`.
+
+        Raises:
+            MalformedMessage: a field is missing or unknown.
+        """
+        try:
+            return cls(
+                number=int(data["number"]),
+                type=StepType(data["type"]),
+                complexity=Complexity(data["complexity"]),
+                waits=int(data.get("waits", 0)),
+                waited_seconds=int(data.get("waited_seconds", 0)),
+            )
+        except (KeyError, TypeError, ValueError) as exc:
+            raise MalformedMessage(f"not a step: {exc!r}") from exc
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The models of one route, preferred first, and the complex route's to escalate to."""
+
+    name: str
+    models: tuple[str, ...]
+    escalation: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, str | list[str]]:
+        """The constant part of a Task state's Parameters."""
+        return {
+            "name": self.name,
+            "models": list(self.models),
+            "escalation": list(self.escalation),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class StepInput:
+    """One invocation of step_executor, as the state machine's Task states build it."""
+
+    task: TaskRef
+    step: StepRef
+    route: Route | None = None
+    attempt: int = 0
+    failure: str | None = field(default=None)  # set by the Catch: why the state machine gave up
+
+    @classmethod
+    def from_event(cls, event: Any) -> Self:
+        """Parse the Lambda event.
+
+        Raises:
+            MalformedMessage: the event is not what our state machine sends.
+        """
+        task = TaskRef(_text(event, "tenant"), _text(event, "task_id"))
+        step = StepRef.from_dict(event.get("step"))
+        failure = event.get("failure")
+        if failure is not None:
+            cause = f"{failure.get('Error', 'Unknown')}: {str(failure.get('Cause', ''))[:2000]}"
+            return cls(task, step, failure=cause)
+        route = event.get("route")
+        if not isinstance(route, dict) or not route.get("models"):
+            raise MalformedMessage("the state input has no route")
+        return cls(
+            task,
+            step,
+            Route(str(route["name"]), tuple(route["models"]), tuple(route.get("escalation", ()))),
+            int(event.get("attempt") or 0),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutput:
+    """What step_executor returns: the next state of the execution, ids and counters only."""
+
+    task: TaskRef
+    action: Action
+    step: StepRef
+    wait_seconds: int = 0
+    status: str | None = None
+
+    def to_dict(self) -> dict[str, object]:
+        """The state's output (and the first input of an execution)."""
+        data: dict[str, object] = {
+            "tenant": self.task.tenant,
+            "task_id": self.task.task_id,
+            "action": self.action.value,
+            "step": self.step.to_dict(),
+        }
+        if self.action is Action.WAIT:
+            data["wait_seconds"] = self.wait_seconds
+        if self.status is not None:
+            data["status"] = self.status
+        return data
+
+
+def _text(data: Any, name: str) -> str:
+    value = data.get(name) if isinstance(data, dict) else None
+    if not isinstance(value, str) or not value:
+        raise MalformedMessage(f"{name!r} is missing")
+    return value

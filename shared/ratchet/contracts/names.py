@@ -1,0 +1,75 @@
+"""Words that code, infrastructure, API and logs share (statuses, step types, keys of shared state)."""
+
+from enum import StrEnum
+from typing import TypeAlias
+
+# Opaque JSON: the one alias under which unparsed data may cross a module border.
+Json: TypeAlias = (
+    "dict[str, Json] | list[Json] | tuple[Json, ...] | str | int | float | bool | None"
+)
+
+API_VERSION = "v1"
+METRICS_NAMESPACE = "Ratchet"
+AGENTS_MANIFEST_FILE = "ratchet_agents.json"
+
+
+class TaskStatus(StrEnum):
+    """Where a task stands. A terminal status never changes."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "waiting"
+    INPUT_REQUIRED = "input_required"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    TIMED_OUT = "timed_out"
+    BUDGET_EXCEEDED = "budget_exceeded"
+
+    @property
+    def is_terminal(self) -> bool:
+        """True when nothing can follow this status."""
+        return self in TERMINAL_STATUSES
+
+
+TERMINAL_STATUSES = frozenset(
+    {
+        TaskStatus.SUCCEEDED,
+        TaskStatus.FAILED,
+        TaskStatus.CANCELLED,
+        TaskStatus.TIMED_OUT,
+        TaskStatus.BUDGET_EXCEEDED,
+    }
+)
+
+
+class StepType(StrEnum):
+    """What a step asks of the model; half of the routing key."""
+
+    PLANNING = "planning"
+    REASONING = "reasoning"
+    TOOL_DISPATCH = "tool_dispatch"
+    FINAL_SYNTHESIS = "final_synthesis"
+
+
+class Complexity(StrEnum):
+    """How hard the task was rated; the other half of the routing key."""
+
+    SIMPLE = "simple"
+    COMPLEX = "complex"
+
+
+class Effect(StrEnum):
+    """What calling a tool twice would do to the world."""
+
+    READ = "read"
+    IDEMPOTENT = "idempotent"
+    UNSAFE = "unsafe"
+
+
+class Action(StrEnum):
+    """What the state machine does after a step; `$.action` in the state's output."""
+
+    STEP = "step"
+    WAIT = "wait"
+    FINISH = "finish"

@@ -1,0 +1,74 @@
+"""The routing table: (step type, complexity) -> models. Read by the CDK app, which builds the state machine from it."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from ratchet.contracts.messages import Route
+from ratchet.contracts.names import Complexity, StepType
+
+Models = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class Rule(BaseModel):
+    """One line of routing.yaml."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    step: StepType
+    complexity: Complexity | Literal["any"] = "any"
+    models: Models
+
+
+class RoutingTable(BaseModel):
+    """Rules in order; pairs that no rule names fall to `default`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    default: Models = ("gpt-4o",)
+    rules: tuple[Rule, ...] = ()
+
+    @model_validator(mode="after")
+    def _no_pair_twice(self) -> Self:
+        seen: set[tuple[StepType, Complexity]] = set()
+        for rule in self.rules:
+            levels = list(Complexity) if rule.complexity == "any" else [rule.complexity]
+            for level in levels:
+                if (rule.step, level) in seen:
+                    raise ValueError(f"two rules for ({rule.step}, {level}); keep one of them")
+                seen.add((rule.step, level))
+        return self
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read and validate a YAML file.
+
+        Raises:
+            ValueError: the file is not a valid routing table (pydantic's error names the line).
+        """
+        import yaml  # noqa: PLC0415 - functions import this module without carrying PyYAML
+
+        return cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+
+    def models_for(self, step: StepType, complexity: Complexity) -> tuple[str, ...]:
+        """The models of a pair, preferred first."""
+        for rule in self.rules:
+            if rule.step is step and rule.complexity in ("any", complexity):
+                return rule.models
+        return self.default
+
+    def route(self, step: StepType, complexity: Complexity) -> Route:
+        """The route of a pair with what it escalates to; `name` is the state's name in the console."""
+        models = self.models_for(step, complexity)
+        escalation = self.models_for(step, Complexity.COMPLEX)
+        return Route(
+            name=f"{step.value} {complexity.value}",
+            models=models,
+            escalation=escalation if escalation != models else (),
+        )
+
+    def all_models(self) -> tuple[str, ...]:
+        """Every model that a task may be sent to."""
+        named = {m for rule in self.rules for m in rule.models} | set(self.default)
+        return tuple(sorted(named))

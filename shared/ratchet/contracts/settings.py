@@ -1,0 +1,110 @@
+"""What each function is told by the infrastructure. The CDK writes `to_env()`, the function reads `from_env()`.
+
+The only module that reads `os.environ`. Dataclasses, not pydantic: dispatcher and deliverer start without it.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import ClassVar, Self
+
+PREFIX = "RATCHET_"
+
+
+class MissingSetting(RuntimeError):
+    """An environment variable that the template should have set is absent or malformed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Base: every field is one environment variable, `RATCHET_` + the field's name in capitals."""
+
+    PREFIX: ClassVar[str] = PREFIX
+
+    def to_env(self) -> dict[str, str]:
+        """The environment of the function (CDK tokens are strings and pass through)."""
+        return {PREFIX + f.name.upper(): str(getattr(self, f.name)) for f in fields(self)}
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """Read the settings.
+
+        Raises:
+            MissingSetting: a variable is absent, or not of its type.
+        """
+        return cls(**{f.name: _read(environ, f.name, f.type) for f in fields(cls)})
+
+
+def _read(environ: Mapping[str, str], name: str, kind: object) -> str | int | float:
+    variable = PREFIX + name.upper()
+    try:
+        text = environ[variable]
+        return int(text) if kind is int else float(text) if kind is float else text
+    except KeyError:
+        raise MissingSetting(f"{variable} is not set; the CDK stack sets it") from None
+    except ValueError:
+        raise MissingSetting(f"{variable}={text!r} is not a number") from None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings(Settings):
+    """Where tasks are kept."""
+
+    table_name: str
+    payload_bucket: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings(StoreSettings):
+    """Settings of `functions/api`."""
+
+    queue_url: str
+    outbox_queue_url: str
+    state_machine_arn: str
+    default_agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class DispatcherSettings(StoreSettings):
+    """Settings of `functions/dispatcher`."""
+
+    state_machine_arn: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepExecutorSettings(StoreSettings):
+    """Settings of `functions/step_executor`."""
+
+    model_base_url: str
+    model_key_secret_arn: str
+    model_patience_seconds: (
+        int  # how long a step waits for an unreachable model before the task fails
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DelivererSettings(StoreSettings):
+    """Settings of `functions/deliverer`."""
+
+    topic_arn: str
+    webhook_secret_arn: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizerSettings(Settings):
+    """Settings of `functions/authorizer`."""
+
+    api_keys_secret_arn: str
+
+
+@dataclass(frozen=True, slots=True)
+class DevelopmentSwitches:
+    """What only the local stack may switch on. No construct writes these."""
+
+    loopback_webhooks: bool
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> "DevelopmentSwitches":
+        """Read the switches; they count only where AWS itself is on the loopback interface."""
+        local = environ.get("AWS_ENDPOINT_URL", "").startswith("http://127.0.0.1:")
+        return cls(local and environ.get(PREFIX + "DEV_LOOPBACK_WEBHOOKS") == "1")
