@@ -1,0 +1,90 @@
+"""The agent: a named, versioned definition of instructions, tools, output type, limits and policy."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+
+from ratchet.domain.policy import POLICIES, AgentTraits, Policy
+from ratchet.domain.task import TaskLimits as Limits
+from ratchet.domain.tools import Tool, as_tool
+
+__all__ = ["Agent", "Limits"]
+
+_NAME = re.compile(r"^[a-z][a-z0-9_-]{0,63}$")
+
+
+@dataclass(frozen=True)
+class Agent:
+    """What a team writes.
+
+    Args:
+        name: lower-case, unique in the deployment.
+        instructions: the system message; fixed text, so that providers can cache the prefix.
+        tools: functions decorated with `@tool`.
+        output: a pydantic model for a structured result; None for text.
+        limits: defaults of its tasks; a request may only tighten them.
+        policy: `plan_act` (plan, act, reason, synthesize) or `react` (the plain loop).
+        description: one line for `GET /v1/agents`.
+    """
+
+    name: str
+    instructions: str
+    tools: Iterable[Callable[..., Any]] = ()
+    output: type[BaseModel] | None = None
+    limits: Limits = field(default_factory=Limits)
+    policy: str = "plan_act"
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        if not _NAME.match(self.name):
+            raise ValueError(f"agent name {self.name!r}: use lower-case letters, digits, _ and -")
+        if self.policy not in POLICIES:
+            raise ValueError(f"agent {self.name!r}: policy is one of {', '.join(sorted(POLICIES))}")
+        described = tuple(as_tool(t) for t in self.tools)
+        if len({t.name for t in described}) != len(described):
+            raise ValueError(f"agent {self.name!r}: two tools have the same name")
+        object.__setattr__(self, "_toolbox", {t.name: t for t in described})
+        object.__setattr__(self, "tools", tuple(self.tools))
+        object.__setattr__(self, "_schemas", tuple(t.schema() for t in described))
+        object.__setattr__(self, "_version", self._digest())
+
+    @property
+    def toolbox(self) -> dict[str, Tool]:
+        """The tools by name, in the order in which the agent lists them."""
+        return self._toolbox  # type: ignore[attr-defined, no-any-return]
+
+    @property
+    def tool_schemas(self) -> tuple[dict[str, Any], ...]:
+        """The tools as chat completions take them, in a fixed order."""
+        return self._schemas  # type: ignore[attr-defined, no-any-return]
+
+    @property
+    def version(self) -> str:
+        """Twelve hex digits of a digest over everything that shapes the agent's prompts."""
+        return self._version  # type: ignore[attr-defined, no-any-return]
+
+    @property
+    def traits(self) -> AgentTraits:
+        """What a policy may know of the agent."""
+        return AgentTraits(has_tools=bool(self.toolbox), has_output=self.output is not None)
+
+    @property
+    def decides(self) -> Policy:
+        """The policy that chooses its steps."""
+        return POLICIES[self.policy]
+
+    def output_schema(self) -> dict[str, Any] | None:
+        """The JSON schema of the result, or None for text."""
+        return None if self.output is None else self.output.model_json_schema()
+
+    def _digest(self) -> str:
+        shape = json.dumps(
+            [self.instructions, list(self.tool_schemas), self.output_schema(), self.policy],
+            sort_keys=True,
+        )
+        return hashlib.sha256(shape.encode()).hexdigest()[:12]

@@ -1,0 +1,61 @@
+"""What a task may still use. Checked before a model is called, so that a cap is never passed."""
+
+from ratchet.contracts.errors import DeadlineExceeded, LimitReached
+from ratchet.contracts.limits import MAX_OUTPUT_TOKENS
+from ratchet.domain.models import ModelSpec, Usage
+from ratchet.domain.steps import Totals
+from ratchet.domain.task import History, Task
+
+MIN_OUTPUT_TOKENS = 256
+"""A call that cannot afford even this much output is not made."""
+
+
+def check_limits(history: History, *, now_ms: int) -> None:
+    """Refuse another step when steps, tokens or time are used up.
+
+    Raises:
+        LimitReached, DeadlineExceeded
+    """
+    task, totals = history.task, history.totals
+    if totals.steps >= task.limits.max_steps:
+        raise LimitReached(f"the limit of {task.limits.max_steps} steps is reached", "max_steps")
+    if totals.usage.total_tokens >= task.limits.max_tokens:
+        raise LimitReached(f"the limit of {task.limits.max_tokens} tokens is reached", "max_tokens")
+    check_deadline(task, now_ms=now_ms)
+
+
+def check_deadline(task: Task, *, now_ms: int) -> None:
+    """Refuse to go on past the task's deadline.
+
+    Raises:
+        DeadlineExceeded
+    """
+    if now_ms >= task.created_at_ms + task.limits.deadline_seconds * 1000:
+        raise DeadlineExceeded(
+            f"the task did not finish within its {task.limits.deadline_seconds} s; "
+            "raise limits.deadline_seconds or give it less to do"
+        )
+
+
+def affordable_output(spec: ModelSpec, task: Task, spent: Totals, *, input_tokens: int) -> int:
+    """How many output tokens the next call may produce at its worst without passing a cap.
+
+    Raises:
+        LimitReached: not even a short answer is affordable.
+    """
+    cost_left = int(task.limits.max_cost_usd * 1_000_000) - spent.cost_microusd
+    nano_left = cost_left * 1000 - input_tokens * spec.price.input
+    by_cost = nano_left // spec.price.output if spec.price.output else MAX_OUTPUT_TOKENS
+    if by_cost < MIN_OUTPUT_TOKENS:
+        worst = spec.cost_microusd(Usage(input_tokens, 0, MIN_OUTPUT_TOKENS))
+        raise LimitReached(
+            f"the next call to {spec.name} may cost ${worst / 1e6:.4f}, and "
+            f"${max(cost_left, 0) / 1e6:.4f} of max_cost_usd={task.limits.max_cost_usd} is left",
+            "max_cost_usd",
+        )
+    by_tokens = task.limits.max_tokens - spent.usage.total_tokens - input_tokens
+    if by_tokens < MIN_OUTPUT_TOKENS:
+        raise LimitReached(
+            f"the next call may pass the limit of {task.limits.max_tokens} tokens", "max_tokens"
+        )
+    return min(by_cost, by_tokens, spec.max_output_tokens, MAX_OUTPUT_TOKENS)

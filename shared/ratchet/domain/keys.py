@@ -1,0 +1,88 @@
+"""Every DynamoDB key, in one place. Each partition key starts with the tenant; ids in it are checked.
+
+    TENANT#t#TASK#task_...       STEP#000007      one committed step, put once
+                                 EFFECT#000007#k  one unsafe tool call: intent, then result
+                                 DELIVERY#evt_..  how announcing one event went
+                                 TASK             the head (sorts last: one descending query reads head and last step)
+    TENANT#t#IDEMPOTENCY#sha256  IDEMPOTENCY      the task that a key created
+
+Indexes: `by_tenant` (tenant_key, task_id) lists tasks; `due` (due, due_at) finds work that a lost message left behind.
+"""
+
+import hashlib
+import re
+import zlib
+
+from ratchet.contracts.messages import TaskRef
+
+HEAD = "TASK"
+STEP_PREFIX = "STEP#"
+DUE_SHARDS = 8
+
+_SAFE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.:@/-]{0,127}$")
+
+
+class UnsafeKey(ValueError):
+    """An id holds characters that could leave its place in a key."""
+
+
+def tenant_key(tenant: str) -> str:
+    """The partition of a tenant in the `by_tenant` index."""
+    return f"TENANT#{_safe(tenant)}"
+
+
+def task_key(ref: TaskRef) -> str:
+    """The partition of one task."""
+    return f"{tenant_key(ref.tenant)}#TASK#{_safe(ref.task_id)}"
+
+
+def step_sort_key(number: int) -> str:
+    """Sort key of a step; six digits keep the order up to a million steps."""
+    return f"{STEP_PREFIX}{number:06d}"
+
+
+def effect_sort_key(number: int, idempotency_key: str) -> str:
+    """Sort key of an unsafe tool call."""
+    return f"EFFECT#{number:06d}#{idempotency_key}"
+
+
+def delivery_sort_key(event_id: str, channel: str) -> str:
+    """Sort key of one event's way to one channel."""
+    return f"DELIVERY#{_safe(event_id)}#{channel}"
+
+
+def idempotency_key(tenant: str, key: str) -> str:
+    """The partition of an Idempotency-Key; hashed, since callers choose it freely."""
+    return f"{tenant_key(tenant)}#IDEMPOTENCY#{hashlib.sha256(key.encode()).hexdigest()}"
+
+
+def due_key(ref: TaskRef) -> str:
+    """The shard of the `due` index: spreads the writes, few enough to read them all each minute."""
+    return f"DUE#{zlib.crc32(ref.task_id.encode()) % DUE_SHARDS}"
+
+
+def payload_key(ref: TaskRef, sha256: str) -> str:
+    """S3 key of a large body, by content hash, under its tenant's prefix."""
+    return f"{_safe(ref.tenant)}/{_safe(ref.task_id)}/{sha256}"
+
+
+def tool_call_key(ref: TaskRef, step: int, index: int, name: str) -> str:
+    """The idempotency key that a tool gets: the same on every attempt, different for every call."""
+    text = f"{ref.tenant}\n{ref.task_id}\n{step}\n{index}\n{name}"
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def event_id(ref: TaskRef, event: str) -> str:
+    """Stable id of an announced event: the same on every try (`webhook-id`)."""
+    return f"evt_{ref.task_id.removeprefix('task_')}_{event.replace('.', '_')}"
+
+
+def is_task_id(text: str) -> bool:
+    """Whether a caller's text can be a task id at all (else it is answered 404 without a read)."""
+    return re.fullmatch(r"task_[0-9A-HJKMNP-TV-Z]{26}", text) is not None
+
+
+def _safe(part: str) -> str:
+    if not _SAFE.fullmatch(part):
+        raise UnsafeKey(f"{part[:40]!r} cannot be part of a key")
+    return part

@@ -1,0 +1,93 @@
+"""The task: what was asked (`Task`), where it stands (`TaskState`), and its whole history (`History`)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from ratchet.contracts import limits as bounds
+from ratchet.contracts.messages import TaskRef
+from ratchet.contracts.names import Complexity, StepType, TaskStatus
+from ratchet.domain.messages import Message
+from ratchet.domain.steps import End, Step, StepRecord, StepResult, Totals
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLimits:
+    """What a task may use up; its agent's defaults, tightened by the request."""
+
+    max_steps: int = bounds.DEFAULT_MAX_STEPS
+    max_cost_usd: float = bounds.DEFAULT_MAX_COST_USD
+    max_tokens: int = bounds.DEFAULT_MAX_TOKENS
+    deadline_seconds: int = bounds.DEFAULT_DEADLINE_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A submitted goal; never changes."""
+
+    ref: TaskRef
+    goal: str
+    agent: str
+    agent_version: str
+    first_step: Step
+    limits: TaskLimits
+    created_at_ms: int
+    user_id: str | None = None
+    webhook_url: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskState:
+    """The head of a task: written when the status changes, not at every step."""
+
+    status: TaskStatus
+    updated_at_ms: int
+    execution_arn: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A task with all its committed steps, in order, without gaps."""
+
+    task: Task
+    state: TaskState
+    records: tuple[StepRecord, ...] = ()
+
+    @property
+    def totals(self) -> Totals:
+        """Totals up to the last committed step."""
+        return self.records[-1].totals if self.records else Totals()
+
+    @property
+    def next(self) -> Step | End:
+        """What follows the last committed step."""
+        return self.records[-1].next if self.records else self.task.first_step
+
+    @property
+    def messages(self) -> list[Message]:
+        """What the steps added to the conversation, in order."""
+        return [message for record in self.records for message in record.result.messages]
+
+    @property
+    def next_number(self) -> int:
+        """The number of the step that follows the last committed one."""
+        return self.records[-1].number + 1 if self.records else 1
+
+    def with_record(self, record: StepRecord) -> "History":
+        """The history after one more committed step."""
+        return replace(self, records=(*self.records, record))
+
+
+def end_record(tip: History, end: End, *, now_ms: int) -> StepRecord:
+    """A step that did no work and ends the task: it takes the next number, so no other step can."""
+    following = tip.next
+    step = following if isinstance(following, Step) else Step(StepType.REASONING, Complexity.SIMPLE)
+    return StepRecord(
+        number=tip.next_number,
+        result=StepResult(step.type, step.complexity),
+        next=end,
+        totals=tip.totals,
+        attempt=0,
+        started_at_ms=now_ms,
+        finished_at_ms=now_ms,
+    )

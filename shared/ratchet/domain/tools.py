@@ -1,0 +1,168 @@
+"""Tools: plain functions whose schema comes from their signature; model output meets them only after validation."""
+
+import inspect
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar, get_type_hints, overload
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
+from pydantic.json_schema import GenerateJsonSchema
+
+from ratchet.contracts import limits
+from ratchet.contracts.names import Effect, Json
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class ToolContext:
+    """What a tool may know of its call; a parameter of this type is filled in and never offered to the model.
+
+    `idempotency_key` is the same on every attempt of the same call, and differs between calls.
+    """
+
+    tenant: str
+    task_id: str
+    user_id: str | None
+    idempotency_key: str
+
+
+class ToolArgumentsInvalid(ValueError):
+    """The model's arguments do not fit the schema; the message is sent back to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that a model may call."""
+
+    name: str
+    description: str
+    effect: Effect
+    parallel: bool
+    function: Callable[..., Any]
+    arguments: type[BaseModel]
+    context_parameter: str | None
+
+    def schema(self) -> dict[str, Any]:
+        """The tool as chat completions take it (`tools[]`)."""
+        parameters = self.arguments.model_json_schema(schema_generator=_PlainSchema)
+        return {
+            "type": "function",
+            "function": {
+                "name": self.name,
+                "description": self.description,
+                "parameters": parameters,
+            },
+        }
+
+    def parse(self, arguments: str) -> dict[str, Any]:
+        """Validate the model's JSON text strictly: unknown, missing and mistyped arguments are refused.
+
+        Raises:
+            ToolArgumentsInvalid: says what is wrong, in words for the model.
+        """
+        try:
+            parsed = self.arguments.model_validate_json(arguments or "{}", strict=True)
+        except ValidationError as exc:
+            problems = "; ".join(
+                f"{'.'.join(map(str, e['loc'])) or 'arguments'}: {e['msg']}"
+                for e in exc.errors(include_url=False, include_input=False)
+            )
+            raise ToolArgumentsInvalid(f"invalid arguments for {self.name}: {problems}") from exc
+        return {name: getattr(parsed, name) for name in type(parsed).model_fields}
+
+    def call(self, arguments: dict[str, Any], context: ToolContext) -> str:
+        """Run the function; its result as text for the model, cut at the documented length."""
+        if self.context_parameter is not None:
+            arguments = {**arguments, self.context_parameter: context}
+        result = self.function(**arguments)
+        text = result if isinstance(result, str) else _dump(result)
+        if len(text) <= limits.MAX_TOOL_RESULT_CHARS:
+            return text
+        return f"{text[: limits.MAX_TOOL_RESULT_CHARS]}\n[cut: {len(text)} characters in all]"
+
+
+class _PlainSchema(GenerateJsonSchema):
+    """JSON schema without the titles that pydantic derives from names: they cost tokens and say nothing."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
+        return False
+
+
+@overload
+def tool(function: F, /) -> F: ...
+@overload
+def tool(
+    *, effect: str = ..., name: str | None = ..., parallel: bool | None = ...
+) -> Callable[[F], F]: ...
+
+
+def tool(
+    function: F | None = None,
+    /,
+    *,
+    effect: str = "unsafe",
+    name: str | None = None,
+    parallel: bool | None = None,
+) -> F | Callable[[F], F]:
+    """Mark a function as a tool.
+
+    `effect` says what a second call would do: `read` nothing, `idempotent` nothing given the same
+    `ToolContext.idempotency_key`, `unsafe` (the default) harm. `parallel` (default: only for `read`) allows it to run
+    beside other calls of the same step.
+
+    Raises:
+        TypeError: a parameter has no annotation, or is `*args`/`**kwargs`.
+    """
+
+    def mark(f: F) -> F:
+        kind = Effect(effect)
+        beside = kind is Effect.READ if parallel is None else parallel
+        f.__ratchet_tool__ = _describe(f, name or f.__name__, effect=kind, parallel=beside)  # type: ignore[attr-defined]
+        return f
+
+    return mark(function) if function is not None else mark
+
+
+def as_tool(function: Callable[..., Any]) -> Tool:
+    """The tool that a decorated function stands for.
+
+    Raises:
+        TypeError: the function has no `@tool` decorator.
+    """
+    found = getattr(function, "__ratchet_tool__", None)
+    if not isinstance(found, Tool):
+        raise TypeError(f"{function!r} is not a tool: decorate it with @tool(effect=...)")
+    return found
+
+
+def _describe(function: Callable[..., Any], name: str, *, effect: Effect, parallel: bool) -> Tool:
+    hints = get_type_hints(function, include_extras=True)
+    fields: dict[str, Any] = {}
+    context = None
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise TypeError(f"tool {name!r}: *args and **kwargs have no schema")
+        if parameter.name not in hints:
+            raise TypeError(f"tool {name!r}: parameter {parameter.name!r} needs a type")
+        if hints[parameter.name] is ToolContext:
+            context = parameter.name
+            continue
+        default = ... if parameter.default is parameter.empty else parameter.default
+        fields[parameter.name] = (hints[parameter.name], default)
+    model = create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
+    return Tool(
+        name=name,
+        description=inspect.cleandoc(function.__doc__ or ""),
+        effect=effect,
+        parallel=parallel,
+        function=function,
+        arguments=model,
+        context_parameter=context,
+    )
+
+
+def _dump(value: Any) -> str:
+    plain: Json = TypeAdapter(Any).dump_python(value, mode="json")
+    return json.dumps(plain, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,66 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ratchet.contracts.errors import DeadlineExceeded, LimitReached, UnpricedModel
+from ratchet.contracts.names import StepType
+from ratchet.domain.budget import MIN_OUTPUT_TOKENS, affordable_output, check_limits
+from ratchet.domain.models import MODELS, Usage, model_spec
+from ratchet.domain.steps import Totals
+from ratchet.domain.task import TaskLimits
+from tests.unit.shared.builders import START_MS, a_history, a_result, a_task
+
+
+@pytest.mark.parametrize(
+    ("model", "usage", "microusd"),
+    [
+        ("gpt-4o-mini", Usage(1_000_000, 0, 0), 150_000),
+        ("gpt-4o-mini", Usage(1_000_000, 1_000_000, 0), 75_000),
+        ("gpt-4o", Usage(1000, 400, 100), 1500 + 500 + 1000),
+        ("o3-mini", Usage(1, 0, 1, 1), 6),
+        ("gpt-4o-mini", Usage(1, 0, 0), 1),
+    ],
+)
+def test_cost_counts_each_token_class_and_rounds_up(
+    model: str, usage: Usage, microusd: int
+) -> None:
+    assert model_spec(model).cost_microusd(usage) == microusd
+
+
+def test_an_unpriced_model_is_refused_with_the_fix() -> None:
+    with pytest.raises(UnpricedModel, match=r"llama-9.*has no price; add it to MODELS"):
+        model_spec("llama-9")
+
+
+def test_steps_tokens_and_time_end_a_task() -> None:
+    used = a_history(a_result(StepType.PLANNING), limits=TaskLimits(max_steps=1))
+    with pytest.raises(LimitReached, match="limit of 1 steps") as caught:
+        check_limits(used, now_ms=START_MS)
+    assert caught.value.limit == "max_steps"
+    late = a_history(limits=TaskLimits(deadline_seconds=60))
+    check_limits(late, now_ms=START_MS + 59_999)
+    with pytest.raises(DeadlineExceeded, match=r"raise limits.deadline_seconds"):
+        check_limits(late, now_ms=START_MS + 60_000)
+
+
+@given(
+    model=st.sampled_from(sorted(MODELS)),
+    cap=st.floats(0.0001, 2.0),
+    spent=st.integers(0, 2_000_000),
+    prompt=st.integers(0, 200_000),
+    max_tokens=st.integers(1, 500_000),
+)
+def test_no_affordable_call_can_pass_a_cap(
+    model: str, cap: float, spent: int, prompt: int, max_tokens: int
+) -> None:
+    task = a_task(limits=TaskLimits(max_cost_usd=cap, max_tokens=max_tokens))
+    before = Totals(cost_microusd=spent)
+    spec = model_spec(model)
+    try:
+        output = affordable_output(spec, task, before, input_tokens=prompt)
+    except LimitReached:
+        return
+    assert output >= MIN_OUTPUT_TOKENS
+    worst = spent + spec.cost_microusd(Usage(prompt, 0, output))
+    assert worst <= cap * 1_000_000 + 1
+    assert prompt + output <= max_tokens

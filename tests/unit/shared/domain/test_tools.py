@@ -1,0 +1,133 @@
+import json
+from typing import Annotated, Any
+
+import pytest
+from pydantic import BaseModel, Field
+
+from ratchet import Agent, ToolContext, tool
+from ratchet.contracts.limits import MAX_TOOL_RESULT_CHARS
+from ratchet.contracts.names import Effect
+from ratchet.domain.tools import ToolArgumentsInvalid, as_tool
+
+CONTEXT = ToolContext("acme", "task_1", "ann", "key-1")
+
+
+class Place(BaseModel):
+    city: str
+
+
+@tool(effect="idempotent")
+def book(
+    place: Place, nights: Annotated[int, Field(ge=1)], context: ToolContext, note: str = ""
+) -> dict[str, Any]:
+    """Book a room.
+
+    Twice with the same key is once.
+    """
+    return {"city": place.city, "nights": nights, "key": context.idempotency_key, "note": note}
+
+
+BOOK = as_tool(book)
+
+
+def test_the_schema_comes_from_the_signature_and_never_shows_the_context() -> None:
+    schema = BOOK.schema()["function"]
+    assert schema["name"] == "book"
+    assert schema["description"].startswith("Book a room.")
+    assert set(schema["parameters"]["properties"]) == {"place", "nights", "note"}
+    assert schema["parameters"]["required"] == ["place", "nights"]
+    assert schema["parameters"]["additionalProperties"] is False
+    assert "title" not in json.dumps(schema["parameters"]["properties"])
+
+
+def test_a_valid_call_gets_values_of_the_declared_types_and_its_key() -> None:
+    arguments = BOOK.parse('{"place":{"city":"Bern"},"nights":2}')
+    assert arguments["place"] == Place(city="Bern")
+    assert json.loads(BOOK.call(arguments, CONTEXT))["key"] == "key-1"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("{", "JSON"),
+        ("[]", "object"),
+        ('{"place":{"city":"Bern"}}', "nights: Field required"),
+        ('{"place":{"city":"Bern"},"nights":"2"}', "nights"),
+        ('{"place":{"city":"Bern"},"nights":0}', "greater than or equal to 1"),
+        ('{"place":{"city":"Bern"},"nights":1,"extra":1}', "extra"),
+        ('{"place":{"city":"Bern"},"nights":1,"context":{"tenant":"evil"}}', "context"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused_in_words_for_the_model(
+    text: str, complaint: str
+) -> None:
+    with pytest.raises(ToolArgumentsInvalid, match="invalid arguments for book") as caught:
+        BOOK.parse(text)
+    assert complaint in str(caught.value)
+
+
+def test_an_undeclared_effect_is_taken_as_unsafe() -> None:
+    @tool
+    def act() -> str:
+        return "done"
+
+    assert as_tool(act).effect is Effect.UNSAFE
+    assert not as_tool(act).parallel
+    assert act() == "done"
+
+
+def test_only_reads_run_beside_each_other_unless_declared() -> None:
+    @tool(effect="read")
+    def look() -> str:
+        return ""
+
+    @tool(effect="read", parallel=False)
+    def look_alone() -> str:
+        return ""
+
+    assert as_tool(look).parallel
+    assert not as_tool(look_alone).parallel
+
+
+def test_a_long_result_is_cut_and_says_so() -> None:
+    @tool(effect="read")
+    def dump() -> str:
+        return "x" * (MAX_TOOL_RESULT_CHARS + 5)
+
+    text = as_tool(dump).call({}, CONTEXT)
+    assert text.endswith(f"[cut: {MAX_TOOL_RESULT_CHARS + 5} characters in all]")
+
+
+def test_functions_without_a_schema_are_refused_where_they_are_written() -> None:
+    with pytest.raises(TypeError, match="needs a type"):
+
+        @tool(effect="read")
+        def untyped(x) -> str:  # type: ignore[no-untyped-def]
+            return ""
+
+    with pytest.raises(TypeError, match="no schema"):
+
+        @tool(effect="read")
+        def open_ended(*args: str) -> str:
+            return ""
+
+    with pytest.raises(TypeError, match="decorate it"):
+        as_tool(len)
+
+
+def test_an_agent_is_checked_where_it_is_written() -> None:
+    for bad in (
+        {"name": "Bad Name"},
+        {"policy": "guess"},
+        {"tools": [book, book]},
+    ):
+        arguments: dict[str, Any] = {"name": "good", "instructions": "x", **bad}
+        with pytest.raises(ValueError, match="agent"):
+            Agent(**arguments)
+
+
+def test_the_version_follows_what_shapes_the_prompts() -> None:
+    agent = Agent("a", "x", tools=[book])
+    assert agent.version == Agent("a", "x", tools=[book]).version
+    assert agent.version != Agent("a", "y", tools=[book]).version
+    assert agent.version != Agent("a", "x").version
