@@ -1,0 +1,62 @@
+"""Cancel: take the next step number before a step does. Whoever holds it decides, so there is one outcome."""
+
+from dataclasses import dataclass
+
+from ratchet.contracts.errors import StoreUnavailable, TaskAlreadyFinished, TaskNotFound
+from ratchet.contracts.messages import TaskRef
+from ratchet.contracts.names import TaskStatus
+from ratchet.domain.steps import End, Failure
+from ratchet.domain.task import History, end_record
+from ratchet.observability import logger
+from ratchet.ports import CheckpointStore, Clock, Inbox, Workflow
+
+_CANCELLED = End(TaskStatus.CANCELLED, failure=Failure("cancelled", "cancelled by the caller"))
+
+MAX_RACES = 20
+"""Steps that may overtake a cancel before it gives up and asks the caller to try again."""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelTask:
+    """The use case of `POST /v1/tasks/{task_id}/cancel`."""
+
+    store: CheckpointStore
+    workflow: Workflow
+    outbox: Inbox
+    clock: Clock
+
+    def __call__(self, ref: TaskRef) -> History:
+        """End the task as `cancelled` and announce it; again on a cancelled task: the same answer.
+
+        Raises:
+            TaskNotFound: this tenant has no such task.
+            TaskAlreadyFinished: it ended in another way before.
+            StoreUnavailable: send the same request again.
+        """
+        for _ in range(MAX_RACES):
+            tip = self.store.load_tip(ref)
+            if tip is None:
+                raise TaskNotFound(f"no task {ref.task_id}")
+            if isinstance(tip.next, End):
+                return _cancelled_or_refuse(tip, tip.next)
+            record = end_record(tip, _CANCELLED, now_ms=self.clock.now_ms())
+            if self.store.commit(tip.task, record, due_at_ms=record.finished_at_ms) == record:
+                self._after(tip)
+        raise StoreUnavailable("the task's steps kept overtaking the cancel; send it again")
+
+    def _after(self, tip: History) -> None:
+        # Best effort: the outcome is written and due; these only make it visible sooner.
+        try:
+            if tip.state.execution_arn is not None:
+                self.workflow.stop(tip.state.execution_arn, cause="cancelled by the caller")
+            self.outbox.send(tip.task.ref)
+        except StoreUnavailable:
+            logger.warning("cancel not yet announced", extra={"task_id": tip.task.ref.task_id})
+
+
+def _cancelled_or_refuse(tip: History, end: End) -> History:
+    if end.status is TaskStatus.CANCELLED:
+        return tip
+    raise TaskAlreadyFinished(
+        f"the task has ended as {end.status.value}, which cannot change; read its result instead"
+    )

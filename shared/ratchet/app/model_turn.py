@@ -1,0 +1,154 @@
+"""One step's conversation with a model: failover along the route, repairs of bad output, then escalation."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from ratchet.app.answer_check import Accepted, Repair, check_answer
+from ratchet.contracts.errors import (
+    ModelError,
+    ModelOutputInvalid,
+    ModelThrottled,
+    ModelUnavailable,
+)
+from ratchet.contracts.limits import MAX_REPAIRS, TIME_RESERVE_SECONDS
+from ratchet.contracts.messages import Route
+from ratchet.contracts.names import StepType
+from ratchet.domain.agent import Agent
+from ratchet.domain.budget import affordable_output
+from ratchet.domain.messages import Message
+from ratchet.domain.models import Usage, model_spec
+from ratchet.domain.prompt import Prompt
+from ratchet.domain.steps import StepResult, Totals
+from ratchet.domain.task import Task
+from ratchet.observability import logger
+from ratchet.ports import ChatModel, ModelAnswer, ModelCall
+
+MIN_CALL_SECONDS = 2.0
+
+
+@dataclass(slots=True)
+class Spending:
+    """What the step has used so far, also when it ends in an error."""
+
+    before: Totals
+    usage: Usage = field(default_factory=Usage)
+    cost_microusd: int = 0
+    model: str | None = None
+    reason: str = ""
+
+    @property
+    def totals(self) -> Totals:
+        """The task's totals including this step so far."""
+        return Totals(
+            self.before.steps,
+            self.before.usage + self.usage,
+            self.before.cost_microusd + self.cost_microusd,
+        )
+
+    def add(self, model: str, usage: Usage) -> None:
+        """Count one answered call."""
+        self.usage += usage
+        self.cost_microusd += model_spec(model).cost_microusd(usage)
+        self.model = model
+
+    def on(self, result: StepResult) -> StepResult:
+        """The result with what it cost."""
+        return replace(
+            result,
+            model=self.model,
+            reason=self.reason,
+            usage=self.usage,
+            cost_microusd=self.cost_microusd,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ModelTurn:
+    """Gets one usable answer for a step."""
+
+    chat: ChatModel
+    agent: Agent
+    task: Task
+    route: Route
+    spending: Spending
+    remaining_seconds: Callable[[], float]
+
+    def run(self, prompt: Prompt, type_: StepType) -> Accepted:
+        """Ask until an answer is usable.
+
+        Raises:
+            ModelOutputInvalid, ModelRefused, LimitReached: the task cannot go on.
+            ModelThrottled, ModelUnavailable: every model of the route is out; wait and try again.
+            ModelRejected, ContextOverflow: the last model of the route refuses the call for good.
+        """
+        problem = ""
+        for models, how in self._tries():
+            answer = self._ask(models, prompt, how)
+            verdict = check_answer(answer, self.agent, type_)
+            if isinstance(verdict, Accepted):
+                return verdict
+            problem = verdict.problem
+            logger.info("model output refused", extra={"model": self.spending.model})
+            prompt = prompt.with_messages(_feedback(answer, verdict))
+        raise ModelOutputInvalid(
+            f"the answers of {', '.join(self._all_models())} stayed unusable; the last problem: {problem}"
+        )
+
+    def _tries(self) -> list[tuple[tuple[str, ...], str]]:
+        tries = [(self.route.models, "")]
+        tries += [(self.route.models, f"repair {n}") for n in range(1, MAX_REPAIRS + 1)]
+        if self.route.escalation:
+            tries.append((self.route.escalation, "escalated after unusable answers"))
+        return tries
+
+    def _all_models(self) -> tuple[str, ...]:
+        return (*self.route.models, *self.route.escalation)
+
+    def _ask(self, models: tuple[str, ...], prompt: Prompt, how: str) -> ModelAnswer:
+        failures: list[str] = []
+        for model in models:
+            try:
+                answer = self.chat.complete(self._call(model, prompt))
+            except (ModelError, TimeoutError) as exc:
+                failures.append(f"{model}: {exc}")
+                logger.warning(
+                    "model call failed", extra={"model": model, "error": type(exc).__name__}
+                )
+                last: Exception = exc
+                continue
+            self.spending.add(model, answer.usage)
+            self.spending.reason = _reason(model, models, how)
+            return answer
+        raise last
+
+    def _call(self, model: str, prompt: Prompt) -> ModelCall:
+        spec = model_spec(model)
+        output = affordable_output(
+            spec, self.task, self.spending.totals, input_tokens=prompt.estimated_tokens()
+        )
+        seconds = self.remaining_seconds() - TIME_RESERVE_SECONDS
+        if seconds < MIN_CALL_SECONDS:
+            raise ModelUnavailable("too little of this invocation is left for a model call")
+        return ModelCall(model, prompt, output, seconds)
+
+
+def _reason(model: str, models: tuple[str, ...], how: str) -> str:
+    place = "preferred" if model == models[0] else f"failover from {models[0]}"
+    return f"{place}; {how}" if how else place
+
+
+def _feedback(answer: ModelAnswer, repair: Repair) -> tuple[Message, ...]:
+    """The refused answer and what is wrong with it, in the form that chat completions demand."""
+    said = Message("assistant", answer.content, answer.tool_calls)
+    if not answer.tool_calls:
+        return (said, Message("user", f"[ratchet:repair] {repair.problem}"))
+    replies = [
+        Message("tool", repair.by_call.get(call.id, "not run: see the other call"), (), call.id)
+        for call in answer.tool_calls
+    ]
+    return (said, *replies)
+
+
+def is_worth_waiting(error: ModelError) -> bool:
+    """Whether the same call may succeed later."""
+    return isinstance(error, ModelThrottled | ModelUnavailable)

@@ -1,0 +1,134 @@
+"""How tasks and steps look from outside: domain values to the answers of the HTTP API."""
+
+from datetime import UTC, datetime
+
+from ratchet.app.agents import AgentInfo
+from ratchet.contracts.api import (
+    AgentView,
+    ErrorView,
+    LimitsView,
+    ProgressView,
+    StepListView,
+    StepView,
+    TaskListView,
+    TaskSummaryView,
+    TaskView,
+    ToolRunView,
+    UsageView,
+)
+from ratchet.domain.models import Usage
+from ratchet.domain.steps import End, StepRecord
+from ratchet.domain.task import History, TaskLimits
+from ratchet.ports import Page
+
+
+def timestamp(ms: int) -> str:
+    """RFC 3339 in UTC with milliseconds."""
+    text = datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
+def task_view(tip: History) -> TaskView:
+    """A task from its head and last step."""
+    task, end = tip.task, tip.next
+    failure = end.failure if isinstance(end, End) else None
+    return TaskView(
+        task_id=task.ref.task_id,
+        status=tip.state.status,
+        agent=task.agent,
+        agent_version=task.agent_version,
+        goal=task.goal,
+        user_id=task.user_id,
+        metadata=dict(task.metadata),
+        created_at=timestamp(task.created_at_ms),
+        updated_at=timestamp(
+            max(tip.state.updated_at_ms, *(r.finished_at_ms for r in tip.records), 0)
+        ),
+        progress=ProgressView(
+            steps=tip.totals.steps, next_step=None if isinstance(end, End) else end.type
+        ),
+        limits=limits_view(task.limits),
+        result=end.output if isinstance(end, End) else None,
+        error=None if failure is None else ErrorView(code=failure.code, message=failure.message),
+        usage=_usage_view(tip.totals.usage),
+        cost_usd=_usd(tip.totals.cost_microusd),
+    )
+
+
+def timeline_view(history: History) -> StepListView:
+    """The timeline of a task."""
+    return StepListView(
+        task_id=history.task.ref.task_id, steps=[_step_view(r) for r in history.records]
+    )
+
+
+def list_view(page: Page, next_cursor: str | None) -> TaskListView:
+    """A page of tasks."""
+    tasks = [
+        TaskSummaryView(
+            task_id=t.task_id,
+            status=t.status,
+            agent=t.agent,
+            user_id=t.user_id,
+            created_at=timestamp(t.created_at_ms),
+            updated_at=timestamp(t.updated_at_ms),
+        )
+        for t in page.tasks
+    ]
+    return TaskListView(tasks=tasks, next_cursor=next_cursor)
+
+
+def agent_view(agent: AgentInfo) -> AgentView:
+    """A deployed agent."""
+    return AgentView(
+        name=agent.name,
+        version=agent.version,
+        description=agent.description,
+        policy=agent.policy,
+        tools=list(agent.tools),
+        limits=limits_view(agent.limits),
+    )
+
+
+def limits_view(limits: TaskLimits) -> LimitsView:
+    """Limits in force."""
+    return LimitsView(
+        max_cost_usd=limits.max_cost_usd,
+        max_steps=limits.max_steps,
+        max_tokens=limits.max_tokens,
+        deadline_seconds=limits.deadline_seconds,
+    )
+
+
+def _step_view(record: StepRecord) -> StepView:
+    result = record.result
+    return StepView(
+        number=record.number,
+        type=result.type,
+        complexity=result.complexity,
+        route=result.route,
+        model=result.model,
+        reason=result.reason,
+        tools=[
+            ToolRunView(call_id=r.call_id, name=r.name, ok=r.ok, duration_ms=r.milliseconds)
+            for r in result.tool_runs
+        ],
+        usage=_usage_view(result.usage),
+        cost_usd=_usd(result.cost_microusd),
+        attempt=record.attempt,
+        started_at=timestamp(record.started_at_ms),
+        duration_ms=record.finished_at_ms - record.started_at_ms,
+    )
+
+
+def _usage_view(usage: Usage) -> UsageView:
+    return UsageView(
+        input_tokens=usage.input_tokens,
+        cached_tokens=usage.cached_tokens,
+        output_tokens=usage.output_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+    )
+
+
+def _usd(microusd: int) -> float:
+    return microusd / 1_000_000

@@ -1,0 +1,40 @@
+"""The one Logger and the one Metrics. Log events, not sentences: constant message, ids as keys, never content."""
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+
+from ratchet.domain.steps import StepRecord
+from ratchet.domain.task import Task
+
+logger = Logger()
+metrics = Metrics()
+
+
+class EmfMetrics:
+    """Writes step metrics in the embedded metric format: no request, no wait."""
+
+    def step_finished(self, record: StepRecord, *, task: Task) -> None:
+        """One committed step: count, dollars and tokens by model, duration by step type."""
+        result = record.result
+        with_model = result.model or "none"
+        milliseconds = record.finished_at_ms - record.started_at_ms
+        metrics.add_dimension(name="model", value=with_model)
+        metrics.add_dimension(name="step_type", value=result.type.value)
+        metrics.add_metric("Steps", MetricUnit.Count, 1)
+        metrics.add_metric("CostMicroUsd", MetricUnit.Count, result.cost_microusd)
+        metrics.add_metric("InputTokens", MetricUnit.Count, result.usage.input_tokens)
+        metrics.add_metric("CachedTokens", MetricUnit.Count, result.usage.cached_tokens)
+        metrics.add_metric("OutputTokens", MetricUnit.Count, result.usage.output_tokens)
+        metrics.add_metric("StepDuration", MetricUnit.Milliseconds, milliseconds)
+        logger.info(
+            "step finished",
+            extra={
+                "task_id": task.ref.task_id,
+                "tenant": task.ref.tenant,
+                "step": record.number,
+                "step_type": result.type.value,
+                "model": with_model,
+                "cost_microusd": result.cost_microusd,
+                "ms": milliseconds,
+            },
+        )

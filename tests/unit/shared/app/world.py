@@ -1,0 +1,132 @@
+"""The use cases on in-memory ports: submit a task and run its steps as the state machine would."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ratchet import Agent
+from ratchet.app.agents import AgentDirectory, AgentRegistry
+from ratchet.app.announce_task import AnnounceTask
+from ratchet.app.cancel_task import CancelTask
+from ratchet.app.dispatch_task import DispatchTask
+from ratchet.app.execute_step import ExecuteStep
+from ratchet.app.read_task import ReadTask
+from ratchet.app.submit_task import SubmitTask
+from ratchet.app.warm_histories import WarmHistories
+from ratchet.contracts.api import TaskRequest
+from ratchet.contracts.messages import Route, StepInput, StepOutput, StepRef, TaskRef
+from ratchet.contracts.names import Action
+from ratchet.contracts.routing import RoutingTable
+from ratchet.domain.steps import StepRecord
+from ratchet.domain.task import History, Task
+from ratchet.ports import ModelCall
+from ratchet.testing.announcers import RecordingAnnouncer
+from ratchet.testing.chat import Outcome, ScriptedChat
+from ratchet.testing.clock import FakeClock, SequentialIds
+from ratchet.testing.queue import InMemoryInbox
+from ratchet.testing.store import InMemoryCheckpoints
+from ratchet.testing.workflow import InMemoryWorkflow
+
+ROUTING = RoutingTable.load(Path(__file__).parents[4] / "cdk" / "routing.yaml")
+
+
+@dataclass
+class RecordedMetrics:
+    steps: list[StepRecord] = field(default_factory=list)
+
+    def step_finished(self, record: StepRecord, *, task: Task) -> None:
+        self.steps.append(record)
+
+
+class World:
+    """One deployment in memory. `chat` decides what the models say."""
+
+    def __init__(
+        self,
+        *agents: Agent,
+        chat: Iterable[Outcome] | Callable[[ModelCall], Outcome] = (),
+        patience_seconds: int = 30,
+    ) -> None:
+        self.clock = FakeClock()
+        self.ids = SequentialIds()
+        self.store = InMemoryCheckpoints(self.clock)
+        self.inbox, self.outbox = InMemoryInbox(), InMemoryInbox()
+        self.workflow = InMemoryWorkflow()
+        self.metrics = RecordedMetrics()
+        self.chat = ScriptedChat(chat)
+        self.sns, self.webhook = RecordingAnnouncer("sns"), RecordingAnnouncer("webhook")
+        self.registry = AgentRegistry({a.name: a for a in agents})
+        self.patience_seconds = patience_seconds
+        directory = AgentDirectory(self.registry.manifest(), default=agents[0].name)
+        self.submit = SubmitTask(
+            store=self.store,
+            inbox=self.inbox,
+            agents=directory,
+            clock=self.clock,
+            ids=self.ids,
+            check_webhook=lambda url: None,
+        )
+        self.dispatch = DispatchTask(self.store, self.workflow, self.clock)
+        self.read = ReadTask(self.store, self.clock)
+        self.cancel = CancelTask(self.store, self.workflow, self.outbox, self.clock)
+        self.announce = AnnounceTask(self.store, (self.sns, self.webhook), self.clock)
+
+    def executor(self) -> ExecuteStep:
+        """A fresh sandbox."""
+        return ExecuteStep(
+            store=self.store,
+            chat=self.chat,
+            agents=self.registry,
+            clock=self.clock,
+            ids=self.ids,
+            metrics=self.metrics,
+            warm=WarmHistories(),
+            patience_seconds=self.patience_seconds,
+        )
+
+    def submitted(self, goal: str = "Find the answer.", **request: object) -> TaskRef:
+        body = TaskRequest.model_validate({"goal": goal, **request})
+        return self.submit(body, tenant="acme").task.ref
+
+    def first(self, ref: TaskRef) -> StepOutput:
+        """Dispatch the task; the input of its execution."""
+        self.dispatch(ref)
+        history = self.tip(ref)
+        following = history.next
+        step = StepRef(history.next_number, following.type, following.complexity)  # type: ignore[union-attr]
+        return StepOutput(ref, Action.STEP, step)
+
+    def step(
+        self,
+        state: StepOutput,
+        *,
+        executor: ExecuteStep | None = None,
+        attempt: int = 0,
+        failure: str | None = None,
+        remaining: float = 300.0,
+    ) -> StepOutput:
+        """One invocation of step_executor with what the state machine would send."""
+        route: Route = ROUTING.route(state.step.type, state.step.complexity)
+        event = StepInput(state.task, state.step, route, attempt, failure)
+        return (executor or self.executor())(event, remaining_seconds=lambda: remaining)
+
+    def run(self, ref: TaskRef, *, executor: ExecuteStep | None = None) -> History:
+        """Run the task to its end, waits included."""
+        state = self.first(ref)
+        for _ in range(200):
+            if state.action is Action.FINISH:
+                return self.tip(ref)
+            if state.action is Action.WAIT:
+                self.clock.advance(state.wait_seconds)
+            state = self.step(state, executor=executor)
+        raise AssertionError("the task does not end")
+
+    def tip(self, ref: TaskRef) -> History:
+        tip = self.store.load_tip(ref)
+        assert tip is not None
+        return tip
+
+    def steps(self, ref: TaskRef) -> tuple[StepRecord, ...]:
+        history = self.store.load(ref)
+        assert history is not None
+        return history.records
