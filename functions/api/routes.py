@@ -1,0 +1,184 @@
+"""The routes of the HTTP API: parse, call one use case, map its result."""
+
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
+from aws_lambda_powertools.event_handler.openapi.params import Header, Query
+
+from functions.api.caller import tenant_of
+from functions.api.problems import from_request_error, from_validation, problem
+from functions.api.wiring import wiring
+from ratchet.app.task_views import agent_view, list_view, task_view, timeline_view
+from ratchet.contracts import limits
+from ratchet.contracts.api import (
+    AgentListView,
+    HealthView,
+    StepListView,
+    TaskListView,
+    TaskRequest,
+    TaskView,
+)
+from ratchet.contracts.errors import RequestError, RetryableError, ServiceUnavailable
+from ratchet.contracts.messages import TaskRef
+from ratchet.contracts.names import API_VERSION, TaskStatus
+from ratchet.domain.task import History
+from ratchet.observability import logger
+from ratchet.ports import ListFilter
+
+app = APIGatewayHttpResolver(enable_validation=True)
+
+WaitSeconds = Annotated[
+    int,
+    Query(ge=0, le=limits.MAX_WAIT_SECONDS, description="Hold the answer until the task ends."),
+]
+
+
+def _tenant() -> str:
+    return tenant_of(app.current_event.raw_event)
+
+
+def _answer(status: HTTPStatus, tip: History, headers: dict[str, str]) -> Response[TaskView]:
+    return Response(
+        status, content_type="application/json", body=task_view(tip), headers=dict(headers)
+    )
+
+
+@app.post(
+    "/v1/tasks",
+    status_code=HTTPStatus.ACCEPTED,
+    summary="Submit a goal",
+    operation_id="submitTask",
+    tags=["tasks"],
+)
+def submit_task(
+    body: TaskRequest,
+    wait: WaitSeconds = 0,
+    idempotency_key: Annotated[str | None, Header(alias="Idempotency-Key")] = None,
+) -> Response[TaskView]:
+    """Accept a goal; the answer names the task to poll."""
+    tenant = _tenant()
+    created = wiring().submit(body, tenant=tenant, idempotency_key=idempotency_key)
+    ref = created.task.ref
+    tip = History(created.task, created.state)
+    if wait or created.is_replay:
+        tip = wiring().read.tip(ref, wait_seconds=wait)
+    headers = {"Location": f"/{API_VERSION}/tasks/{ref.task_id}"}
+    if created.is_replay:
+        headers["Idempotent-Replay"] = "true"
+    return _answer(HTTPStatus.ACCEPTED, tip, headers)
+
+
+@app.get("/v1/tasks/<task_id>", summary="Read a task", operation_id="getTask", tags=["tasks"])
+def get_task(task_id: str, wait: WaitSeconds = 0) -> TaskView:
+    """Status, progress, result, error, usage and cost of a task."""
+    return task_view(wiring().read.tip(TaskRef(_tenant(), task_id), wait_seconds=wait))
+
+
+@app.get("/v1/tasks", summary="List tasks", operation_id="listTasks", tags=["tasks"])
+def list_tasks(
+    status: TaskStatus | None = None,
+    agent: str | None = None,
+    user_id: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=limits.MAX_PAGE_SIZE)] = limits.DEFAULT_PAGE_SIZE,
+    cursor: str | None = None,
+) -> TaskListView:
+    """Your tasks, newest first."""
+    where = ListFilter(status=status, agent=agent, user_id=user_id)
+    page, next_cursor = wiring().read.page(_tenant(), where=where, limit=limit, cursor=cursor)
+    return list_view(page, next_cursor)
+
+
+@app.get(
+    "/v1/tasks/<task_id>/steps",
+    summary="Read the timeline",
+    operation_id="listSteps",
+    tags=["tasks"],
+)
+def list_steps(task_id: str) -> StepListView:
+    """Every committed step: type, route and reason, model, tools, tokens, dollars, timings."""
+    return timeline_view(wiring().read.timeline(TaskRef(_tenant(), task_id)))
+
+
+@app.post(
+    "/v1/tasks/<task_id>/cancel", summary="Cancel a task", operation_id="cancelTask", tags=["tasks"]
+)
+def cancel_task(task_id: str) -> TaskView:
+    """End a task as `cancelled`; a second cancel gets the same answer."""
+    ref = TaskRef(_tenant(), task_id)
+    wiring().read.tip(ref)
+    return task_view(wiring().cancel(ref))
+
+
+@app.get("/v1/agents", summary="List the agents", operation_id="listAgents", tags=["agents"])
+def list_agents() -> AgentListView:
+    """What is deployed."""
+    _tenant()
+    agents = wiring().agents
+    return AgentListView(agents=[agent_view(a) for a in agents.all()], default_agent=agents.default)
+
+
+@app.get("/v1/health", summary="Health", operation_id="health", tags=["service"])
+def health() -> HealthView:
+    """The function runs and its settings are complete."""
+    wiring()
+    return HealthView(status="ok", version=API_VERSION)
+
+
+@app.get("/v1/openapi.json", include_in_schema=False)
+def openapi() -> Response[str]:
+    """This API's OpenAPI 3.1 document."""
+    return Response(HTTPStatus.OK, content_type="application/json", body=openapi_document())
+
+
+def openapi_document() -> str:
+    """The OpenAPI document, generated from the routes and their models."""
+    return app.get_openapi_json_schema(
+        title="Ratchet", version=API_VERSION, description="Durable, cheap AI agents."
+    )
+
+
+@app.exception_handler(RequestValidationError)
+def on_invalid_request(error: RequestValidationError) -> Response[str]:
+    """The request does not fit the schema."""
+    return from_validation([dict(e) for e in error.errors()])
+
+
+@app.exception_handler(RequestError)
+def on_request_error(error: RequestError) -> Response[str]:
+    """The caller can do something about it."""
+    return from_request_error(error)
+
+
+@app.exception_handler(RetryableError)
+def on_unavailable(error: RetryableError) -> Response[str]:
+    """A service behind the api did not answer."""
+    logger.warning("service unavailable", extra={"error": error.code})
+    return from_request_error(ServiceUnavailable("send the same request again in a moment"))
+
+
+@app.not_found
+def on_unknown_route(_: Exception) -> Response[str]:
+    """No such route."""
+    detail = f"{app.current_event.http_method} {app.current_event.path} is not part of the API"
+    return problem(404, "not_found", "Not found", detail=f"{detail}; see /v1/openapi.json")
+
+
+@app.exception_handler(Exception)
+def on_bug(error: Exception) -> Response[str]:
+    """A bug of ours: logged whole, answered without details."""
+    logger.exception("unhandled error", extra={"error": type(error).__name__})
+    detail = "an unexpected error was logged; the same request may work later"
+    return problem(500, "internal", "Internal error", detail=detail)
+
+
+def too_large(event: dict[str, Any]) -> Response[str] | None:
+    """The 413 answer to a body above the limit, before anything parses it."""
+    size = len((event.get("body") or "").encode())
+    if event.get("isBase64Encoded"):
+        size = size * 3 // 4
+    if size <= limits.MAX_BODY_BYTES:
+        return None
+    detail = f"the body has {size} bytes; the limit is {limits.MAX_BODY_BYTES}"
+    return problem(413, "body_too_large", "The request body is too large", detail=detail)

@@ -1,0 +1,58 @@
+"""What the api is made of, built once per sandbox and only when first needed."""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+from ratchet.adapters.aws import client
+from ratchet.adapters.aws_store import checkpoints
+from ratchet.adapters.sqs import SqsInbox
+from ratchet.adapters.stepfunctions import StepFunctionsWorkflow
+from ratchet.adapters.system import SystemClock, UlidIds
+from ratchet.app.agents import AgentDirectory
+from ratchet.app.cancel_task import CancelTask
+from ratchet.app.read_task import ReadTask
+from ratchet.app.submit_task import SubmitTask
+from ratchet.contracts.names import AGENTS_MANIFEST_FILE
+from ratchet.contracts.settings import ApiSettings, DevelopmentSwitches
+from ratchet.domain.webhook_url import check_webhook_url
+
+_BUNDLE = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """The use cases behind the routes."""
+
+    submit: SubmitTask
+    read: ReadTask
+    cancel: CancelTask
+    agents: AgentDirectory
+
+
+@functools.cache
+def wiring() -> Wiring:
+    """The api's use cases on AWS."""
+    settings = ApiSettings.from_env()
+    loopback = DevelopmentSwitches.from_env().loopback_webhooks
+    clock = SystemClock()
+    store = checkpoints(settings, clock)
+    agents = AgentDirectory.load(_BUNDLE / AGENTS_MANIFEST_FILE, default=settings.default_agent)
+    return Wiring(
+        submit=SubmitTask(
+            store=store,
+            inbox=SqsInbox(client("sqs"), settings.queue_url),
+            agents=agents,
+            clock=clock,
+            ids=UlidIds(clock),
+            check_webhook=functools.partial(check_webhook_url, allow_loopback=loopback),
+        ),
+        read=ReadTask(store, clock),
+        cancel=CancelTask(
+            store,
+            StepFunctionsWorkflow(client("stepfunctions"), settings.state_machine_arn),
+            SqsInbox(client("sqs"), settings.outbox_queue_url),
+            clock,
+        ),
+        agents=agents,
+    )

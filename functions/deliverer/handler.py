@@ -1,0 +1,36 @@
+"""Takes task references off the outbox queue and announces the tasks' outcomes."""
+
+import functools
+from typing import Any
+
+from ratchet.adapters.aws import client
+from ratchet.adapters.aws_store import checkpoints
+from ratchet.adapters.secrets import Secrets
+from ratchet.adapters.sns import SnsAnnouncer
+from ratchet.adapters.system import SystemClock
+from ratchet.adapters.webhook import WebhookAnnouncer
+from ratchet.app.announce_task import AnnounceTask
+from ratchet.app.batch import run_batch
+from ratchet.contracts.settings import DelivererSettings, DevelopmentSwitches
+from ratchet.observability import logger
+
+
+@functools.cache
+def announce_task() -> AnnounceTask:
+    """The deliverer's use case on AWS."""
+    settings = DelivererSettings.from_env()
+    clock = SystemClock()
+    secrets = Secrets(client("secretsmanager"), clock)
+    webhook = WebhookAnnouncer(
+        secret=lambda: secrets.get(settings.webhook_secret_arn),
+        clock=clock,
+        allow_loopback=DevelopmentSwitches.from_env().loopback_webhooks,
+    )
+    store = checkpoints(settings, clock)
+    return AnnounceTask(store, (SnsAnnouncer(settings.topic_arn), webhook), clock)
+
+
+@logger.inject_lambda_context(clear_state=True)
+def lambda_handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """One SQS batch; answers which messages must come back."""
+    return run_batch(event, announce_task())

@@ -1,0 +1,30 @@
+"""Takes task references off the inbox queue and starts their executions."""
+
+import functools
+from typing import Any
+
+from ratchet.adapters.aws import client
+from ratchet.adapters.aws_store import checkpoints
+from ratchet.adapters.stepfunctions import StepFunctionsWorkflow
+from ratchet.adapters.system import SystemClock
+from ratchet.app.batch import run_batch
+from ratchet.app.dispatch_task import DispatchTask
+from ratchet.contracts.settings import DispatcherSettings
+from ratchet.observability import logger
+
+
+@functools.cache
+def dispatch_task() -> DispatchTask:
+    """The dispatcher's use case on AWS."""
+    settings = DispatcherSettings.from_env()
+    clock = SystemClock()
+    store = checkpoints(settings, clock)
+    return DispatchTask(
+        store, StepFunctionsWorkflow(client("stepfunctions"), settings.state_machine_arn), clock
+    )
+
+
+@logger.inject_lambda_context(clear_state=True)
+def lambda_handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """One SQS batch; answers which messages must come back."""
+    return run_batch(event, dispatch_task())

@@ -1,0 +1,51 @@
+"""Runs one agent step per invocation, for the state machine."""
+
+import functools
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from ratchet.adapters.aws import client
+from ratchet.adapters.aws_store import checkpoints
+from ratchet.adapters.openai_chat import OpenAiChat
+from ratchet.adapters.secrets import Secrets
+from ratchet.adapters.system import SystemClock, UlidIds
+from ratchet.app.agents import AgentRegistry
+from ratchet.app.execute_step import ExecuteStep
+from ratchet.app.warm_histories import WarmHistories
+from ratchet.contracts.messages import StepInput
+from ratchet.contracts.settings import StepExecutorSettings
+from ratchet.observability import EmfMetrics, logger, metrics
+
+
+@functools.cache
+def execute_step() -> ExecuteStep:
+    """The step executor's use case on AWS."""
+    settings = StepExecutorSettings.from_env()
+    clock = SystemClock()
+    secrets = Secrets(client("secretsmanager"), clock)
+
+    def model_key(*, refresh: bool = False) -> str:
+        return secrets.get(settings.model_key_secret_arn, fresh=refresh)
+
+    return ExecuteStep(
+        store=checkpoints(settings, clock),
+        chat=OpenAiChat(settings.model_base_url, api_key=model_key, clock=clock),
+        agents=AgentRegistry.load(),
+        clock=clock,
+        ids=UlidIds(clock),
+        metrics=EmfMetrics(),
+        warm=WarmHistories(),
+        patience_seconds=settings.model_patience_seconds,
+    )
+
+
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """One step; the answer is the next state of the execution."""
+    step = StepInput.from_event(event)
+    output = execute_step()(
+        step, remaining_seconds=lambda: context.get_remaining_time_in_millis() / 1000
+    )
+    return output.to_dict()
