@@ -15,7 +15,7 @@ from ratchet.app.execute_step import ExecuteStep
 from ratchet.app.warm_histories import WarmHistories
 from ratchet.contracts.messages import StepInput
 from ratchet.contracts.settings import StepExecutorSettings
-from ratchet.observability import EmfMetrics, logger, metrics
+from ratchet.observability import EmfMetrics, logger
 
 
 @functools.cache
@@ -41,7 +41,6 @@ def execute_step() -> ExecuteStep:
 
 
 @logger.inject_lambda_context(clear_state=True)
-@metrics.log_metrics
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """One step; the answer is the next state of the execution."""
     step = StepInput.from_event(event)

@@ -3,11 +3,12 @@
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
+from ratchet.contracts.names import METRICS_NAMESPACE
 from ratchet.domain.steps import StepRecord
 from ratchet.domain.task import Task
 
 logger = Logger()
-metrics = Metrics()
+metrics = Metrics(namespace=METRICS_NAMESPACE)
 
 
 class EmfMetrics:
@@ -26,6 +27,7 @@ class EmfMetrics:
         metrics.add_metric("CachedTokens", MetricUnit.Count, result.usage.cached_tokens)
         metrics.add_metric("OutputTokens", MetricUnit.Count, result.usage.output_tokens)
         metrics.add_metric("StepDuration", MetricUnit.Milliseconds, milliseconds)
+        metrics.flush_metrics()
         logger.info(
             "step finished",
             extra={

@@ -1,0 +1,228 @@
+import json
+from typing import Any
+
+import pytest
+
+from functions.api import handler, routes
+from functions.api.wiring import Wiring
+from ratchet import Agent, Limits
+from ratchet.app.agents import AgentDirectory
+from ratchet.contracts.errors import StoreUnavailable
+from ratchet.contracts.messages import TaskRef
+from ratchet.testing.chat import says
+from tests.envelopes import LambdaContext, envelope
+from tests.unit.shared.app.world import World
+
+AGENT = Agent("support", "Help.", policy="react", limits=Limits(max_cost_usd=0.5))
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    world = World(AGENT, chat=lambda _: says("Done."))
+    agents = AgentDirectory(world.registry.manifest(), default="support")
+    wired = Wiring(world.submit, world.read, world.cancel, agents)
+    monkeypatch.setattr(routes, "wiring", lambda: wired)
+    return world
+
+
+def call(event: dict[str, Any]) -> tuple[int, dict[str, Any], dict[str, str]]:
+    answer = handler.lambda_handler(event, LambdaContext())  # type: ignore[arg-type]
+    headers = {k.lower(): v for k, v in answer["headers"].items()}
+    return answer["statusCode"], json.loads(answer["body"]), headers
+
+
+def submit(**changes: Any) -> dict[str, Any]:
+    event = envelope("api/submit")
+    event["body"] = json.dumps({**json.loads(event["body"]), **changes})
+    return event
+
+
+def test_a_goal_is_accepted_with_the_place_to_poll(world: World) -> None:
+    status, body, headers = call(envelope("api/submit"))
+    assert status == 202
+    assert body["status"] == "queued"
+    assert headers["location"] == f"/v1/tasks/{body['task_id']}"
+    assert body["limits"]["max_cost_usd"] == 0.2
+    assert world.inbox.receive() == TaskRef("acme", body["task_id"])
+
+
+def test_the_same_request_again_gets_the_first_answer(world: World) -> None:
+    _, first, _ = call(envelope("api/submit"))
+    status, again, headers = call(envelope("api/submit"))
+    assert (status, headers["idempotent-replay"]) == (202, "true")
+    assert again == first
+
+
+def test_a_task_can_be_read_listed_and_traced(world: World) -> None:
+    _, submitted, _ = call(envelope("api/submit"))
+    world.run(TaskRef("acme", submitted["task_id"]))
+    status, task, _ = call(envelope("api/get_task"))
+    assert status == 200
+    assert (task["status"], task["result"], task["progress"]["steps"]) == ("succeeded", "Done.", 1)
+    status, listed, _ = call(envelope("api/list_tasks"))
+    assert [t["task_id"] for t in listed["tasks"]] == [task["task_id"]]
+    assert listed["next_cursor"] is None
+    event = envelope("api/get_task")
+    event["rawPath"] = event["requestContext"]["http"]["path"] = event["rawPath"] + "/steps"
+    _, timeline, _ = call(event)
+    (step,) = timeline["steps"]
+    assert (step["type"], step["model"], step["reason"]) == (
+        "tool_dispatch",
+        "gpt-4o-mini",
+        "preferred",
+    )
+    assert step["cost_usd"] == task["cost_usd"] > 0
+
+
+def test_a_task_can_be_cancelled(world: World) -> None:
+    call(envelope("api/submit"))
+    status, task, _ = call(envelope("api/cancel"))
+    assert (status, task["status"], task["error"]["code"]) == (200, "cancelled", "cancelled")
+
+
+def test_an_iam_caller_is_the_tenant_of_its_account(world: World) -> None:
+    status, body, _ = call(envelope("api/iam_caller"))
+    assert (status, body["default_agent"]) == (200, "support")
+    event = envelope("api/submit")
+    event["requestContext"]["authorizer"] = envelope("api/iam_caller")["requestContext"][
+        "authorizer"
+    ]
+    call(event)
+    ref = world.inbox.receive()
+    assert ref is not None
+    assert ref.tenant == "210987654321"
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "code", "says_what"),
+    [
+        ({"goal": ""}, 400, "invalid_request", "goal"),
+        ({"goal": "   "}, 400, "invalid_request", "goal"),
+        ({"goal": None}, 400, "invalid_request", "goal"),
+        ({"agent": "ghost"}, 400, "unknown_agent", "choose one of: support"),
+        ({"colour": "red"}, 400, "invalid_request", "colour: unknown field; remove it"),
+        ({"tenant": "globex"}, 400, "invalid_request", "tenant: unknown field"),
+        ({"limits": {"max_steps": 0}}, 400, "invalid_request", "limits.max_steps"),
+        ({"limits": {"max_cost_usd": 3}}, 400, "invalid_request", "above the agent's own limit"),
+        ({"metadata": {"a": 1}}, 400, "invalid_request", "metadata.a"),
+    ],
+)
+def test_a_bad_request_is_answered_with_what_to_do(
+    world: World, changes: dict[str, Any], status: int, code: str, says_what: str
+) -> None:
+    got, body, headers = call(submit(**changes))
+    assert (got, body["code"], body["status"]) == (status, code, status)
+    assert headers["content-type"] == "application/problem+json"
+    assert says_what in body["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [("{", "not valid JSON"), ("", "body"), ("[]", "body"), ("null", "body"), ('"x"', "body")],
+)
+def test_a_body_that_is_no_object_is_refused(world: World, body: str, complaint: str) -> None:
+    event = envelope("api/submit")
+    event["body"] = body
+    status, problem, _ = call(event)
+    assert (status, problem["code"]) == (400, "invalid_request")
+    assert complaint in problem["detail"]
+
+
+def test_a_missing_body_is_refused(world: World) -> None:
+    event = envelope("api/submit")
+    del event["body"]
+    status, problem, _ = call(event)
+    assert (status, problem["code"]) == (400, "invalid_request")
+
+
+def test_a_body_above_the_limit_is_refused_before_it_is_parsed(world: World) -> None:
+    status, problem, headers = call(submit(goal="x" * 300_000))
+    assert (status, problem["code"]) == (413, "body_too_large")
+    assert "262144" in problem["detail"]
+    assert headers["content-type"] == "application/problem+json"
+
+
+def test_the_same_key_with_another_body_is_refused(world: World) -> None:
+    call(envelope("api/submit"))
+    status, problem, _ = call(submit(goal="Something else."))
+    assert (status, problem["code"]) == (422, "idempotency_key_reused")
+
+
+@pytest.mark.parametrize("task_id", ["task_7ZZZZZZZZZZZZZZZZZZZZZZZZZ", "nonsense", "task_x%23y"])
+def test_unknown_ids_are_not_found(world: World, task_id: str) -> None:
+    for suffix, method in (("", "GET"), ("/steps", "GET"), ("/cancel", "POST")):
+        event = envelope("api/get_task")
+        event["rawPath"] = event["requestContext"]["http"]["path"] = f"/v1/tasks/{task_id}{suffix}"
+        event["requestContext"]["http"]["method"] = method
+        status, problem, _ = call(event)
+        assert (status, problem["code"]) == (404, "not_found")
+
+
+def test_another_tenants_task_is_not_found(world: World) -> None:
+    call(envelope("api/submit"))
+    for name in ("api/get_task", "api/cancel"):
+        event = envelope(name)
+        event["requestContext"]["authorizer"]["lambda"]["tenant"] = "globex"
+        status, problem, _ = call(event)
+        assert (status, problem["code"]) == (404, "not_found")
+
+
+def test_a_request_past_the_authorizer_is_refused(world: World) -> None:
+    event = envelope("api/submit")
+    del event["requestContext"]["authorizer"]
+    status, problem, _ = call(event)
+    assert (status, problem["code"]) == (401, "unauthorized")
+
+
+@pytest.mark.parametrize("query", ["wait=26", "wait=x", "wait=-1"])
+def test_a_wait_is_bounded(world: World, query: str) -> None:
+    event = envelope("api/get_task")
+    event["rawQueryString"] = query
+    event["queryStringParameters"] = dict([query.split("=")])
+    status, problem, _ = call(event)
+    assert (status, problem["code"]) == (400, "invalid_request")
+    assert "wait" in problem["detail"]
+
+
+def test_an_unknown_path_is_a_problem_too(world: World) -> None:
+    event = envelope("api/get_task")
+    event["rawPath"] = event["requestContext"]["http"]["path"] = "/v2/nothing"
+    status, problem, headers = call(event)
+    assert (status, problem["code"]) == (404, "not_found")
+    assert headers["content-type"] == "application/problem+json"
+
+
+def test_a_service_that_is_down_is_503_and_a_bug_is_500_without_details(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for error, expected in ((StoreUnavailable("throttled"), 503), (KeyError("secret"), 500)):
+
+        def broken(*_: object, _error: Exception = error, **__: object) -> None:
+            raise _error
+
+        monkeypatch.setattr(world.store, "load_tip", broken)
+        status, problem, _ = call(envelope("api/get_task"))
+        assert status == expected
+        assert "secret" not in json.dumps(problem)
+
+
+def test_the_openapi_document_is_published_and_complete(world: World) -> None:
+    event = envelope("api/get_task")
+    event["rawPath"] = event["requestContext"]["http"]["path"] = "/v1/openapi.json"
+    status, document, _ = call(event)
+    assert (status, document["openapi"]) == (200, "3.1.0")
+    assert set(document["paths"]) == {
+        "/v1/tasks",
+        "/v1/tasks/{task_id}",
+        "/v1/tasks/{task_id}/steps",
+        "/v1/tasks/{task_id}/cancel",
+        "/v1/agents",
+        "/v1/health",
+    }
+    assert "202" in document["paths"]["/v1/tasks"]["post"]["responses"]
+
+
+def test_health_says_that_the_settings_are_complete(world: World) -> None:
+    event = envelope("api/get_task")
+    event["rawPath"] = event["requestContext"]["http"]["path"] = "/v1/health"
+    assert call(event)[:2] == (200, {"status": "ok", "version": "v1"})

@@ -1,0 +1,122 @@
+"""The handlers that are called by AWS: batches, authorizer, step executor."""
+
+import json
+
+import pytest
+
+from functions.authorizer import handler as authorizer
+from functions.deliverer import handler as deliverer
+from functions.dispatcher import handler as dispatcher
+from functions.step_executor import handler as step_executor
+from ratchet import Agent
+from ratchet.contracts.messages import MalformedMessage
+from ratchet.testing.chat import says
+from tests.envelopes import LambdaContext, envelope
+from tests.unit.shared.app.world import World
+
+AGENT = Agent("support", "Help.")
+PLAN = says('{"plan": [], "complexity": "simple"}')
+
+
+def test_the_dispatcher_returns_only_the_message_that_failed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(AGENT)
+    world.submitted()
+    monkeypatch.setattr(dispatcher, "dispatch_task", lambda: world.dispatch)
+    event = envelope("dispatcher/batch")
+    answer = dispatcher.lambda_handler(event, LambdaContext())
+    assert answer == {"batchItemFailures": [{"itemIdentifier": event["Records"][1]["messageId"]}]}
+    assert len(world.workflow.executions) == 1
+
+
+def test_a_bug_in_one_message_does_not_return_the_whole_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def buggy(_: object) -> None:
+        raise KeyError("bug")
+
+    monkeypatch.setattr(dispatcher, "dispatch_task", lambda: buggy)
+    answer = dispatcher.lambda_handler(envelope("dispatcher/batch"), LambdaContext())
+    assert len(answer["batchItemFailures"]) == 2
+
+
+def test_the_deliverer_lets_a_failed_announcement_come_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(Agent("support", "Help.", policy="react"), chat=[says("Done.")])
+    world.run(world.submitted())
+    world.sns.fail()
+    monkeypatch.setattr(deliverer, "announce_task", lambda: world.announce)
+    event = envelope("deliverer/batch")
+    assert len(deliverer.lambda_handler(event, LambdaContext())["batchItemFailures"]) == 1
+    assert deliverer.lambda_handler(event, LambdaContext()) == {"batchItemFailures": []}
+
+
+def test_the_step_executor_answers_with_the_next_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(AGENT, chat=[PLAN])
+    world.first(world.submitted())
+    executor = world.executor()
+    monkeypatch.setattr(step_executor, "execute_step", lambda: executor)
+    state = step_executor.lambda_handler(envelope("step_executor/step"), LambdaContext())  # type: ignore[arg-type]
+    assert state == {
+        "tenant": "acme",
+        "task_id": "task_00000000000000000000000001",
+        "action": "step",
+        "step": {
+            "number": 2,
+            "type": "final_synthesis",
+            "complexity": "simple",
+            "waits": 0,
+            "waited_seconds": 0,
+        },
+    }
+
+
+def test_the_step_executor_ends_a_task_that_the_state_machine_gave_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(AGENT)
+    world.first(world.submitted())
+    executor = world.executor()
+    monkeypatch.setattr(step_executor, "execute_step", lambda: executor)
+    state = step_executor.lambda_handler(envelope("step_executor/gave_up"), LambdaContext())  # type: ignore[arg-type]
+    assert (state["action"], state["status"]) == ("finish", "failed")
+
+
+@pytest.mark.parametrize("event", [{}, {"tenant": "acme"}, {"tenant": "a", "task_id": "t"}])
+def test_the_step_executor_refuses_what_is_not_a_step(event: dict[str, str]) -> None:
+    with pytest.raises(MalformedMessage):
+        step_executor.lambda_handler(event, LambdaContext())  # type: ignore[arg-type]
+
+
+class TestAuthorizer:
+    KEY = envelope("authorizer/request")["headers"]["x-api-key"]
+
+    @pytest.mark.parametrize(
+        "secret",
+        [
+            {"tenant": "acme", "key": KEY},
+            {"keys": [{"tenant": "globex", "key": "other"}, {"tenant": "acme", "key": KEY}]},
+        ],
+    )
+    def test_a_key_names_its_tenant(
+        self, secret: dict[str, object], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Kept:
+            def get(self, arn: str) -> str:
+                assert arn == "arn:keys"
+                return json.dumps(secret)
+
+        monkeypatch.setattr(authorizer, "api_keys", lambda: (Kept(), "arn:keys"))
+        event = envelope("authorizer/request")
+        assert authorizer.lambda_handler(event, None) == {
+            "isAuthorized": True,
+            "context": {"tenant": "acme"},
+        }
+        for wrong in ("", self.KEY[:-1], self.KEY + "0", "ключ"):
+            event["headers"]["x-api-key"] = wrong
+            assert authorizer.lambda_handler(event, None) == {"isAuthorized": False}
+
+    def test_an_empty_stored_key_opens_nothing(self) -> None:
+        assert authorizer.tenant_of_key("", '{"tenant": "acme", "key": ""}') is None
