@@ -22,12 +22,12 @@ def announce_task() -> AnnounceTask:
     clock = SystemClock()
     secrets = Secrets(client("secretsmanager"), clock)
     webhook = WebhookAnnouncer(
-        secret=lambda: secrets.get(settings.webhook_secret_arn),
+        secret=functools.partial(secrets.get, settings.webhook_secret_arn),
         clock=clock,
         allow_loopback=DevelopmentSwitches.from_env().loopback_webhooks,
     )
     store = checkpoints(settings, clock)
-    return AnnounceTask(store, (SnsAnnouncer(settings.topic_arn), webhook), clock)
+    return AnnounceTask(store, (SnsAnnouncer(client("sns"), settings.topic_arn), webhook), clock)
 
 
 @logger.inject_lambda_context(clear_state=True)

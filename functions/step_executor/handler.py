@@ -24,13 +24,13 @@ def execute_step() -> ExecuteStep:
     settings = StepExecutorSettings.from_env()
     clock = SystemClock()
     secrets = Secrets(client("secretsmanager"), clock)
-
-    def model_key(*, refresh: bool = False) -> str:
-        return secrets.get(settings.model_key_secret_arn, fresh=refresh)
-
     return ExecuteStep(
         store=checkpoints(settings, clock),
-        chat=OpenAiChat(settings.model_base_url, api_key=model_key, clock=clock),
+        chat=OpenAiChat(
+            settings.model_base_url,
+            api_key=functools.partial(secrets.get, settings.model_key_secret_arn),
+            clock=clock,
+        ),
         agents=AgentRegistry.load(),
         clock=clock,
         ids=UlidIds(clock),

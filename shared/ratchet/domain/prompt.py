@@ -13,8 +13,10 @@ from ratchet.domain.agent import Agent
 from ratchet.domain.messages import Message
 from ratchet.domain.task import History
 
-CHARS_PER_TOKEN = 3
-"""Conservative: English runs near 4, code and other languages nearer 3. Used for worst cases only."""
+BYTES_PER_TOKEN = 3
+"""Conservative: English runs near 4 bytes a token, code nearer 3, and a CJK character is 3 bytes and about a token."""
+
+_CACHE_KEY_NAME_CHARS = 40  # with the version below the 64 characters that OpenAI takes
 
 PLAN_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -58,11 +60,10 @@ class Prompt:
 
     def estimated_tokens(self) -> int:
         """An upper estimate of the input tokens."""
-        chars = sum(
-            len(m.content or "") + sum(len(c.name) + len(c.arguments) for c in m.tool_calls) + 16
-            for m in self.messages
-        )
-        return (chars + sum(len(str(t)) for t in self.tools)) // CHARS_PER_TOKEN + 64
+        size = sum(_size(m) for m in self.messages) + sum(len(str(t)) for t in self.tools)
+        if self.response_format is not None:
+            size += len(str(self.response_format.schema))
+        return size // BYTES_PER_TOKEN + 64
 
 
 def build_prompt(agent: Agent, history: History, type_: StepType, directive: str | None) -> Prompt:
@@ -74,8 +75,13 @@ def build_prompt(agent: Agent, history: History, type_: StepType, directive: str
         tools=agent.tool_schemas,
         tool_choice="auto" if type_ is StepType.TOOL_DISPATCH else "none",
         response_format=_response_format(agent, type_),
-        cache_key=f"{agent.name}:{agent.version}",
+        cache_key=f"{agent.name[:_CACHE_KEY_NAME_CHARS]}:{agent.version}",
     )
+
+
+def _size(message: Message) -> int:
+    texts = [message.content or "", *(c.name + c.arguments for c in message.tool_calls)]
+    return sum(len(text.encode(errors="replace")) for text in texts) + 16 * len(texts)
 
 
 def _response_format(agent: Agent, type_: StepType) -> ResponseFormat | None:
