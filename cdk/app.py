@@ -1,0 +1,47 @@
+"""The CDK app. The context is read here and nowhere else."""
+
+import sys
+
+from aws_cdk import App, Validations
+from cdk_nag import AwsSolutionsChecks
+
+from cdk.bundling import ROOT, BundlingError, build_bundle
+from cdk.deployment import Deployment
+from cdk.requirements_closure import ClosureError
+from cdk.stacks import RatchetStack
+from ratchet.contracts.routing import RoutingTable
+
+
+def main() -> None:
+    """Synthesize into the folder that the CDK CLI (or `cdk.synth`) names."""
+    try:
+        app = build_app()
+    except (BundlingError, ClosureError, FileNotFoundError, ValueError) as exc:
+        sys.exit(f"{type(exc).__name__}: {exc}")
+    app.synth()
+
+
+def build_app() -> App:
+    """The construct tree of one deployment.
+
+    Raises:
+        ValueError: the context or the routing table is wrong.
+        BundlingError: a function or a layer cannot be built.
+    """
+    app = App(analytics_reporting=False)
+    deployment = Deployment.from_context(
+        {key: app.node.try_get_context(key) for key in Deployment.context_keys()}
+    )
+    RatchetStack(
+        app,
+        deployment=deployment,
+        routing=RoutingTable.load(ROOT / deployment.routing),
+        bundle=build_bundle(deployment.architecture),
+    )
+    if deployment.nag:
+        Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+    return app
+
+
+if __name__ == "__main__":
+    main()

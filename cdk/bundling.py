@@ -1,0 +1,195 @@
+"""What Lambda runs, built without Docker under .build/: staged function code and dependency layers.
+
+Own code goes into each function's zip, third-party code into layers. Both carry `.pyc` files:
+Lambda's disk is read-only, so without them every cold start compiles what it imports. Bytecode
+fits one minor version of Python, so the Lambda runtime follows the interpreter that builds.
+"""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cdk.requirements_closure import MACHINES, layer_lines
+from ratchet.contracts.names import AGENTS_MANIFEST_FILE, Json
+
+ROOT = Path(__file__).resolve().parents[1]
+FUNCTIONS = ("api", "authorizer", "dispatcher", "step_executor", "deliverer")
+LAYERS = ("base", "llm", "webhooks")
+AGENTS_IN = frozenset({"step_executor"})
+MANIFEST_IN = frozenset({"api"})
+NOT_SHIPPED = frozenset({"local", "cli", "testing"})
+RUNTIMES = range(11, 15)
+LAYER_FORMAT = 1  # raise it when a change here must rebuild existing layers
+
+# A process of its own: marshal's bytes depend on which strings the running interpreter shares.
+COMPILE = """
+import compileall, py_compile, sys
+folder, runtime_folder = sys.argv[1:]
+ok = compileall.compile_dir(folder, maxlevels=50, quiet=1, force=True, stripdir=folder, optimize=0,
+    prependdir=runtime_folder, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+sys.exit(not ok)
+"""
+
+
+class BundlingError(RuntimeError):
+    """A function or layer cannot be built; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """The folders that become Lambda assets."""
+
+    python: str
+    functions: Mapping[str, Path]
+    layers: Mapping[str, Path]
+
+
+def build_bundle(architecture: str, *, root: Path = ROOT) -> Bundle:
+    """Build every layer that is out of date and stage every function."""
+    return Bundle(
+        python=runtime_version(),
+        layers={name: build_layer(name, architecture=architecture, root=root) for name in LAYERS},
+        functions={name: stage_function(name, root=root) for name in FUNCTIONS},
+    )
+
+
+def runtime_version(version: tuple[int, ...] = sys.version_info[:2]) -> str:
+    """The Lambda runtime's Python, which is the one that builds.
+
+    Raises:
+        BundlingError: Lambda has no runtime for this interpreter.
+    """
+    major, minor = version[:2]
+    if major != 3 or minor not in RUNTIMES:
+        raise BundlingError(
+            f"Lambda has no runtime for Python {major}.{minor}; create .venv with one of "
+            + ", ".join(f"3.{known}" for known in RUNTIMES)
+        )
+    return f"{major}.{minor}"
+
+
+def stage_function(name: str, *, root: Path = ROOT) -> Path:
+    """The folder that is zipped for `functions/<name>`; its handler has the name it has in tests.
+
+    Raises:
+        BundlingError: there is no such function, or its code does not compile.
+    """
+    source = root / "functions" / name
+    if not source.is_dir():
+        raise BundlingError(f"{source} does not exist")
+
+    def fill(target: Path) -> None:
+        _copy(source, target / "functions" / name)
+        shutil.copy(root / "functions" / "__init__.py", target / "functions")
+        _copy(root / "shared" / "ratchet", target / "ratchet", without=NOT_SHIPPED)
+        if name in AGENTS_IN:
+            _copy(root / "shared" / "agents", target / "agents")
+        if name in MANIFEST_IN:
+            manifest = json.dumps(_agents_manifest(), indent=1, sort_keys=True)
+            (target / AGENTS_MANIFEST_FILE).write_text(manifest, encoding="utf-8")
+        _compile(target, "/var/task")
+
+    return _replace(root / ".build" / "functions" / name, fill)
+
+
+def build_layer(layer: str, *, architecture: str = "arm64", root: Path = ROOT) -> Path:
+    """The folder of one layer, installed anew only when the lock, Python or architecture changed.
+
+    Raises:
+        BundlingError: pip could not install it.
+    """
+    lines = layer_lines(root, layer, architecture)
+    target = root / ".build" / "layers" / architecture / layer
+    stamp = target.with_name(f"{layer}.stamp")  # beside the folder, which is the asset
+    wanted = _stamp([*lines, runtime_version(), architecture, str(LAYER_FORMAT)])
+    if target.is_dir() and stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
+        return target
+
+    def fill(folder: Path) -> None:
+        python = folder / "python"
+        python.mkdir()
+        if lines:
+            _pip_install(lines, python, architecture, cache=root / ".build" / "pip-cache")
+        _trim(python)
+        _compile(python, "/opt/python")
+
+    stamp.unlink(missing_ok=True)
+    _replace(target, fill)
+    stamp.write_text(wanted, encoding="utf-8")
+    return target
+
+
+def pip_platforms(architecture: str, python: str) -> list[str]:
+    """Wheel platforms that load in the runtime: up to 3.11 it has glibc 2.26, from 3.12 on 2.34."""
+    machine = MACHINES[architecture]
+    modern = [] if python == "3.11" else [f"manylinux_2_28_{machine}"]
+    return [*modern, f"manylinux_2_17_{machine}", f"manylinux2014_{machine}"]
+
+
+def _pip_install(lines: Iterable[str], target: Path, architecture: str, *, cache: Path) -> None:
+    requirements = target.with_name("requirements.txt")
+    requirements.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    platforms = pip_platforms(architecture, runtime_version())
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-input", "--no-compile"]
+    command += ["--disable-pip-version-check", "--require-hashes", "--no-deps"]
+    command += ["--only-binary=:all:", "--implementation", "cp"]
+    command += ["--python-version", runtime_version(), "--cache-dir", str(cache)]
+    command += [f"--platform={platform}" for platform in platforms]
+    command += ["--target", str(target), "--requirement", str(requirements)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise BundlingError(
+            "pip could not install a layer (the first build needs the package index):\n"
+            + done.stderr[-2000:]
+        )
+    requirements.unlink()
+
+
+def _trim(python: Path) -> None:
+    shutil.rmtree(python / "bin", ignore_errors=True)  # scripts hold the builder's paths
+    for folder in [*python.glob("*/tests"), *python.glob("*/test")]:
+        shutil.rmtree(folder)
+    for record in ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json"):
+        for path in python.glob(f"*.dist-info/{record}"):
+            path.unlink()
+
+
+def _compile(folder: Path, runtime_folder: str) -> None:
+    command = [sys.executable, "-I", "-S", "-c", COMPILE, str(folder), runtime_folder]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise BundlingError(f"does not compile:\n{done.stdout}{done.stderr}")
+
+
+def _agents_manifest() -> list[dict[str, Json]]:
+    # Late, because only this needs the team's agents to be importable.
+    from ratchet.app.agents import build_manifest  # noqa: PLC0415
+
+    return build_manifest()
+
+
+def _copy(source: Path, target: Path, *, without: frozenset[str] = frozenset()) -> None:
+    def ignored(folder: str, names: list[str]) -> set[str]:
+        junk = {name for name in names if name == "__pycache__" or name.startswith(".")}
+        return junk | (without & set(names) if Path(folder) == source else set())
+
+    shutil.copytree(source, target, ignore=ignored)
+
+
+def _replace(target: Path, fill: Callable[[Path], None]) -> Path:
+    fresh = target.with_name(f".{target.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    fill(fresh)
+    shutil.rmtree(target, ignore_errors=True)
+    fresh.rename(target)
+    return target
+
+
+def _stamp(parts: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -1,0 +1,60 @@
+"""What a person must look at."""
+
+from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from cdk.components.inbox import Inbox
+
+PERIOD = Duration.minutes(5)
+
+
+class Alarms(Construct):
+    """One occurrence is enough for what should never happen."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        inbox: Inbox,
+        outbox: Inbox,
+        machine: sfn.StateMachine,
+        step_executor: lambda_.IFunction,
+    ) -> None:
+        super().__init__(scope, id_)
+        for name, queue in (("Inbox", inbox), ("Outbox", outbox)):
+            self._alarm(
+                f"{name}DeadLetters",
+                queue.dead_letters.metric_approximate_number_of_messages_visible(
+                    period=PERIOD, statistic="max"
+                ),
+                "Messages were given up on; look at them, mend the cause, redrive.",
+            )
+        self._alarm(
+            "ExecutionsFailed",
+            machine.metric_failed(period=PERIOD),
+            "An execution ended outside its own error handling; its task may stay open.",
+        )
+        self._alarm(
+            "StepErrors",
+            step_executor.metric_errors(period=PERIOD),
+            "Steps fail and are retried; persistent errors end tasks.",
+            threshold=5,
+        )
+
+    def _alarm(
+        self, id_: str, metric: cloudwatch.Metric, description: str, *, threshold: int = 1
+    ) -> None:
+        cloudwatch.Alarm(
+            self,
+            id_,
+            metric=metric,
+            alarm_description=description,
+            threshold=threshold,
+            evaluation_periods=1,
+            comparison_operator=(cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD),
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+        )

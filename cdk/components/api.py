@@ -1,0 +1,137 @@
+"""The HTTP API: which routes exist, who may call them, how often, and what is logged of it."""
+
+import json
+from dataclasses import dataclass
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_apigatewayv2 as apigateway
+from aws_cdk import aws_apigatewayv2_authorizers as authorizers
+from aws_cdk import aws_apigatewayv2_integrations as integrations
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from cdk.components.acknowledged import acknowledge
+from ratchet.contracts.names import API_VERSION
+
+PROTECTED = (
+    ("POST", "/tasks"),
+    ("GET", "/tasks"),
+    ("GET", "/tasks/{task_id}"),
+    ("GET", "/tasks/{task_id}/steps"),
+    ("POST", "/tasks/{task_id}/cancel"),
+    ("GET", "/agents"),
+)
+PUBLIC = (("GET", "/health"), ("GET", "/openapi.json"))
+# An allowlist: no headers, no query strings, no bodies.
+LOGGED = {
+    "requestId": "$context.requestId",
+    "time": "$context.requestTime",
+    "route": "$context.routeKey",
+    "status": "$context.status",
+    "responseLength": "$context.responseLength",
+    "latencyMs": "$context.responseLatency",
+    "sourceIp": "$context.identity.sourceIp",
+    "integrationError": "$context.integrationErrorMessage",
+    "authorizerError": "$context.authorizer.error",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """Requests per second, on average and at once; the rest are answered 429."""
+
+    rate: int
+    burst: int
+
+
+class Api(Construct):
+    """Every route goes to one function; only health and the schema are open to all."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        handler: lambda_.IFunction,
+        authorizer: lambda_.IFunction | None,
+        throttle: Throttle,
+        log_retention: logs.RetentionDays,
+    ) -> None:
+        super().__init__(scope, id_)
+        self.http = apigateway.HttpApi(self, "Http", create_default_stage=False)
+        self._add_routes(handler, _identify(authorizer))
+        self._add_stage(throttle, log_retention)
+
+    @property
+    def url(self) -> str:
+        """Where the API answers."""
+        return self.http.api_endpoint
+
+    def _add_routes(
+        self, handler: lambda_.IFunction, identify: apigateway.IHttpRouteAuthorizer
+    ) -> None:
+        integration = integrations.HttpLambdaIntegration(
+            "Handler", handler, scope_permission_to_route=False
+        )
+        for method, path in PROTECTED:
+            self._add_route(method, path, integration, identify)
+        # Unknown paths get our 404 and no identity: the handler must refuse to act without one.
+        unknown = apigateway.HttpRoute(
+            self,
+            "Unknown",
+            http_api=self.http,
+            route_key=apigateway.HttpRouteKey.DEFAULT,
+            integration=integration,
+        )
+        public = [self._add_route(method, path, integration) for method, path in PUBLIC]
+        for route in (unknown, *public):
+            acknowledge(
+                route,
+                {"APIG4": "Open by design: health, the schema and the 404 of unknown paths."},
+            )
+
+    def _add_route(
+        self,
+        method: str,
+        path: str,
+        integration: integrations.HttpLambdaIntegration,
+        identify: apigateway.IHttpRouteAuthorizer | None = None,
+    ) -> apigateway.HttpRoute:
+        (route,) = self.http.add_routes(
+            path=f"/{API_VERSION}{path}",
+            methods=[apigateway.HttpMethod[method]],
+            integration=integration,
+            authorizer=identify,
+        )
+        return route
+
+    def _add_stage(self, throttle: Throttle, log_retention: logs.RetentionDays) -> None:
+        log_group = logs.LogGroup(
+            self, "AccessLogs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY
+        )
+        apigateway.CfnStage(
+            self,
+            "Stage",
+            api_id=self.http.api_id,
+            stage_name="$default",
+            auto_deploy=True,
+            access_log_settings=apigateway.CfnStage.AccessLogSettingsProperty(
+                destination_arn=log_group.log_group_arn, format=json.dumps(LOGGED)
+            ),
+            default_route_settings=apigateway.CfnStage.RouteSettingsProperty(
+                throttling_rate_limit=throttle.rate, throttling_burst_limit=throttle.burst
+            ),
+        )
+
+
+def _identify(authorizer: lambda_.IFunction | None) -> apigateway.IHttpRouteAuthorizer:
+    if authorizer is None:
+        return authorizers.HttpIamAuthorizer()
+    return authorizers.HttpLambdaAuthorizer(
+        "ApiKey",
+        authorizer,
+        response_types=[authorizers.HttpLambdaResponseType.SIMPLE],
+        identity_source=["$request.header.x-api-key"],
+        results_cache_ttl=Duration.minutes(5),
+    )

@@ -1,0 +1,136 @@
+"""Where tasks are kept: one DynamoDB table, and a bucket for bodies that are too large for it.
+
+Both are stateful: changing a construct id on the way to them replaces them, so that needs a
+migration note.
+"""
+
+from collections.abc import Sequence
+from typing import cast
+
+from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
+from constructs import Construct, IConstruct
+
+from cdk.components.acknowledged import acknowledge
+
+TEXT = dynamodb.AttributeType.STRING
+BY_TENANT = "by_tenant"
+DUE = "due"
+LISTED = ["status", "agent", "user_id", "created_at", "updated_at", "steps", "cost_microusd"]
+READ = ("dynamodb:GetItem", "dynamodb:Query")
+WRITE = ("dynamodb:PutItem", "dynamodb:UpdateItem")
+
+
+class Checkpoints(Construct):
+    """Grants name exact actions: nothing may Scan, and nothing deletes a task (its TTL does)."""
+
+    def __init__(
+        self, scope: Construct, id_: str, *, removal: RemovalPolicy, customer_key: bool
+    ) -> None:
+        super().__init__(scope, id_)
+        self.key = (
+            kms.Key(self, "Key", enable_key_rotation=True, removal_policy=removal)
+            if customer_key
+            else None
+        )
+        self.table = self._table(removal)
+        self.payloads = self._payloads(removal)
+
+    def grant_table(
+        self, grantee: iam.IGrantable, actions: Sequence[str], *, indexes: Sequence[str] = ()
+    ) -> None:
+        """Allow these actions on the table, and Query on these indexes."""
+        iam.Grant.add_to_principal(
+            grantee=grantee, actions=list(actions), resource_arns=[self.table.table_arn]
+        )
+        if indexes:
+            iam.Grant.add_to_principal(
+                grantee=grantee,
+                actions=["dynamodb:Query"],
+                resource_arns=[f"{self.table.table_arn}/index/{name}" for name in indexes],
+            )
+        if self.key is not None:
+            self.key.grant_encrypt_decrypt(grantee)
+            acknowledge(
+                cast("IConstruct", grantee.grant_principal),
+                dict.fromkeys(
+                    ("IAM5[Action::kms:GenerateDataKey*]", "IAM5[Action::kms:ReEncrypt*]"),
+                    "The variants that DynamoDB asks for, on our own key only: "
+                    "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html",
+                ),
+            )
+
+    def grant_payloads(self, grantee: iam.IGrantable, *, write: bool = False) -> None:
+        """Allow reading bodies, and writing them."""
+        actions = ["s3:GetObject", *(["s3:PutObject"] if write else [])]
+        iam.Grant.add_to_principal(
+            grantee=grantee, actions=actions, resource_arns=[self.payloads.arn_for_objects("*")]
+        )
+        bucket = Stack.of(self).get_logical_id(
+            cast("s3.CfnBucket", self.payloads.node.default_child)
+        )
+        acknowledge(
+            cast("IConstruct", grantee.grant_principal),
+            {f"IAM5[Resource::<{bucket}.Arn>/*]": "Bodies are named by their hash, so any object."},
+        )
+        # Without it S3 answers 403 for an object that is gone, which reads as a permission problem.
+        iam.Grant.add_to_principal(
+            grantee=grantee, actions=["s3:ListBucket"], resource_arns=[self.payloads.bucket_arn]
+        )
+
+    def _table(self, removal: RemovalPolicy) -> dynamodb.Table:
+        table = dynamodb.Table(
+            self,
+            "Table",
+            partition_key=dynamodb.Attribute(name="pk", type=TEXT),
+            sort_key=dynamodb.Attribute(name="sk", type=TEXT),
+            billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+                point_in_time_recovery_enabled=True
+            ),
+            time_to_live_attribute="expires_at",
+            encryption_key=self.key,
+            removal_policy=removal,
+        )
+        table.add_global_secondary_index(
+            index_name=BY_TENANT,
+            partition_key=dynamodb.Attribute(name="tenant_key", type=TEXT),
+            sort_key=dynamodb.Attribute(name="task_id", type=TEXT),
+            projection_type=dynamodb.ProjectionType.INCLUDE,
+            non_key_attributes=LISTED,
+        )
+        table.add_global_secondary_index(
+            index_name=DUE,
+            partition_key=dynamodb.Attribute(name="due", type=TEXT),
+            sort_key=dynamodb.Attribute(name="due_at", type=dynamodb.AttributeType.NUMBER),
+            projection_type=dynamodb.ProjectionType.INCLUDE,
+            non_key_attributes=["status"],
+        )
+        return table
+
+    def _payloads(self, removal: RemovalPolicy) -> s3.Bucket:
+        bucket = s3.Bucket(
+            self,
+            "Payloads",
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            encryption=s3.BucketEncryption.KMS if self.key else s3.BucketEncryption.S3_MANAGED,
+            encryption_key=self.key,
+            bucket_key_enabled=True if self.key else None,
+            enforce_ssl=True,
+            # Longer than the longest task (30 days) and the retention after its end (30 days).
+            lifecycle_rules=[
+                s3.LifecycleRule(
+                    abort_incomplete_multipart_upload_after=Duration.days(1),
+                    expiration=Duration.days(90),
+                )
+            ],
+            removal_policy=removal,
+        )
+        acknowledge(
+            bucket,
+            {"S1": "Only our own roles can reach it; server access logs would double its cost."},
+        )
+        return bucket

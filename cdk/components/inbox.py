@@ -1,0 +1,46 @@
+"""A queue that rings a function, with the dead-letter queue behind it."""
+
+from aws_cdk import Duration
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_lambda_event_sources as event_sources
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+RECEIVES = 5
+"""Throttling burns receives too, so fewer would dead-letter healthy messages."""
+
+
+class Inbox(Construct):
+    """Doorbell only: the table is the backlog, so a lost message is found again there."""
+
+    def __init__(self, scope: Construct, id_: str, *, consumer_timeout: Duration) -> None:
+        super().__init__(scope, id_)
+        self.dead_letters = sqs.Queue(
+            self,
+            "DeadLetters",
+            retention_period=Duration.days(14),
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+        )
+        self.queue = sqs.Queue(
+            self,
+            "Queue",
+            # Six times: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+            visibility_timeout=Duration.seconds(6 * consumer_timeout.to_seconds()),
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+            dead_letter_queue=sqs.DeadLetterQueue(
+                queue=self.dead_letters, max_receive_count=RECEIVES
+            ),
+        )
+
+    def ring(self, consumer: lambda_.Function, *, batch_size: int, max_concurrency: int) -> None:
+        """Invoke the consumer with batches; it names the messages that failed."""
+        consumer.add_event_source(
+            event_sources.SqsEventSource(
+                self.queue,
+                batch_size=batch_size,
+                max_concurrency=max_concurrency,
+                report_batch_item_failures=True,
+            )
+        )

@@ -1,0 +1,89 @@
+"""The state machine that runs a task step by step."""
+
+import json
+from typing import cast
+
+from aws_cdk import ArnFormat, RemovalPolicy, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_sqs as sqs
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct, IConstruct
+
+from cdk.components.acknowledged import acknowledge
+from cdk.components.python_function import Platform
+from ratchet.contracts.names import Json
+
+
+class Workflow(Construct):
+    """Its definition stays literal text in the template: cfn-lint and people can read it."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        definition: dict[str, Json],
+        step_executor: lambda_.IFunction,
+        outbox: sqs.IQueue,
+        platform: Platform,
+    ) -> None:
+        super().__init__(scope, id_)
+        self.machine = sfn.StateMachine(
+            self,
+            "Machine",
+            state_machine_type=sfn.StateMachineType.STANDARD,
+            definition_body=sfn.DefinitionBody.from_string(json.dumps(definition, indent=1)),
+            definition_substitutions={
+                "StepExecutorArn": step_executor.function_arn,
+                "OutboxQueueUrl": outbox.queue_url,
+            },
+            logs=sfn.LogOptions(
+                destination=logs.LogGroup(
+                    self,
+                    "Logs",
+                    retention=platform.log_retention,
+                    removal_policy=RemovalPolicy.DESTROY,
+                ),
+                level=sfn.LogLevel.ERROR,
+                include_execution_data=False,
+            ),
+            tracing_enabled=platform.tracing,
+        )
+        self._allow("lambda:InvokeFunction", step_executor.function_arn)
+        self._allow("sqs:SendMessage", outbox.queue_arn)
+        acknowledge(
+            self.machine,
+            {
+                "SF1": "Standard executions keep every event in their history; logging all of "
+                "them again would cost more than the steps.",
+                "SF2": "Tracing is a context option (tracing=true): it is billed per trace.",
+                "IAM5[Resource::*]": "Log delivery and X-Ray know no resource-level permissions: "
+                "https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html",
+            },
+        )
+
+    def grant_control(self, grantee: iam.IGrantable, *actions: str) -> None:
+        """Allow actions on this machine's executions."""
+        machine = cast("sfn.CfnStateMachine", self.machine.node.default_child)
+        executions = Stack.of(self).format_arn(
+            service="states",
+            resource="execution",
+            resource_name=f"{machine.attr_name}:*",
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+        iam.Grant.add_to_principal(
+            grantee=grantee, actions=list(actions), resource_arns=[executions]
+        )
+        name = Stack.of(self).get_logical_id(machine)
+        acknowledge(
+            cast("IConstruct", grantee.grant_principal),
+            {
+                "IAM5[Resource::arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:"
+                f"execution:<{name}.Name>:*]": "Executions are named by task id; only this machine's."
+            },
+        )
+
+    def _allow(self, action: str, resource: str) -> None:
+        self.machine.add_to_role_policy(iam.PolicyStatement(actions=[action], resources=[resource]))

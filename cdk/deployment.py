@@ -1,0 +1,101 @@
+"""What a deployment may choose: the CDK context, parsed and checked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+from cdk.requirements_closure import MACHINES
+
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "log_level": ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
+    "auth": ("api_key", "iam"),
+    "architecture": tuple(MACHINES),
+    "removal": ("retain", "destroy"),
+}
+LIMITS: Mapping[str, tuple[int, int]] = {
+    "api_memory_mb": (128, 10_240),
+    "authorizer_memory_mb": (128, 10_240),
+    "dispatcher_memory_mb": (128, 10_240),
+    "step_executor_memory_mb": (128, 10_240),
+    "deliverer_memory_mb": (128, 10_240),
+    "step_timeout_seconds": (30, 870),
+    "dispatcher_concurrency": (2, 1_000),
+    "deliverer_concurrency": (2, 1_000),
+    "throttle_rate": (1, 10_000),
+    "throttle_burst": (1, 5_000),
+}
+
+
+class BadContext(ValueError):
+    """A value that no deployment can have; the message names the key and what is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """Every context key with its default."""
+
+    stack_name: str = "Ratchet"
+    stage: str = ""
+    log_level: str = "INFO"
+    auth: str = "api_key"
+    default_agent: str = "research"
+    routing: str = "cdk/routing.yaml"
+    architecture: str = "arm64"
+    removal: str = "retain"
+    kms: bool = False
+    tracing: bool = False
+    nag: bool = False
+    api_memory_mb: int = 512
+    authorizer_memory_mb: int = 256
+    dispatcher_memory_mb: int = 256
+    step_executor_memory_mb: int = 512
+    deliverer_memory_mb: int = 256
+    step_timeout_seconds: int = 300
+    log_retention_days: int = 30
+    dispatcher_concurrency: int = 5
+    deliverer_concurrency: int = 5
+    throttle_rate: int = 50
+    throttle_burst: int = 100
+
+    @property
+    def full_name(self) -> str:
+        """The stack's name; a stage gets a stack of its own."""
+        return f"{self.stack_name}-{self.stage}" if self.stage else self.stack_name
+
+    @classmethod
+    def context_keys(cls) -> tuple[str, ...]:
+        """The context keys that mean something."""
+        return tuple(field.name for field in fields(cls))
+
+    @classmethod
+    def from_context(cls, context: Mapping[str, object]) -> Self:
+        """Read a context; absent keys (or None) keep their default.
+
+        Raises:
+            BadContext: a value is not one of those allowed.
+        """
+        given: dict[str, Any] = {}
+        for field in fields(cls):
+            value = context.get(field.name)
+            if value is not None:
+                given[field.name] = _parse(field.name, field.type, str(value))
+        return cls(**given)
+
+
+def _parse(key: str, kind: object, text: str) -> str | int | bool:
+    if kind is bool:
+        if text.lower() not in ("true", "false"):
+            raise BadContext(f"{key}={text!r}: say true or false")
+        return text.lower() == "true"
+    if kind is int:
+        return _number(key, text)
+    if key in CHOICES and text not in CHOICES[key]:
+        raise BadContext(f"{key}={text!r}: say one of {', '.join(CHOICES[key])}")
+    return text
+
+
+def _number(key: str, text: str) -> int:
+    low, high = LIMITS.get(key, (1, 100_000))
+    if not text.isdecimal() or not low <= int(text) <= high:
+        raise BadContext(f"{key}={text!r}: say a whole number from {low} to {high}")
+    return int(text)

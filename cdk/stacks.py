@@ -1,0 +1,234 @@
+"""The stack: it composes the components and says who may do what."""
+
+from typing import cast
+
+from aws_cdk import CfnOutput, CfnParameter, Duration, Fn, RemovalPolicy, Stack
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from cdk.bundling import Bundle
+from cdk.components import functions as sizes
+from cdk.components.alarms import Alarms
+from cdk.components.announcements import Announcements
+from cdk.components.api import Api, Throttle
+from cdk.components.asl import definition
+from cdk.components.checkpoints import BY_TENANT, DUE, READ, WRITE, Checkpoints
+from cdk.components.functions import FunctionFactory
+from cdk.components.inbox import Inbox
+from cdk.components.python_function import Platform, PythonFunction
+from cdk.components.retention import retention
+from cdk.components.secrets import Secrets
+from cdk.components.workflow import Workflow
+from cdk.deployment import Deployment
+from ratchet.contracts.routing import RoutingTable
+from ratchet.contracts.settings import (
+    ApiSettings,
+    AuthorizerSettings,
+    DelivererSettings,
+    DispatcherSettings,
+    StepExecutorSettings,
+)
+
+REMOVAL = {"retain": RemovalPolicy.RETAIN, "destroy": RemovalPolicy.DESTROY}
+
+
+class RatchetStack(Stack):
+    """Everything that Ratchet needs in one account and region."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        *,
+        deployment: Deployment,
+        routing: RoutingTable,
+        bundle: Bundle,
+    ) -> None:
+        super().__init__(scope, deployment.full_name, description="Ratchet: durable AI agents.")
+        self._deployment = deployment
+        self._retention = retention(deployment.log_retention_days)
+        self._checkpoints = Checkpoints(
+            self,
+            "Checkpoints",
+            removal=REMOVAL[deployment.removal],
+            customer_key=deployment.kms,
+        )
+        self._inbox = Inbox(self, "Inbox", consumer_timeout=sizes.DISPATCHER_TIMEOUT)
+        self._outbox = Inbox(self, "Outbox", consumer_timeout=sizes.DELIVERER_TIMEOUT)
+        self._announcements = Announcements(self, "Announcements")
+        self._secrets = Secrets(self, "Secrets", api_keys=deployment.auth == "api_key")
+        self._factory = FunctionFactory.create(
+            self, deployment=deployment, bundle=bundle, platform=self._platform(bundle)
+        )
+        self._step_executor = self._make_step_executor()
+        self._workflow = Workflow(
+            self,
+            "Workflow",
+            definition=definition(routing, step_timeout_seconds=deployment.step_timeout_seconds),
+            step_executor=self._step_executor,
+            outbox=self._outbox.queue,
+            platform=self._factory.platform,
+        )
+        functions = [
+            self._step_executor,
+            self._make_dispatcher(),
+            self._make_deliverer(),
+            *self._make_api(),
+        ]
+        Alarms(
+            self,
+            "Alarms",
+            inbox=self._inbox,
+            outbox=self._outbox,
+            machine=self._workflow.machine,
+            step_executor=self._step_executor,
+        )
+        self._write_outputs(functions)
+
+    def _platform(self, bundle: Bundle) -> Platform:
+        return Platform(
+            runtime=lambda_.Runtime(
+                f"python{bundle.python}", lambda_.RuntimeFamily.PYTHON, supports_inline_code=True
+            ),
+            architecture=(
+                lambda_.Architecture.ARM_64
+                if self._deployment.architecture == "arm64"
+                else lambda_.Architecture.X86_64
+            ),
+            log_level=self._deployment.log_level,
+            log_retention=self._retention,
+            tracing=self._deployment.tracing,
+        )
+
+    def _make_step_executor(self) -> PythonFunction:
+        base_url = CfnParameter(
+            self,
+            "ModelBaseUrl",
+            default="https://api.openai.com/v1",
+            allowed_pattern="https?://.+",
+            description="Where the models answer (any OpenAI-compatible API).",
+        )
+        patience = CfnParameter(
+            self,
+            "ModelPatienceSeconds",
+            type="Number",
+            default=180,
+            min_value=0,
+            description="How long a step waits for a model that does not answer.",
+        )
+        function = self._factory.make(
+            "step_executor",
+            StepExecutorSettings(
+                table_name=self._checkpoints.table.table_name,
+                payload_bucket=self._checkpoints.payloads.bucket_name,
+                model_base_url=base_url.value_as_string,
+                model_key_secret_arn=self._secrets.model_key.secret_arn,
+                # A number token does not survive str(); CloudFormation has checked that it is one.
+                model_patience_seconds=cast("int", patience.value_as_string),
+            ),
+            Duration.seconds(self._deployment.step_timeout_seconds),
+            extra="llm",
+        )
+        self._checkpoints.grant_table(function, [*READ, *WRITE])
+        self._grant_payloads(function, write=True)
+        self._secrets.model_key.grant_read(function)
+        return function
+
+    def _make_dispatcher(self) -> PythonFunction:
+        function = self._factory.make(
+            "dispatcher",
+            DispatcherSettings(
+                table_name=self._checkpoints.table.table_name,
+                payload_bucket=self._checkpoints.payloads.bucket_name,
+                state_machine_arn=self._workflow.machine.state_machine_arn,
+            ),
+            sizes.DISPATCHER_TIMEOUT,
+        )
+        self._checkpoints.grant_table(function, [*READ, "dynamodb:UpdateItem"], indexes=[DUE])
+        self._grant_payloads(function)
+        self._workflow.machine.grant_start_execution(function)
+        self._inbox.ring(
+            function, batch_size=10, max_concurrency=self._deployment.dispatcher_concurrency
+        )
+        return function
+
+    def _make_deliverer(self) -> PythonFunction:
+        function = self._factory.make(
+            "deliverer",
+            DelivererSettings(
+                table_name=self._checkpoints.table.table_name,
+                payload_bucket=self._checkpoints.payloads.bucket_name,
+                topic_arn=self._announcements.topic.topic_arn,
+                webhook_secret_arn=self._secrets.webhook.secret_arn,
+            ),
+            sizes.DELIVERER_TIMEOUT,
+            extra="webhooks",
+        )
+        self._checkpoints.grant_table(function, [*READ, *WRITE], indexes=[DUE])
+        self._grant_payloads(function)
+        self._announcements.topic.grant_publish(function)
+        self._secrets.webhook.grant_read(function)
+        self._outbox.ring(
+            function, batch_size=5, max_concurrency=self._deployment.deliverer_concurrency
+        )
+        return function
+
+    def _make_api(self) -> list[PythonFunction]:
+        handler = self._factory.make(
+            "api",
+            ApiSettings(
+                table_name=self._checkpoints.table.table_name,
+                payload_bucket=self._checkpoints.payloads.bucket_name,
+                queue_url=self._inbox.queue.queue_url,
+                outbox_queue_url=self._outbox.queue.queue_url,
+                state_machine_arn=self._workflow.machine.state_machine_arn,
+                default_agent=self._deployment.default_agent,
+            ),
+            sizes.API_TIMEOUT,
+        )
+        self._checkpoints.grant_table(handler, [*READ, *WRITE], indexes=[BY_TENANT])
+        self._grant_payloads(handler, write=True)
+        self._inbox.queue.grant_send_messages(handler)
+        self._outbox.queue.grant_send_messages(handler)
+        self._workflow.grant_control(handler, "states:DescribeExecution", "states:StopExecution")
+        authorizer = self._make_authorizer()
+        self.api = Api(
+            self,
+            "Api",
+            handler=handler,
+            authorizer=authorizer,
+            throttle=Throttle(self._deployment.throttle_rate, self._deployment.throttle_burst),
+            log_retention=self._retention,
+        )
+        return [handler, *([authorizer] if authorizer else [])]
+
+    def _make_authorizer(self) -> PythonFunction | None:
+        if self._secrets.api_keys is None:
+            return None
+        function = self._factory.make(
+            "authorizer",
+            AuthorizerSettings(api_keys_secret_arn=self._secrets.api_keys.secret_arn),
+            sizes.AUTHORIZER_TIMEOUT,
+        )
+        self._secrets.api_keys.grant_read(function)
+        return function
+
+    def _grant_payloads(self, function: PythonFunction, *, write: bool = False) -> None:
+        self._checkpoints.grant_payloads(function, write=write)
+
+    def _write_outputs(self, functions: list[PythonFunction]) -> None:
+        values = {
+            "ApiUrl": self.api.url,
+            "TopicArn": self._announcements.topic.topic_arn,
+            "StateMachineArn": self._workflow.machine.state_machine_arn,
+            "TableName": self._checkpoints.table.table_name,
+            "PayloadBucketName": self._checkpoints.payloads.bucket_name,
+            "QueueUrl": self._inbox.queue.queue_url,
+            "OutboxQueueUrl": self._outbox.queue.queue_url,
+            "ModelKeySecretArn": self._secrets.model_key.secret_arn,
+            "WebhookSecretArn": self._secrets.webhook.secret_arn,
+            "FunctionNames": Fn.join(",", [function.function_name for function in functions]),
+        }
+        if self._secrets.api_keys is not None:
+            values["ApiKeysSecretArn"] = self._secrets.api_keys.secret_arn
+        for name, value in values.items():
+            CfnOutput(self, name, value=value)

@@ -1,0 +1,44 @@
+"""Two syntheses serve all tests here; they are kept under .build/ and skipped while nothing changes."""
+
+from pathlib import Path
+
+import pytest
+
+from cdk.synth import BUILD, synthesize
+from tests.infra.template import Synthesized
+
+OUT = BUILD / "test-infra"
+ROUTING = Path(__file__).with_name("other_routing.yaml")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.infra)
+
+
+@pytest.fixture(scope="session")
+def default() -> Synthesized:
+    """The default deployment, checked by cdk-nag."""
+    return Synthesized(synthesize({"nag": "true"}, OUT / "default"))
+
+
+@pytest.fixture(scope="session")
+def other(default: Synthesized) -> Synthesized:
+    """As different as the context allows, checked too, without network: the layers are there."""
+    context = {
+        "nag": "true",
+        "auth": "iam",
+        "stage": "test",
+        "kms": "true",
+        "tracing": "true",
+        "removal": "destroy",
+        "routing": str(ROUTING),
+        "step_timeout_seconds": "120",
+        "log_level": "DEBUG",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+            patch.setenv(name, "http://127.0.0.1:9")
+        patch.setenv("PIP_NO_INDEX", "1")
+        return Synthesized(synthesize(context, OUT / "other"))

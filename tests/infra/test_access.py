@@ -1,0 +1,157 @@
+"""Who may call the API, and what each function is told and allowed."""
+
+import json
+from dataclasses import fields
+
+import pytest
+
+from ratchet.contracts.settings import (
+    ApiSettings,
+    AuthorizerSettings,
+    DelivererSettings,
+    DispatcherSettings,
+    Settings,
+    StepExecutorSettings,
+)
+from tests.infra.template import Synthesized
+
+POWERTOOLS = {
+    "POWERTOOLS_SERVICE_NAME",
+    "POWERTOOLS_LOG_LEVEL",
+    "POWERTOOLS_METRICS_NAMESPACE",
+}
+OPEN = {"$default", "GET /v1/health", "GET /v1/openapi.json"}
+PROTECTED = {
+    "POST /v1/tasks",
+    "GET /v1/tasks",
+    "GET /v1/tasks/{task_id}",
+    "GET /v1/tasks/{task_id}/steps",
+    "POST /v1/tasks/{task_id}/cancel",
+    "GET /v1/agents",
+}
+
+
+def routes(template: Synthesized) -> dict[str, str]:
+    found = template.of_type("AWS::ApiGatewayV2::Route").values()
+    return {route["RouteKey"]: route["AuthorizationType"] for route in found}
+
+
+def test_all_routes_but_three_ask_for_an_api_key(default: Synthesized) -> None:
+    assert routes(default) == dict.fromkeys(PROTECTED, "CUSTOM") | dict.fromkeys(OPEN, "NONE")
+
+
+def test_with_iam_the_same_routes_ask_for_a_signature(other: Synthesized) -> None:
+    assert routes(other) == dict.fromkeys(PROTECTED, "AWS_IAM") | dict.fromkeys(OPEN, "NONE")
+    assert "authorizer" not in other.functions()
+    assert "ApiKeysSecretArn" not in other.document["Outputs"]
+
+
+def test_the_authorizer_is_asked_once_in_five_minutes_for_a_key(default: Synthesized) -> None:
+    authorizer = default.only("AWS::ApiGatewayV2::Authorizer")
+    assert authorizer["AuthorizerType"] == "REQUEST"
+    assert authorizer["AuthorizerPayloadFormatVersion"] == "2.0"
+    assert authorizer["EnableSimpleResponses"] is True
+    assert authorizer["IdentitySource"] == ["$request.header.x-api-key"]
+    assert authorizer["AuthorizerResultTtlInSeconds"] == 300
+
+
+def test_the_stage_throttles_and_logs_no_content(default: Synthesized) -> None:
+    stage = default.only("AWS::ApiGatewayV2::Stage")
+    assert stage["DefaultRouteSettings"] == {
+        "ThrottlingRateLimit": 50,
+        "ThrottlingBurstLimit": 100,
+    }
+    logged = set(json.loads(stage["AccessLogSettings"]["Format"]))
+    assert {"requestId", "route", "status"} <= logged
+    assert not logged & {"headers", "query", "body", "path"}
+
+
+@pytest.mark.parametrize(
+    ("function", "settings"),
+    [
+        ("api", ApiSettings),
+        ("authorizer", AuthorizerSettings),
+        ("dispatcher", DispatcherSettings),
+        ("step_executor", StepExecutorSettings),
+        ("deliverer", DelivererSettings),
+    ],
+)
+def test_a_function_is_told_what_its_settings_class_reads(
+    default: Synthesized, function: str, settings: type[Settings]
+) -> None:
+    environment = default.functions()[function]["Environment"]["Variables"]
+    read = {f"RATCHET_{field.name.upper()}" for field in fields(settings)}
+    assert set(environment) == read | POWERTOOLS
+    assert environment["POWERTOOLS_SERVICE_NAME"] == function
+
+
+def test_values_of_the_environment_come_from_this_stack(default: Synthesized) -> None:
+    for function in default.functions().values():
+        variables = function["Environment"]["Variables"]
+        plain = {name for name, value in variables.items() if isinstance(value, str)}
+        assert plain <= POWERTOOLS | {"RATCHET_DEFAULT_AGENT"}
+
+
+@pytest.mark.parametrize(
+    ("function", "service", "actions"),
+    [
+        ("api", "dynamodb", {"GetItem", "Query", "PutItem", "UpdateItem"}),
+        ("api", "s3", {"GetObject", "PutObject", "ListBucket"}),
+        ("api", "states", {"DescribeExecution", "StopExecution"}),
+        ("api", "sqs", {"SendMessage", "GetQueueAttributes", "GetQueueUrl"}),
+        ("api", "secretsmanager", set()),
+        ("authorizer", "dynamodb", set()),
+        ("authorizer", "secretsmanager", {"GetSecretValue", "DescribeSecret"}),
+        ("dispatcher", "dynamodb", {"GetItem", "Query", "UpdateItem"}),
+        ("dispatcher", "states", {"StartExecution"}),
+        ("dispatcher", "secretsmanager", set()),
+        ("step_executor", "dynamodb", {"GetItem", "Query", "PutItem", "UpdateItem"}),
+        ("step_executor", "s3", {"GetObject", "PutObject", "ListBucket"}),
+        ("step_executor", "secretsmanager", {"GetSecretValue", "DescribeSecret"}),
+        ("step_executor", "sqs", set()),
+        ("deliverer", "dynamodb", {"GetItem", "Query", "PutItem", "UpdateItem"}),
+        ("deliverer", "sns", {"Publish"}),
+        ("deliverer", "s3", {"GetObject", "ListBucket"}),
+    ],
+)
+def test_a_function_may_do_this_and_no_more(
+    default: Synthesized, function: str, service: str, actions: set[str]
+) -> None:
+    assert default.actions(function, service) == actions
+
+
+@pytest.mark.parametrize(
+    ("function", "secret"),
+    [
+        ("authorizer", "ApiKeys"),
+        ("step_executor", "ModelKey"),
+        ("deliverer", "WebhookSecret"),
+    ],
+)
+def test_a_function_reads_only_its_own_secret(
+    default: Synthesized, function: str, secret: str
+) -> None:
+    read = [
+        resource["Ref"]
+        for statement in default.statements(default.role_of(function))
+        if "secretsmanager:GetSecretValue" in statement["Action"]
+        for resource in statement["Resource"]
+    ]
+    assert len(read) == 1
+    assert read[0].startswith(f"Secrets{secret}")
+
+
+def test_generated_secrets_have_the_form_that_their_readers_expect(default: Synthesized) -> None:
+    generated = {
+        name.removeprefix("Secrets")[:-8]: secret["GenerateSecretString"]
+        for name, secret in default.of_type("AWS::SecretsManager::Secret").items()
+    }
+    plain = {"ExcludePunctuation": True, "PasswordLength": 40}
+    template = {"SecretStringTemplate": '{"tenant":"default"}', "GenerateStringKey": "key"}
+    assert generated == {"ModelKey": plain, "WebhookSecret": plain, "ApiKeys": plain | template}
+
+
+def test_only_the_state_machine_runs_steps_and_rings_the_outbox(default: Synthesized) -> None:
+    role = default.only("AWS::StepFunctions::StateMachine")["RoleArn"]["Fn::GetAtt"][0]
+    actions = {a for s in default.statements(role) for a in s["Action"] if "logs:" not in a}
+    assert actions == {"lambda:InvokeFunction", "sqs:SendMessage"}

@@ -1,0 +1,88 @@
+"""What the context changes, and what the outputs tell."""
+
+import subprocess
+import sys
+
+import pytest
+
+from cdk import synth
+from cdk.bundling import ROOT
+from cdk.components.asl import definition
+from cdk.deployment import Deployment
+from ratchet.contracts.routing import RoutingTable
+from tests.infra.conftest import OUT, ROUTING
+from tests.infra.template import Synthesized
+
+OUTPUTS = {
+    "ApiUrl",
+    "TopicArn",
+    "StateMachineArn",
+    "TableName",
+    "PayloadBucketName",
+    "QueueUrl",
+    "OutboxQueueUrl",
+    "ModelKeySecretArn",
+    "ApiKeysSecretArn",
+    "WebhookSecretArn",
+    "FunctionNames",
+}
+
+
+def test_the_outputs_are_what_the_cli_reads(default: Synthesized, other: Synthesized) -> None:
+    assert set(default.document["Outputs"]) == OUTPUTS
+    assert set(other.document["Outputs"]) == OUTPUTS - {"ApiKeysSecretArn"}
+
+
+def test_the_state_machine_is_the_routing_table(default: Synthesized, other: Synthesized) -> None:
+    standard = RoutingTable.load(ROOT / Deployment().routing)
+    assert default.definition() == definition(standard, step_timeout_seconds=300)
+    changed = RoutingTable.load(ROUTING)
+    assert other.definition() == definition(changed, step_timeout_seconds=120)
+    assert "planning complex: big-model" in other.definition()["States"]
+
+
+def test_data_is_kept_unless_the_context_says_otherwise(
+    default: Synthesized, other: Synthesized
+) -> None:
+    for kind in ("AWS::DynamoDB::Table", "AWS::S3::Bucket"):
+        assert default.only(kind)["_"]["DeletionPolicy"] == "Retain"
+        assert other.only(kind)["_"]["DeletionPolicy"] == "Delete"
+
+
+def test_a_customer_key_covers_the_table_and_the_payloads(
+    default: Synthesized, other: Synthesized
+) -> None:
+    assert default.of_type("AWS::KMS::Key") == {}
+    assert other.only("AWS::KMS::Key")["EnableKeyRotation"] is True
+    assert other.only("AWS::DynamoDB::Table")["SSESpecification"]["SSEType"] == "KMS"
+    (rule,) = other.only("AWS::S3::Bucket")["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
+
+
+def test_a_stage_and_a_log_level_reach_the_stack(other: Synthesized) -> None:
+    assert other.path.name == "Ratchet-test.template.json"
+    levels = {
+        function["Environment"]["Variables"]["POWERTOOLS_LOG_LEVEL"]
+        for function in other.functions().values()
+    }
+    assert levels == {"DEBUG"}
+
+
+def test_a_second_synthesis_of_the_same_inputs_runs_nothing(
+    default: Synthesized, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(synth, "_run_app", lambda *_: pytest.fail("the app ran again"))
+    assert synth.synthesize({"nag": "true"}, OUT / "default") == default.out
+
+
+def test_a_wrong_context_is_named_without_a_stack_trace() -> None:
+    with pytest.raises(synth.SynthError) as failure:
+        synth.synthesize({"log_retention_days": "8"}, OUT / "refused")
+    assert str(failure.value).startswith("ValueError: log_retention_days=8: say one of 1, 3")
+
+
+def test_synthesizing_loads_no_aws_sdk_and_no_jsii_here() -> None:
+    heavy = ("boto3", "botocore", "jsii", "aws_cdk", "requests", "urllib3")
+    code = f"import sys, cdk.synth; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,191 @@
+"""The state machine as data: it routes, retries and ends as the contracts say."""
+
+import json
+from typing import Any
+
+import pytest
+
+from cdk.components.asl import definition, state_name
+from ratchet.contracts.errors import retryable_error_names
+from ratchet.contracts.messages import StepInput, StepOutput, StepRef, TaskRef
+from ratchet.contracts.names import Action, Complexity, StepType
+from ratchet.contracts.routing import RoutingTable, Rule
+
+STEP_TIMEOUT = 300
+TABLE = RoutingTable(
+    default=("gpt-4o",),
+    rules=(Rule(step=StepType.REASONING, complexity=Complexity.SIMPLE, models=("mini", "spare")),),
+)
+MACHINE: dict[str, Any] = definition(TABLE, step_timeout_seconds=STEP_TIMEOUT)
+STATES: dict[str, Any] = MACHINE["States"]
+PAIRS = [(step, level) for step in StepType for level in Complexity]
+REF = TaskRef("default", "task_1")
+
+
+def output(action: Action, step: StepType, level: Complexity) -> dict[str, Any]:
+    return StepOutput(REF, action, StepRef(3, step, level, 1, 30), wait_seconds=30).to_dict()
+
+
+def look_up(path: str, data: dict[str, Any]) -> Any:
+    for name in path.removeprefix("$.").split("."):
+        data = data[name]
+    return data
+
+
+def choose(data: dict[str, Any]) -> str:
+    for choice in STATES["Route"]["Choices"]:
+        rules = choice.get("And", [choice])
+        if all(look_up(rule["Variable"], data) == rule["StringEquals"] for rule in rules):
+            return str(choice["Next"])
+    return str(STATES["Route"]["Default"])
+
+
+def invoke_with(state: str, data: dict[str, Any], retries: int = 0) -> dict[str, Any]:
+    event = {}
+    for name, value in STATES[state]["Parameters"].items():
+        if not name.endswith(".$"):
+            event[name] = value
+        elif value == "$$.State.RetryCount":
+            event[name[:-2]] = retries
+        else:
+            event[name[:-2]] = look_up(value, data)
+    return event
+
+
+def successors(state: dict[str, Any]) -> set[str]:
+    found = {state[key] for key in ("Next", "Default") if key in state}
+    return found | {branch["Next"] for key in ("Choices", "Catch") for branch in state.get(key, [])}
+
+
+def is_task(name: str) -> bool:
+    return bool(STATES[name]["Type"] == "Task")
+
+
+@pytest.mark.parametrize(("step", "level"), PAIRS)
+def test_every_pair_leads_to_the_task_state_of_its_route(step: StepType, level: Complexity) -> None:
+    chosen = choose(output(Action.STEP, step, level))
+    assert chosen == state_name(TABLE.route(step, level))
+    assert STATES[chosen]["Parameters"]["route"] == TABLE.route(step, level).to_dict()
+
+
+@pytest.mark.parametrize(("step", "level"), PAIRS)
+def test_a_step_costs_two_transitions(step: StepType, level: Complexity) -> None:
+    assert MACHINE["StartAt"] == "Route"
+    assert STATES[choose(output(Action.STEP, step, level))]["Next"] == "Route"
+
+
+@pytest.mark.parametrize(("step", "level"), PAIRS)
+def test_the_step_executor_understands_what_a_route_sends(
+    step: StepType, level: Complexity
+) -> None:
+    sent = output(Action.STEP, step, level)
+    received = StepInput.from_event(invoke_with(choose(sent), sent, retries=2))
+    route = TABLE.route(step, level)
+    assert received == StepInput(REF, StepRef(3, step, level, 1, 30), route, attempt=2)
+
+
+def test_the_step_executor_understands_why_it_is_given_up() -> None:
+    sent = output(Action.STEP, StepType.PLANNING, Complexity.SIMPLE)
+    sent["failure"] = {"Error": "Lambda.Unknown", "Cause": "timed out"}
+    received = StepInput.from_event(invoke_with("Give up", sent))
+    assert received.failure == "Lambda.Unknown: timed out"
+
+
+def test_a_finished_task_is_announced_to_the_outbox() -> None:
+    sent = output(Action.FINISH, StepType.FINAL_SYNTHESIS, Complexity.SIMPLE)
+    assert choose(sent) == "Announce"
+    body = {
+        name.removesuffix(".$"): look_up(path, sent)
+        for name, path in STATES["Announce"]["Parameters"]["MessageBody"].items()
+    }
+    assert TaskRef.from_json(json.dumps(body)) == REF
+    assert STATES["Announce"]["End"] is True
+
+
+def test_a_wait_goes_on_with_the_same_step() -> None:
+    sent = output(Action.WAIT, StepType.REASONING, Complexity.SIMPLE)
+    assert choose(sent) == "Wait"
+    assert look_up(STATES["Wait"]["SecondsPath"], sent) == 30
+    go_on = STATES[STATES["Wait"]["Next"]]
+    assert (go_on["ResultPath"], go_on["Result"], go_on["Next"]) == ("$.action", "step", "Route")
+
+
+def test_a_pair_that_nobody_knows_fails_loudly() -> None:
+    sent = output(Action.STEP, StepType.REASONING, Complexity.SIMPLE)
+    sent["step"]["type"] = "dreaming"
+    assert STATES[choose(sent)]["Type"] == "Fail"
+
+
+def test_no_transition_dangles_and_every_state_is_reached() -> None:
+    reached, todo = set[str](), [str(MACHINE["StartAt"])]
+    while todo:
+        name = todo.pop()
+        if name not in reached:
+            reached.add(name)
+            todo.extend(successors(STATES[name]))
+    assert reached == set(STATES)
+
+
+@pytest.mark.parametrize("name", [name for name in STATES if is_task(name)])
+def test_a_task_state_outlives_its_lambda(name: str) -> None:
+    if STATES[name]["Resource"] == "${StepExecutorArn}":
+        assert STATES[name]["TimeoutSeconds"] == STEP_TIMEOUT + 30
+    else:
+        assert STATES[name]["TimeoutSeconds"] > 0
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in STATES if is_task(n) and STATES[n]["Resource"] == "${StepExecutorArn}"]
+)
+def test_transient_errors_are_retried_with_jitter(name: str) -> None:
+    retries = STATES[name]["Retry"]
+    retried = {error for retry in retries for error in retry["ErrorEquals"]}
+    assert retried == {
+        "Lambda.ServiceException",
+        "Lambda.AWSLambdaException",
+        "Lambda.SdkClientException",
+        "Lambda.ClientExecutionTimeoutException",
+        "Lambda.TooManyRequestsException",
+        "Lambda.Unknown",
+        "Sandbox.Timedout",
+        "Runtime.ExitError",
+        "States.Timeout",
+        *retryable_error_names(),
+    }
+    assert {retry["JitterStrategy"] for retry in retries} == {"FULL"}
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_half_an_hour_without_free_sandboxes_does_not_fail_a_task(
+    pair: tuple[StepType, Complexity],
+) -> None:
+    throttled = STATES[state_name(TABLE.route(*pair))]["Retry"][0]
+    assert throttled["ErrorEquals"] == ["Lambda.TooManyRequestsException"]
+    delays = [
+        min(throttled["MaxDelaySeconds"], throttled["IntervalSeconds"] * 2**attempt) / 2
+        for attempt in range(throttled["MaxAttempts"])
+    ]
+    assert sum(delays) > 30 * 60
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_what_stays_wrong_is_given_up_with_its_reason(pair: tuple[StepType, Complexity]) -> None:
+    (catch,) = STATES[state_name(TABLE.route(*pair))]["Catch"]
+    assert catch == {"ErrorEquals": ["States.ALL"], "ResultPath": "$.failure", "Next": "Give up"}
+
+
+def test_only_ids_and_counters_travel() -> None:
+    sent = {
+        name
+        for state in STATES.values()
+        for name in state.get("Parameters", {})
+        if state.get("Resource") == "${StepExecutorArn}"
+    }
+    assert sent == {"tenant.$", "task_id.$", "step.$", "route", "attempt.$", "failure.$"}
+
+
+def test_long_model_names_still_give_valid_state_names() -> None:
+    table = RoutingTable(default=("provider/" + "x" * 200,))
+    states: Any = definition(table, step_timeout_seconds=60)["States"]
+    assert len(states) == len(PAIRS) + 6
+    assert max(map(len, states)) <= 80
