@@ -1,0 +1,230 @@
+"""Checkpoints in memory: the same answers as DynamoDB, for tests and examples.
+
+Bodies pass through the codec and meet the limits that hold on AWS, so that what cannot be stored there cannot be here.
+"""
+
+import threading
+from collections import defaultdict
+from dataclasses import replace
+
+from ratchet.contracts.errors import (
+    DataMissing,
+    EffectOutcomeUnknown,
+    TaskAlreadyFinished,
+    TaskNotFound,
+)
+from ratchet.contracts.limits import TERMINAL_RETENTION_SECONDS
+from ratchet.contracts.messages import TaskRef
+from ratchet.contracts.names import TaskStatus
+from ratchet.domain import codec, keys
+from ratchet.domain.steps import StepRecord
+from ratchet.domain.task import History, Task, TaskState
+from ratchet.ports import (
+    Clock,
+    Created,
+    DeliveryAttempt,
+    IdempotencyClaim,
+    Intent,
+    ListFilter,
+    Page,
+)
+from ratchet.testing.store_rows import (
+    Delivery,
+    Effect,
+    Head,
+    InMemoryPayloads,
+    Partition,
+    check_size,
+    ended_by,
+    sort_key,
+)
+
+MAX_ATTEMPTS_KEPT = 20
+
+
+class InMemoryCheckpoints:
+    """The CheckpointStore without AWS; safe to share between threads."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._partitions: defaultdict[str, Partition] = defaultdict(Partition)
+        self._claims: dict[str, tuple[TaskRef, IdempotencyClaim]] = {}
+        self.payloads = InMemoryPayloads()
+
+    def create_task(self, task: Task, *, claim: IdempotencyClaim | None, due_at_ms: int) -> Created:
+        """Write a queued task (and the claim) atomically; with a known key, return what it created instead."""
+        body = self.payloads.write(task.ref, codec.encode_task(task))
+        state = TaskState(TaskStatus.QUEUED, task.created_at_ms)
+        head = Head(task.ref, body, task.created_at_ms, task.agent, task.user_id, state, due_at_ms)
+        head.check_size()
+        digest = None if claim is None else claim.body_sha256
+        with self._lock:
+            claimed = self._claimed(task.ref.tenant, claim)
+            if claimed is not None:
+                ref, earlier = claimed
+                return self._created(
+                    task, self._partitions[keys.task_key(ref)], earlier.body_sha256
+                )
+            partition = self._partitions[keys.task_key(task.ref)]
+            if partition.head is not None:
+                return self._created(task, partition, digest)
+            partition.head = head
+            if claim is not None:
+                self._claims[keys.idempotency_key(task.ref.tenant, claim.key)] = task.ref, claim
+            return Created(task, state, is_replay=False, body_sha256=digest)
+
+    def load(self, ref: TaskRef, *, after: int = 0) -> History | None:
+        """The task with its steps after number `after`. None if there is no such task."""
+        with self._lock:
+            partition = self._partitions[keys.task_key(ref)]
+            head = self._living(partition)
+            if head is None:
+                return None
+            steps = {n: body for n, body in partition.steps.items() if n > after}
+            for expected, number in enumerate(sorted(steps), start=after + 1):
+                if number != expected:
+                    raise DataMissing(f"step {expected} of {ref.task_id} is gone")
+            return self.payloads.read_history(head, steps)
+
+    def load_tip(self, ref: TaskRef) -> History | None:
+        """The task with only its last committed step."""
+        with self._lock:
+            partition = self._partitions[keys.task_key(ref)]
+            head = self._living(partition)
+            if head is None:
+                return None
+            last = sorted(partition.steps)[-1:]
+            return self.payloads.read_history(head, {n: partition.steps[n] for n in last})
+
+    def mark_started(self, ref: TaskRef, *, execution_arn: str, at_ms: int) -> None:
+        """Note that the state machine runs the task; nothing if it is no longer queued."""
+        with self._lock:
+            head = self._partitions[keys.task_key(ref)].head
+            if head is not None and head.state.status is TaskStatus.QUEUED:
+                state = TaskState(TaskStatus.RUNNING, at_ms, execution_arn)
+                started = replace(head, state=state, due_at_ms=None)
+                started.check_size()
+                self._partitions[keys.task_key(ref)].head = started
+
+    def commit(self, task: Task, record: StepRecord, *, due_at_ms: int) -> StepRecord:
+        """Record a step unless its number is taken; returns the step that holds the number now."""
+        body = self.payloads.write(task.ref, codec.encode_record(record))
+        ended = ended_by(record)
+        with self._lock:
+            partition = self._partitions[keys.task_key(task.ref)]
+            if record.number in partition.steps:
+                return self.payloads.read_record(partition.steps[record.number])
+            if ended is not None:
+                self._end(task.ref, partition, ended, due_at_ms=due_at_ms)
+            partition.steps[record.number] = body
+            return record
+
+    def mark_announced(self, ref: TaskRef) -> None:
+        """Nothing is left to announce; a task that has not ended stays due."""
+        with self._lock:
+            head = self._partitions[keys.task_key(ref)].head
+            if head is not None and head.state.status.is_terminal:
+                head.due_at_ms = None
+
+    def begin_effect(self, ref: TaskRef, *, step: int, key: str, attempt_id: str) -> Intent:
+        """Record the intent of an unsafe call unless there is one; returns the intent that stands."""
+        name = sort_key(keys.effect_sort_key(step, key))
+        with self._lock:
+            effects = self._partitions[keys.task_key(ref)].effects
+            effect = effects.setdefault(name, Effect(attempt_id))
+            if effect.body is None:
+                return Intent(effect.attempt_id)
+            result = self.payloads.read(effect.body)
+            return Intent(effect.attempt_id, result["result"], result["ok"])
+
+    def end_effect(self, ref: TaskRef, *, step: int, key: str, intent: Intent) -> None:
+        """Record the result of an unsafe call."""
+        name = sort_key(keys.effect_sort_key(step, key))
+        body = self.payloads.write(ref, {"result": intent.result, "ok": intent.ok})
+        check_size(body, intent.attempt_id)
+        with self._lock:
+            effect = self._partitions[keys.task_key(ref)].effects.get(name)
+            if effect is None or effect.attempt_id != intent.attempt_id:
+                raise EffectOutcomeUnknown(
+                    f"call {key} of step {step} was begun by another attempt"
+                )
+            effect.body = body
+
+    def list_tasks(
+        self, tenant: str, *, where: ListFilter, limit: int, after: str | None = None
+    ) -> Page:
+        """Tasks of a tenant, newest first."""
+        prefix = f"{keys.tenant_key(tenant)}#"
+        with self._lock:
+            heads = [
+                head
+                for pk, partition in self._partitions.items()
+                if pk.startswith(prefix) and (head := self._living(partition)) is not None
+            ]
+        lines = sorted((h.summary() for h in heads), key=lambda t: t.task_id, reverse=True)
+        wanted = [
+            line
+            for line in lines
+            if (not after or line.task_id < after)
+            and where.status in (None, line.status)
+            and where.agent in (None, line.agent)
+            and where.user_id in (None, line.user_id)
+        ]
+        more = len(wanted) > limit
+        return Page(tuple(wanted[:limit]), after=wanted[limit - 1].task_id if more else None)
+
+    def delivered_channels(self, ref: TaskRef, event_id: str) -> frozenset[str]:
+        """The channels on which the event has arrived."""
+        prefix = keys.delivery_sort_key(event_id, "")
+        with self._lock:
+            deliveries = self._partitions[keys.task_key(ref)].deliveries
+            return frozenset(
+                d.channel for name, d in deliveries.items() if name.startswith(prefix) and d.ok
+            )
+
+    def record_delivery(self, ref: TaskRef, attempt: DeliveryAttempt) -> None:
+        """Add a try to the event's delivery log, which keeps the latest twenty."""
+        name = sort_key(keys.delivery_sort_key(attempt.event_id, attempt.channel))
+        with self._lock:
+            deliveries = self._partitions[keys.task_key(ref)].deliveries
+            delivery = deliveries.setdefault(name, Delivery(attempt.channel))
+            delivery.ok = delivery.ok or attempt.ok
+            delivery.attempts = [*delivery.attempts, attempt][-MAX_ATTEMPTS_KEPT:]
+
+    def due_tasks(self) -> dict[TaskRef, int]:
+        """What the sweeper would find, and when each is due."""
+        with self._lock:
+            heads = [p.head for p in self._partitions.values() if p.head is not None]
+            return {h.ref: h.due_at_ms for h in heads if h.due_at_ms is not None}
+
+    def _claimed(
+        self, tenant: str, claim: IdempotencyClaim | None
+    ) -> tuple[TaskRef, IdempotencyClaim] | None:
+        if claim is None:
+            return None
+        found = self._claims.get(keys.idempotency_key(tenant, claim.key))
+        now = self._clock.now_ms() // 1000
+        return None if found is None or found[1].expires_at < now else found
+
+    def _created(self, task: Task, partition: Partition, digest: str | None) -> Created:
+        if partition.head is None:
+            raise DataMissing("the task that the idempotency key created is gone")
+        stored = self.payloads.read_task(partition.head)
+        return Created(stored, partition.head.state, stored != task, digest)
+
+    def _end(self, ref: TaskRef, partition: Partition, ended: TaskState, *, due_at_ms: int) -> None:
+        head = partition.head
+        if head is None:
+            raise TaskNotFound(f"{ref.task_id} does not exist")
+        if head.state.status.is_terminal:
+            raise TaskAlreadyFinished(f"{ref.task_id} has ended at another step")
+        head.state = replace(ended, execution_arn=head.state.execution_arn)
+        head.due_at_ms = due_at_ms
+        head.expires_at = ended.updated_at_ms // 1000 + TERMINAL_RETENTION_SECONDS
+
+    def _living(self, partition: Partition) -> Head | None:
+        head = partition.head
+        if head is None or head.expires_at is None:
+            return head
+        return None if head.expires_at * 1000 < self._clock.now_ms() else head

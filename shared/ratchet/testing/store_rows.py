@@ -1,0 +1,140 @@
+"""What InMemoryCheckpoints keeps, with the limits that AWS sets on it."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ratchet.adapters.errors import ServiceRefused
+from ratchet.contracts.errors import DataMissing
+from ratchet.contracts.limits import INLINE_BODY_BYTES
+from ratchet.contracts.messages import TaskRef
+from ratchet.domain import codec, keys
+from ratchet.domain.steps import End, StepRecord
+from ratchet.domain.task import History, Task, TaskState
+from ratchet.ports import DeliveryAttempt, TaskSummary
+
+MAX_ITEM_BYTES = 400 * 1024
+MAX_SORT_KEY_BYTES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A packed body, or the key of the payload that holds it."""
+
+    inline: bytes = b""
+    payload: str | None = None
+
+
+@dataclass(slots=True)
+class Head:
+    """A task as it was asked, and where it stands."""
+
+    ref: TaskRef
+    body: Body
+    created_at_ms: int
+    agent: str
+    user_id: str | None
+    state: TaskState
+    due_at_ms: int | None
+    expires_at: int | None = None
+
+    def summary(self) -> TaskSummary:
+        """The task's line in a list."""
+        return TaskSummary(
+            task_id=self.ref.task_id,
+            status=self.state.status,
+            agent=self.agent,
+            created_at_ms=self.created_at_ms,
+            updated_at_ms=self.state.updated_at_ms,
+            user_id=self.user_id,
+        )
+
+    def check_size(self) -> None:
+        """Refuse what does not fit into an item."""
+        texts = (self.agent, self.user_id or "", self.state.execution_arn or "")
+        check_size(self.body, *texts)
+
+
+@dataclass(slots=True)
+class Effect:
+    """An unsafe tool call; `body` holds its result."""
+
+    attempt_id: str
+    body: Body | None = None
+
+
+@dataclass(slots=True)
+class Delivery:
+    """One event's way to one channel."""
+
+    channel: str
+    ok: bool = False
+    attempts: list[DeliveryAttempt] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Partition:
+    """All items of one task, by sort key."""
+
+    head: Head | None = None
+    steps: dict[int, Body] = field(default_factory=dict)
+    effects: dict[str, Effect] = field(default_factory=dict)
+    deliveries: dict[str, Delivery] = field(default_factory=dict)
+
+
+class InMemoryPayloads(dict[str, bytes]):
+    """Bodies, small ones aside: what S3 would hold, by key. Tests may drop and alter them."""
+
+    def write(self, ref: TaskRef, data: Mapping[str, Any]) -> Body:
+        """Pack a JSON object; a large one is kept here."""
+        packed = codec.pack(data)
+        if len(packed) <= INLINE_BODY_BYTES:
+            return Body(packed)
+        key = keys.payload_key(ref, hashlib.sha256(packed).hexdigest())
+        self[key] = packed
+        return Body(payload=key)
+
+    def read(self, body: Body) -> dict[str, Any]:
+        """The JSON object of a body."""
+        if body.payload is None:
+            return codec.unpack(body.inline)
+        packed = self.get(body.payload)
+        if packed is None:
+            raise DataMissing(f"the stored body {body.payload} is gone")
+        if not body.payload.endswith(hashlib.sha256(packed).hexdigest()):
+            raise DataMissing(f"the stored body {body.payload} was altered")
+        return codec.unpack(packed)
+
+    def read_task(self, head: Head) -> Task:
+        """What was asked."""
+        return codec.decode_task(head.ref, head.created_at_ms, self.read(head.body))
+
+    def read_record(self, body: Body) -> StepRecord:
+        """A step."""
+        return codec.decode_record(self.read(body))
+
+    def read_history(self, head: Head, steps: Mapping[int, Body]) -> History:
+        """The task with some of its steps."""
+        records = tuple(self.read_record(steps[number]) for number in sorted(steps))
+        return History(self.read_task(head), head.state, records)
+
+
+def check_size(body: Body, *texts: str) -> None:
+    """Refuse an item of more than 400 KB."""
+    if len(body.inline) + sum(len(text.encode()) for text in texts) > MAX_ITEM_BYTES:
+        raise ServiceRefused("Item size has exceeded the maximum allowed size")
+
+
+def sort_key(text: str) -> str:
+    """A sort key that DynamoDB takes."""
+    if len(text.encode()) > MAX_SORT_KEY_BYTES:
+        raise ServiceRefused("Size of rangekey has exceeded the maximum size limit")
+    return text
+
+
+def ended_by(record: StepRecord) -> TaskState | None:
+    """The state that a step leaves its task in, if it ends it."""
+    if not isinstance(record.next, End):
+        return None
+    return TaskState(record.next.status, record.finished_at_ms)
