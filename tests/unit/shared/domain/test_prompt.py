@@ -118,3 +118,16 @@ def test_the_estimate_grows_with_the_prompt() -> None:
     short = build_prompt(AGENT, a_history(), StepType.PLANNING, None)
     long = short.with_messages((Message("user", "x" * 3000),))
     assert long.estimated_tokens() >= short.estimated_tokens() + 1000
+
+
+def test_the_cache_key_has_a_length_that_openai_takes_and_ends_with_the_version() -> None:
+    agent = Agent("a" * 64, "Help.")
+    key = build_prompt(agent, a_history(), StepType.PLANNING, None).cache_key
+    assert len(key) <= 64
+    assert key.endswith(agent.version)
+
+
+def test_text_of_many_bytes_is_estimated_by_its_bytes() -> None:
+    empty = build_prompt(AGENT, a_history(), StepType.PLANNING, None).estimated_tokens()
+    chinese = build_prompt(AGENT, a_history(goal="电池" * 300), StepType.PLANNING, None)
+    assert chinese.estimated_tokens() - empty > 550

@@ -1,0 +1,15 @@
+"""The checkpoint store as the functions use it: made from their settings."""
+
+from ratchet.adapters.aws import client
+from ratchet.adapters.dynamodb import DynamoDbCheckpoints
+from ratchet.adapters.payloads import S3Payloads
+from ratchet.contracts.settings import StoreSettings
+from ratchet.ports import Clock
+
+
+def checkpoints(settings: StoreSettings, clock: Clock) -> DynamoDbCheckpoints:
+    """The store in the deployment's table and bucket."""
+    payloads = S3Payloads(client("s3"), settings.payload_bucket)
+    return DynamoDbCheckpoints(
+        client("dynamodb"), table=settings.table_name, payloads=payloads, clock=clock
+    )

@@ -1,0 +1,246 @@
+"""Checkpoints in DynamoDB: one table, append-only steps, one conditional write per step.
+
+A step is an item that is put once. Whoever comes second, be it a racing attempt or the same request sent again after
+its answer was lost, gets the item that stands, so a lost answer needs no care. A terminal step and the head's status
+are one transaction.
+
+Live items carry no TTL. The terminal transaction sets it on the two items that it writes, the head and the last step,
+and nowhere else: setting it on all steps would double the writes of every task. The other steps follow when the head
+goes: TTL's removal of a head (its stream record names the partition) is the sweeper's cue to delete the rest.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ratchet.adapters import dynamodb_items as items
+from ratchet.adapters.dynamodb_bodies import Bodies
+from ratchet.adapters.dynamodb_ledgers import DynamoDbLedgers
+from ratchet.adapters.dynamodb_listing import DynamoDbListing
+from ratchet.adapters.dynamodb_table import Item, Refused, Table
+from ratchet.contracts.errors import (
+    DataMissing,
+    StoreUnavailable,
+    TaskAlreadyFinished,
+    TaskNotFound,
+)
+from ratchet.contracts.messages import TaskRef
+from ratchet.contracts.names import TaskStatus
+from ratchet.domain import codec, keys
+from ratchet.domain.steps import End, StepRecord
+from ratchet.domain.task import History, Task
+from ratchet.ports import Clock, Created, IdempotencyClaim, ListFilter, Page
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.client import DynamoDBClient
+
+    from ratchet.adapters.payloads import Payloads
+
+_READS = 3
+
+
+class DynamoDbCheckpoints(DynamoDbLedgers):
+    """The CheckpointStore on AWS."""
+
+    def __init__(
+        self, client: "DynamoDBClient", *, table: str, payloads: "Payloads", clock: Clock
+    ) -> None:
+        super().__init__(Table(client, table, clock), Bodies(payloads))
+        self._listing = DynamoDbListing(self._table)
+        self._clock = clock
+
+    def create_task(self, task: Task, *, claim: IdempotencyClaim | None, due_at_ms: int) -> Created:
+        """Write a queued task (and the claim) atomically; with a known key, return what it created instead."""
+        body = self._bodies.write(task.ref, codec.encode_task(task))
+        head = items.new_head(task, body, due_at_ms=due_at_ms)
+        if claim is None:
+            stored = self._table.put_new(head)
+            return _new(task, head) if stored is None else self._created(task, stored)
+        try:
+            self._table.transact(
+                {
+                    "Put": {
+                        "Item": items.new_claim(task, claim),
+                        # TTL may lag for days: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html
+                        "ConditionExpression": "attribute_not_exists(pk) OR expires_at < :now",
+                        "ExpressionAttributeValues": {
+                            ":now": items.number(self._clock.now_ms() // 1000)
+                        },
+                    }
+                },
+                {"Put": {"Item": head, "ConditionExpression": "attribute_not_exists(pk)"}},
+            )
+        except Refused as refused:
+            return self._created_before(task, claim, refused)
+        return _new(task, head, body_sha256=claim.body_sha256)
+
+    def load(self, ref: TaskRef, *, after: int = 0) -> History | None:
+        """The task with its steps after number `after`: one read request (more above 1 MB)."""
+        request = _range(ref, first=keys.step_sort_key(after + 1))
+        for _ in range(_READS):
+            found = [item for page in self._table.query(request) for item in page["Items"]]
+            head = self._living_head(found)
+            if head is None:
+                return None
+            records = [items.read_record(ref, item, self._bodies) for item in found[:-1]]
+            items.check_order(ref, records, after=after)
+            if not items.is_torn(head, records, after=after):
+                return items.history(items.read_task(ref, head, self._bodies), head, records)
+        raise StoreUnavailable(f"the last step of {ref.task_id} cannot be read yet")
+
+    def load_tip(self, ref: TaskRef) -> History | None:
+        """The task with only its last committed step: one read request of two items."""
+        request = {
+            **_range(ref, first=keys.STEP_PREFIX),
+            "ScanIndexForward": False,
+            "Limit": 2,
+        }
+        for _ in range(_READS):
+            found = list(reversed(next(self._table.query(request))["Items"]))
+            head = self._living_head(found)
+            if head is None:
+                return None
+            records = [items.read_record(ref, item, self._bodies) for item in found[:-1]]
+            if not items.is_torn(head, records, after=0):
+                return items.history(items.read_task(ref, head, self._bodies), head, records)
+        raise StoreUnavailable(f"the last step of {ref.task_id} cannot be read yet")
+
+    def mark_started(self, ref: TaskRef, *, execution_arn: str, at_ms: int) -> None:
+        """Note that the state machine runs the task; nothing if it is no longer queued."""
+        self._table.update(
+            {
+                "Key": items.head_key(ref),
+                "UpdateExpression": "SET #status = :running, execution = :execution, "
+                "updated_at = :at REMOVE due, due_at",
+                "ConditionExpression": "#status = :queued",
+                "ExpressionAttributeNames": {"#status": "status"},
+                "ExpressionAttributeValues": {
+                    ":queued": {"S": TaskStatus.QUEUED.value},
+                    ":running": {"S": TaskStatus.RUNNING.value},
+                    ":execution": {"S": execution_arn},
+                    ":at": items.number(at_ms),
+                },
+            }
+        )
+
+    def commit(self, task: Task, record: StepRecord, *, due_at_ms: int) -> StepRecord:
+        """Record a step unless its number is taken; returns the step that holds the number now.
+
+        Raises:
+            TaskAlreadyFinished: the record ends a task that another step has ended.
+            TaskNotFound: the record ends a task that there is not.
+        """
+        ref = task.ref
+        step = {
+            **items.step_key(ref, record.number),
+            **self._bodies.write(ref, codec.encode_record(record)),
+        }
+        if isinstance(record.next, End):
+            ending = _ending(ref, record, record.next.status, due_at_ms=due_at_ms)
+            stored = self._put_last(ref, step, record, ending)
+        else:
+            stored = self._table.put_new(step)
+        return record if stored is None else items.read_record(ref, stored, self._bodies)
+
+    def mark_announced(self, ref: TaskRef) -> None:
+        """Nothing is left to announce; a task that has not ended stays due."""
+        self._table.update(
+            {
+                "Key": items.head_key(ref),
+                "UpdateExpression": "REMOVE due, due_at",
+                "ConditionExpression": f"attribute_exists(due) AND #status IN ({items.TERMINAL_NAMES})",
+                "ExpressionAttributeNames": {"#status": "status"},
+                "ExpressionAttributeValues": items.TERMINAL_VALUES,
+            }
+        )
+
+    def list_tasks(
+        self, tenant: str, *, where: ListFilter, limit: int, after: str | None = None
+    ) -> Page:
+        """Tasks of a tenant, newest first (eventually consistent)."""
+        return self._listing.page(
+            tenant, where=where, limit=limit, after=after, now_ms=self._clock.now_ms()
+        )
+
+    def _put_last(
+        self, ref: TaskRef, step: Item, record: StepRecord, ending: Mapping[str, Any]
+    ) -> Item | None:
+        """Put the step that ends the task, with the head; returns the step that took its number before."""
+        expiry = {"expires_at": items.number(items.expires_at(record.finished_at_ms))}
+        put = {"Item": {**step, **expiry}, "ConditionExpression": "attribute_not_exists(pk)"}
+        try:
+            self._table.transact({"Put": put}, {"Update": ending})
+        except Refused as refused:
+            if refused.failed[0]:
+                return refused.items[0]
+            stored = self._table.get(items.step_key(ref, record.number))
+            if stored is None and refused.items[1] is None:
+                raise TaskNotFound(f"{ref.task_id} does not exist") from None
+            if stored is None:
+                raise TaskAlreadyFinished(f"{ref.task_id} has ended at another step") from None
+            return stored
+        return None
+
+    def _created_before(self, task: Task, claim: IdempotencyClaim, refused: Refused) -> Created:
+        """What holds the key (maybe this very request, sent again), or else the task id."""
+        if not refused.failed[0]:
+            stored = refused.items[1]
+            if stored is None:
+                raise DataMissing(f"{task.ref.task_id} was refused without a reason")
+            return self._created(task, stored, body_sha256=claim.body_sha256)
+        held = refused.items[0] or {}
+        ref = TaskRef(task.ref.tenant, held["task_id"]["S"])
+        head = self._table.get(items.head_key(ref))
+        if head is None:
+            raise DataMissing(f"{ref.task_id}, which the idempotency key created, is gone")
+        return self._created(task, head, ref=ref, body_sha256=held["body_sha256"]["S"])
+
+    def _created(
+        self, task: Task, head: Item, *, ref: TaskRef | None = None, body_sha256: str | None = None
+    ) -> Created:
+        stored = items.read_task(ref or task.ref, head, self._bodies)
+        return Created(stored, items.read_state(head), stored != task, body_sha256)
+
+    def _living_head(self, found: list[Item]) -> Item | None:
+        """The head, which sorts last, unless TTL has taken it or may do so at any moment."""
+        if not found or found[-1]["sk"]["S"] != keys.HEAD:
+            return None
+        return None if items.is_expired(found[-1], self._clock.now_ms()) else found[-1]
+
+
+def _range(ref: TaskRef, *, first: str) -> dict[str, Any]:
+    return {
+        "KeyConditionExpression": "pk = :pk AND sk BETWEEN :first AND :head",
+        "ExpressionAttributeValues": {
+            ":pk": {"S": keys.task_key(ref)},
+            ":first": {"S": first},
+            ":head": {"S": keys.HEAD},
+        },
+        "ConsistentRead": True,
+    }
+
+
+def _new(task: Task, head: Item, *, body_sha256: str | None = None) -> Created:
+    return Created(task, items.read_state(head), is_replay=False, body_sha256=body_sha256)
+
+
+def _ending(
+    ref: TaskRef, record: StepRecord, status: TaskStatus, *, due_at_ms: int
+) -> Mapping[str, Any]:
+    values: Item = {
+        "status": {"S": status.value},
+        "updated_at": items.number(record.finished_at_ms),
+        "steps": items.number(record.number),
+        "cost_microusd": items.number(record.totals.cost_microusd),
+        "expires_at": items.number(items.expires_at(record.finished_at_ms)),
+        **items.due(ref, due_at_ms),
+    }
+    return {
+        "Key": items.head_key(ref),
+        "UpdateExpression": "SET " + ", ".join(f"#{name} = :new_{name}" for name in values),
+        "ConditionExpression": f"attribute_exists(pk) AND NOT #status IN ({items.TERMINAL_NAMES})",
+        "ExpressionAttributeNames": {f"#{name}": name for name in values},
+        "ExpressionAttributeValues": {
+            **items.TERMINAL_VALUES,
+            **{f":new_{name}": value for name, value in values.items()},
+        },
+    }

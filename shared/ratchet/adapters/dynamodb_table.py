@@ -1,0 +1,123 @@
+"""One DynamoDB table as conditional writes and strongly consistent queries, with our errors."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+from botocore.exceptions import ClientError
+
+from ratchet.adapters.aws import AWS_ERRORS, error_code, is_conflict, store_error
+from ratchet.ports import Clock
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.client import DynamoDBClient
+
+Item: TypeAlias = dict[str, Any]
+"""An item, key or set of expression values as it goes over the wire: {"pk": {"S": "..."}}."""
+T = TypeVar("T")
+
+# A transaction holds its items for a few milliseconds; whoever meets it comes back after that.
+_CONFLICT_PAUSES = (0.02, 0.05, 0.1, 0.2)
+
+
+class Refused(Exception):
+    """A condition did not hold: `items` are what stood there, one per write, None where nothing did or it held."""
+
+    def __init__(self, failed: Sequence[bool], items: Sequence[Item | None]) -> None:
+        super().__init__("a condition did not hold")
+        self.failed = tuple(failed)
+        self.items = tuple(items)
+
+
+class Table:
+    """Requests to one table. Every method may raise StoreUnavailable or ServiceRefused."""
+
+    def __init__(self, client: "DynamoDBClient", name: str, clock: Clock) -> None:
+        self.client = client
+        self.name = name
+        self._clock = clock
+
+    def put_new(self, item: Item) -> Item | None:
+        """Put an item unless its key is taken; returns the item that took it, None if this one was written."""
+        try:
+            self._send(
+                lambda: self.client.put_item(
+                    TableName=self.name,
+                    Item=item,
+                    ConditionExpression="attribute_not_exists(pk)",
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )
+            )
+        except Refused as refused:
+            return refused.items[0]
+        return None
+
+    def update(self, update: Mapping[str, Any]) -> bool:
+        """Send an UpdateItem; returns whether its condition held."""
+        try:
+            self._send(lambda: self.client.update_item(TableName=self.name, **update))
+        except Refused:
+            return False
+        return True
+
+    def transact(self, *writes: Mapping[str, Any]) -> None:
+        """All writes or none; each is the one entry of a TransactWriteItems element.
+
+        Raises:
+            Refused: a condition did not hold.
+        """
+        elements: list[Any] = [
+            {
+                kind: {
+                    "TableName": self.name,
+                    "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+                    **body,
+                }
+            }
+            for write in writes
+            for kind, body in write.items()
+        ]
+        self._send(lambda: self.client.transact_write_items(TransactItems=elements))
+
+    def get(self, key: Item) -> Item | None:
+        """The item of a key, strongly consistent."""
+        found = self._send(
+            lambda: self.client.get_item(TableName=self.name, Key=key, ConsistentRead=True)
+        )
+        return found.get("Item")
+
+    def query(self, request: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        """The pages of a Query, as they come: `Items`, and `LastEvaluatedKey` unless it is the last."""
+        request = {"TableName": self.name, **request}
+        while True:
+            page = self._send(partial(self.client.query, **request))
+            yield page
+            if "LastEvaluatedKey" not in page:
+                return
+            request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    def _send(self, call: Callable[[], T]) -> T:
+        for pause in (*_CONFLICT_PAUSES, None):
+            try:
+                return call()
+            except AWS_ERRORS as exc:
+                refused = _refused(exc)
+                if refused is not None:
+                    raise refused from None
+                if pause is None or not is_conflict(exc):
+                    raise store_error(exc) from exc
+                self._clock.sleep(pause)
+        raise AssertionError("the last pause is None")
+
+
+def _refused(exc: BaseException) -> Refused | None:
+    if not isinstance(exc, ClientError):
+        return None
+    response: Any = exc.response
+    if error_code(exc) == "ConditionalCheckFailedException":
+        return Refused([True], [response.get("Item")])
+    if error_code(exc) != "TransactionCanceledException":
+        return None
+    reasons = response.get("CancellationReasons", [])
+    failed = [reason.get("Code") == "ConditionalCheckFailed" for reason in reasons]
+    return Refused(failed, [r.get("Item") for r in reasons]) if any(failed) else None

@@ -1,0 +1,112 @@
+"""From a chat completion's JSON to a `ModelAnswer`. Everything in it is untrusted, also its shape."""
+
+import json
+import re
+from typing import Any
+
+from ratchet.domain.messages import ToolCall
+from ratchet.domain.models import Usage, model_spec
+from ratchet.domain.prompt import BYTES_PER_TOKEN
+from ratchet.ports import ModelAnswer, ModelCall
+
+
+class UnreadableAnswer(ValueError):
+    """The body is not a chat completion; the text says why, without quoting it."""
+
+
+def parse_answer(body: bytes, call: ModelCall) -> ModelAnswer:
+    """The answer to a call.
+
+    Raises:
+        UnreadableAnswer: not JSON, no choices, or fields of the wrong type.
+    """
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError):
+        raise UnreadableAnswer("its body is not JSON") from None
+    choices = data.get("choices") if isinstance(data, dict) else None
+    if not isinstance(choices, list) or not choices:
+        raise UnreadableAnswer("it has no choices")
+    choice = choices[0]
+    message = choice.get("message") if isinstance(choice, dict) else None
+    if not isinstance(message, dict):
+        raise UnreadableAnswer("its first choice has no message")
+    content = _text(message, "content")
+    calls = _tool_calls(message.get("tool_calls"))
+    refusal = _text(message, "refusal")
+    usage = _usage(data.get("usage")) or _estimate(call, content, calls, refusal)
+    finish = choice.get("finish_reason")
+    return ModelAnswer(
+        content=content,
+        tool_calls=calls,
+        finish_reason=_clean(finish)[:64] if isinstance(finish, str) else "unknown",
+        usage=usage,
+        refusal=refusal or None,
+    )
+
+
+def _text(message: dict[str, Any], name: str) -> str | None:
+    value = message.get(name)
+    if value is not None and not isinstance(value, str):
+        raise UnreadableAnswer(f"its {name} is not text")
+    return None if value is None else _clean(value)
+
+
+def _clean(text: str) -> str:
+    """The text without lone surrogates: JSON can carry them, UTF-8 (our checkpoints, the next request) cannot."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _tool_calls(value: Any) -> tuple[ToolCall, ...]:
+    if value is not None and not isinstance(value, list):
+        raise UnreadableAnswer("its tool_calls are not a list")
+    calls: list[ToolCall] = []
+    for index, item in enumerate(value or ()):
+        function = item.get("function") if isinstance(item, dict) else None
+        if not isinstance(function, dict):
+            raise UnreadableAnswer("a tool call names no function")
+        id_ = item.get("id")
+        if not isinstance(id_, str) or not id_ or any(id_ == call.id for call in calls):
+            id_ = f"call_{index}"
+        calls.append(ToolCall(_clean(id_), _name(function), _arguments(function)))
+    return tuple(calls)
+
+
+def _name(function: dict[str, Any]) -> str:
+    """The name as a provider takes it back in the next request: it refuses a history with any other character."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", str(function.get("name") or "unnamed"))[:64]
+
+
+def _arguments(function: dict[str, Any]) -> str:
+    arguments = function.get("arguments")
+    if isinstance(arguments, str):
+        return _clean(arguments)
+    return "{}" if arguments is None else json.dumps(arguments)  # some servers send the object
+
+
+def _usage(data: Any) -> Usage | None:
+    if not isinstance(data, dict):
+        return None
+    prompt, completion = _count(data, "prompt_tokens"), _count(data, "completion_tokens")
+    if prompt is None or completion is None:
+        return None
+    cached = _count(data.get("prompt_tokens_details"), "cached_tokens") or 0
+    reasoning = _count(data.get("completion_tokens_details"), "reasoning_tokens") or 0
+    return Usage(prompt, min(cached, prompt), completion, min(reasoning, completion))
+
+
+def _count(data: Any, name: str) -> int | None:
+    value = data.get(name) if isinstance(data, dict) else None
+    is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return value if is_count else None
+
+
+def _estimate(
+    call: ModelCall, content: str | None, calls: tuple[ToolCall, ...], refusal: str | None
+) -> Usage:
+    """An upper estimate for a server that reports no usage: what was spent must not be counted as nothing."""
+    texts = [content or "", refusal or "", *(c.name + c.arguments for c in calls)]
+    written = sum(len(text.encode()) for text in texts) // BYTES_PER_TOKEN + 8
+    if model_spec(call.model).is_reasoning:
+        written = max(written, call.max_output_tokens)  # how long it thought cannot be seen
+    return Usage(call.prompt.estimated_tokens(), 0, written, 0)

@@ -1,0 +1,161 @@
+"""Chat completions of any OpenAI-compatible server, through the openai SDK: the only module that imports it."""
+
+import json
+from types import TracebackType
+from typing import Any, Protocol, Self
+from urllib.parse import urlsplit
+
+import httpx2
+import openai
+
+from ratchet.adapters.openai_answer import UnreadableAnswer, parse_answer
+from ratchet.adapters.openai_errors import Refusal
+from ratchet.adapters.openai_transport import DeadlineTransport
+from ratchet.contracts.errors import ModelError, ModelRejected, ModelUnavailable
+from ratchet.domain.messages import Message
+from ratchet.domain.models import ModelSpec, model_spec
+from ratchet.domain.prompt import ResponseFormat
+from ratchet.ports import Clock, ModelAnswer, ModelCall
+
+
+class ApiKey(Protocol):
+    """Where the key comes from (`partial(secrets.get, arn)`); `fresh` asks again, for a key that was just refused."""
+
+    def __call__(self, *, fresh: bool = False) -> str:
+        """The key. Raises SecretUnavailable."""
+        ...
+
+
+class OpenAiChat:
+    """A `ChatModel`. No SDK retries; `ModelCall.timeout_seconds` bounds the whole call, slow bodies included."""
+
+    def __init__(self, base_url: str, *, api_key: ApiKey, clock: Clock) -> None:
+        if not base_url.startswith(("https://", "http://")):
+            raise ValueError(f"model_base_url={base_url!r} is not an http address")
+        self._api_key = api_key
+        self._clock = clock
+        self._host = urlsplit(base_url).netloc.rpartition("@")[2]
+        self._transport = DeadlineTransport(clock)
+        self._client = openai.OpenAI(
+            base_url=base_url,
+            api_key="given with each call",
+            max_retries=0,
+            http_client=httpx2.Client(transport=self._transport, follow_redirects=False),
+        )
+
+    def complete(self, call: ModelCall) -> ModelAnswer:
+        """One call; a refused key is fetched again once, and only a new one is tried.
+
+        Raises:
+            ModelThrottled, ModelUnavailable, ModelRejected, ContextOverflow
+        """
+        body = request_body(call)
+        with self._transport.within(call.timeout_seconds):
+            key = self._checked(self._api_key())
+            answer = self._post(body, key, timeout=call.timeout_seconds)
+            if isinstance(answer, openai.AuthenticationError):
+                rotated = self._checked(self._api_key(fresh=True))
+                if rotated != key:
+                    answer = self._post(body, rotated, timeout=call.timeout_seconds)
+        # Raised out here, an error carries no context: the SDK's holds the request, key and prompt included.
+        if isinstance(answer, openai.OpenAIError):
+            raise self._failure(answer, call.model)
+        try:
+            return parse_answer(answer, call)
+        except UnreadableAnswer as exc:
+            raise ModelUnavailable(f"{self._host} gave an unreadable answer: {exc}") from exc
+
+    def close(self) -> None:
+        """Close the kept connections."""
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _post(
+        self, body: dict[str, Any], key: str, *, timeout: float
+    ) -> bytes | openai.OpenAIError:
+        # `chat.completions.create` walks every message against its types: 13 ms for 100 messages, against 0.5 ms
+        # for the same bytes through the SDK's own `post`.
+        try:
+            return self._client.post(
+                "/chat/completions",
+                cast_to=httpx2.Response,
+                body=body,
+                options={"headers": {"Authorization": f"Bearer {key}"}, "timeout": timeout},
+            ).content
+        except openai.OpenAIError as exc:
+            return exc
+
+    def _checked(self, key: str) -> str:
+        """The key without the line end that a pasted secret often has."""
+        key = key.strip()
+        if not key or not key.isascii() or not key.isprintable():
+            raise ModelRejected(
+                f"the API key for {self._host} is empty or holds characters that no key has: put a "
+                "valid key into the secret of the model provider (setting model_key_secret_arn)"
+            )
+        return key
+
+    def _failure(self, error: openai.OpenAIError, model: str) -> ModelError:
+        if isinstance(error, openai.APIStatusError):
+            return Refusal(
+                host=self._host,
+                model=model,
+                status=error.status_code,
+                code=error.code,
+                type=error.type if isinstance(error.type, str) else None,
+                param=error.param if isinstance(error.param, str) else None,
+                message=error.message,
+                headers=error.response.headers,
+            ).to_error(self._clock.now_ms())
+        if isinstance(error, openai.APITimeoutError):
+            return ModelUnavailable(f"{self._host} did not answer in time")
+        reason = str(error.__cause__ or type(error).__name__)[:200]
+        return ModelUnavailable(f"{self._host} could not be reached: {reason}")
+
+
+def request_body(call: ModelCall) -> dict[str, Any]:
+    """The JSON of the request: a pure function of the call, keys in a fixed order.
+
+    Every server is sent `max_completion_tokens` (OpenAI's reasoning models refuse `max_tokens`; vLLM, LiteLLM, Groq,
+    OpenRouter and Azure accept the new name) and `prompt_cache_key` (servers that do not know it ignore it).
+
+    Raises:
+        UnpricedModel: the model is not in the table.
+    """
+    spec, prompt = model_spec(call.model), call.prompt
+    messages = [message.to_chat() for message in prompt.messages]
+    body: dict[str, Any] = {"model": call.model, "messages": messages}
+    if prompt.tools:
+        body |= {"tools": list(prompt.tools), "tool_choice": prompt.tool_choice}
+    if prompt.response_format is not None:
+        body["response_format"] = _response_format(prompt.response_format, spec)
+        if not spec.has_json_schema:
+            messages.append(_schema_in_words(prompt.response_format).to_chat())
+    body["max_completion_tokens"] = min(call.max_output_tokens, spec.max_output_tokens)
+    if not spec.is_reasoning:
+        body["temperature"] = 0
+    body["prompt_cache_key"] = prompt.cache_key
+    return body
+
+
+def _response_format(wanted: ResponseFormat, spec: ModelSpec) -> dict[str, Any]:
+    if not spec.has_json_schema:
+        return {"type": "json_object"}
+    schema = {"name": wanted.name, "schema": wanted.schema, "strict": wanted.strict}
+    return {"type": "json_schema", "json_schema": schema}
+
+
+def _schema_in_words(wanted: ResponseFormat) -> Message:
+    """What json_object cannot say; without the word JSON in the messages OpenAI refuses that mode."""
+    schema = json.dumps(wanted.schema, ensure_ascii=False, separators=(",", ":"))
+    return Message("user", f"Answer with one JSON object that fits this JSON schema:\n{schema}")

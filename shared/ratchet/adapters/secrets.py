@@ -1,0 +1,51 @@
+"""Secrets from Secrets Manager, kept by the process for a while."""
+
+import threading
+from typing import TYPE_CHECKING
+
+from ratchet.adapters.aws import AWS_ERRORS, store_error
+from ratchet.adapters.errors import ServiceRefused
+from ratchet.contracts.errors import SecretUnavailable
+from ratchet.ports import Clock
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager.client import SecretsManagerClient
+
+MAX_AGE_SECONDS = 300.0
+"""A rotated secret is in use everywhere after this."""
+
+
+class Secrets:
+    """The text of secrets by ARN."""
+
+    def __init__(self, client: "SecretsManagerClient", clock: Clock) -> None:
+        self._client = client
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._kept: dict[str, tuple[float, str]] = {}
+
+    def get(self, arn: str, *, fresh: bool = False) -> str:
+        """The secret's text, at most MAX_AGE_SECONDS old; `fresh` asks again, for a secret just refused.
+
+        Raises:
+            SecretUnavailable: it cannot be read now.
+            ServiceRefused: it does not exist, is disabled, or this function may not read it.
+        """
+        with self._lock:
+            read_at, text = self._kept.get(arn, (0.0, None))
+            if text is None or fresh or self._clock.monotonic() - read_at >= MAX_AGE_SECONDS:
+                text = self._read(arn)
+                self._kept[arn] = self._clock.monotonic(), text
+            return text
+
+    def _read(self, arn: str) -> str:
+        try:
+            text = self._client.get_secret_value(SecretId=arn).get("SecretString")
+        except AWS_ERRORS as exc:
+            error = store_error(exc)
+            if error.retryable:
+                raise SecretUnavailable(f"secret {arn}: {error}") from exc
+            raise error from exc
+        if text is None:
+            raise ServiceRefused(f"secret {arn} holds bytes, not text")
+        return text

@@ -1,0 +1,125 @@
+"""Reading completions whose every field may be missing or wrong."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ratchet.adapters.openai_answer import UnreadableAnswer, parse_answer
+from ratchet.domain.messages import Message, ToolCall
+from ratchet.domain.models import Usage
+from ratchet.domain.prompt import Prompt
+from ratchet.ports import ModelAnswer, ModelCall
+
+PROMPT = Prompt((Message("user", "Say hi."),), (), "auto", None, "agent:abc")
+CALL = ModelCall("gpt-4o", PROMPT, max_output_tokens=500, timeout_seconds=30)
+
+
+def completion(message: object, usage: object = None, finish: object = "stop") -> bytes:
+    data = {"choices": [{"message": message, "finish_reason": finish}], "usage": usage}
+    return json.dumps(data).encode()
+
+
+def parsed(message: object, usage: object = None, finish: object = "stop") -> ModelAnswer:
+    return parse_answer(completion(message, usage, finish), CALL)
+
+
+def test_usage_is_read_with_its_details() -> None:
+    usage = {
+        "prompt_tokens": 2000,
+        "completion_tokens": 300,
+        "prompt_tokens_details": {"cached_tokens": 1024},
+        "completion_tokens_details": {"reasoning_tokens": 256},
+    }
+    assert parsed({"content": "hi"}, usage).usage == Usage(2000, 1024, 300, 256)
+
+
+@pytest.mark.parametrize(
+    "usage", [None, {}, {"prompt_tokens": -1, "completion_tokens": 3}, {"prompt_tokens": 5}, "free"]
+)
+def test_missing_usage_is_estimated_and_never_free(usage: object) -> None:
+    usage_counted = parsed({"content": "x" * 300}, usage).usage
+    assert usage_counted.input_tokens >= PROMPT.estimated_tokens()
+    assert usage_counted.output_tokens >= 100
+
+
+def test_missing_usage_of_a_reasoning_model_counts_all_that_it_was_allowed() -> None:
+    body = completion({"content": "4"})
+    assert parse_answer(body, replace(CALL, model="o3")).usage.output_tokens == 500
+
+
+def test_cached_tokens_never_exceed_the_input() -> None:
+    details = {"cached_tokens": 50}
+    usage = {"prompt_tokens": 10, "completion_tokens": 1, "prompt_tokens_details": details}
+    assert parsed({"content": "hi"}, usage).usage.cached_tokens == 10
+
+
+def test_tool_calls_without_or_with_doubled_ids_get_ids_by_their_place() -> None:
+    function = {"name": "look", "arguments": "{}"}
+    items = [
+        {"function": function},
+        {"id": "a", "function": function},
+        {"id": "a", "function": function},
+    ]
+    assert [c.id for c in parsed({"tool_calls": items}).tool_calls] == ["call_0", "a", "call_2"]
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        ({"name": "look", "arguments": {"a": 1}}, ToolCall("c", "look", '{"a": 1}')),
+        ({"name": "look"}, ToolCall("c", "look", "{}")),
+        (
+            {"name": "functions.look", "arguments": "not json"},
+            ToolCall("c", "functions_look", "not json"),
+        ),
+        ({"name": "", "arguments": ""}, ToolCall("c", "unnamed", "")),
+    ],
+)
+def test_tool_calls_come_out_in_a_form_that_the_next_request_can_repeat(
+    function: dict[str, Any], expected: ToolCall
+) -> None:
+    assert parsed({"tool_calls": [{"id": "c", "function": function}]}).tool_calls == (expected,)
+
+
+@pytest.mark.parametrize("finish", ["length", "content_filter", "something new"])
+def test_finish_reasons_are_kept_as_they_came(finish: str) -> None:
+    assert parsed({"content": ""}, finish=finish).finish_reason == finish
+
+
+def test_a_missing_finish_reason_and_an_empty_message_are_an_answer_too() -> None:
+    answer = parsed({}, finish=None)
+    assert (answer.content, answer.tool_calls, answer.finish_reason) == (None, (), "unknown")
+
+
+def test_a_refusal_is_kept() -> None:
+    assert parsed({"content": None, "refusal": "I will not."}).refusal == "I will not."
+
+
+def test_lone_surrogates_do_not_reach_the_checkpoint() -> None:
+    body = rb'{"choices":[{"message":{"content":"\ud800 ok"},"finish_reason":"stop"}]}'
+    assert parse_answer(body, CALL).content == "? ok"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xff\xfe",
+        b"<html>",
+        b"[" * 100_000,
+        b"[]",
+        b'{"error": {"message": "down"}}',
+        b'{"choices": []}',
+        b'{"choices": ["no"]}',
+        b'{"choices": [{"message": 5}]}',
+        b'{"choices": [{"message": {"content": ["parts"]}}]}',
+        b'{"choices": [{"message": {"tool_calls": {"a": 1}}}]}',
+        b'{"choices": [{"message": {"tool_calls": [{"id": "x"}]}}]}',
+        b'{"choices": [{"message": {"tool_calls": ["x"]}}]}',
+    ],
+)
+def test_what_is_no_completion_is_unreadable(body: bytes) -> None:
+    with pytest.raises(UnreadableAnswer):
+        parse_answer(body, CALL)

@@ -1,0 +1,75 @@
+"""What a provider's refusals mean."""
+
+from dataclasses import replace
+
+import pytest
+
+from ratchet.adapters.openai_errors import Refusal, retry_after_seconds
+from ratchet.contracts.errors import (
+    ContextOverflow,
+    ModelError,
+    ModelRejected,
+    ModelThrottled,
+    ModelUnavailable,
+)
+
+CANARY = "canary 5417"
+
+
+def refusal(status: int, code: str | None = None, message: str = "", **headers: str) -> Refusal:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Refusal("model.test", "gpt-4o", status, code, None, None, message, named)
+
+
+@pytest.mark.parametrize(
+    ("said", "error", "hint"),
+    [
+        (refusal(429, "rate_limit_exceeded"), ModelThrottled, "limits the rate"),
+        (refusal(429, "insufficient_quota"), ModelRejected, "add credit"),
+        (refusal(429, "billing_hard_limit_reached"), ModelRejected, "add credit"),
+        (refusal(402), ModelRejected, "add credit"),
+        (refusal(429, message="Request too large for gpt-4o"), ModelRejected, "rate limit"),
+        (refusal(401, "invalid_api_key"), ModelRejected, "put a valid key into the secret"),
+        (refusal(403), ModelRejected, "access to model 'gpt-4o'"),
+        (refusal(404, "model_not_found"), ModelRejected, "routing table"),
+        (refusal(400, "context_length_exceeded"), ContextOverflow, "too long"),
+        (refusal(400, "400", "maximum context length is 8192"), ContextOverflow, "too long"),
+        (refusal(413), ContextOverflow, "too long"),
+        (refusal(400, "unsupported_parameter"), ModelRejected, "unsupported_parameter"),
+        (refusal(422), ModelRejected, "422"),
+        (refusal(308), ModelRejected, "final address"),
+        (refusal(408), ModelUnavailable, "408"),
+        (refusal(409), ModelUnavailable, "409"),
+        (refusal(500, x_request_id="req_1"), ModelUnavailable, "request req_1"),
+        (refusal(503), ModelUnavailable, "model.test"),
+        (refusal(529), ModelUnavailable, "529"),
+    ],
+)
+def test_a_refusal_becomes_the_error_that_says_what_happens_next(
+    said: Refusal, error: type[ModelError], hint: str
+) -> None:
+    raised = said.to_error(0)
+    assert type(raised) is error
+    assert hint in str(raised)
+
+
+def test_only_codes_are_quoted_from_a_refusal_not_words() -> None:
+    quoting = refusal(400, code=f"bad {CANARY}", message=CANARY)
+    assert CANARY not in str(replace(quoting, param=f"{CANARY} x").to_error(0))
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after-ms": "1500", "retry-after": "9"}, 1.5),
+        ({"retry-after": "2.5"}, 2.5),
+        ({"retry-after": "Tue, 14 Nov 2023 22:13:50 GMT"}, 30.0),
+        ({"retry-after": "Tue, 14 Nov 2022 22:13:50 GMT"}, 0.0),
+        ({"retry-after": "-3"}, 0.0),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "soon"}, None),
+        ({}, None),
+    ],
+)
+def test_retry_after_in_all_its_forms(headers: dict[str, str], seconds: float | None) -> None:
+    assert retry_after_seconds(headers, 1_700_000_000_000) == seconds
