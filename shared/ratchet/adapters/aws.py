@@ -34,7 +34,6 @@ _CONFIG = Config(
     read_timeout=3,
     retries={"mode": "standard", "total_max_attempts": 3},
     user_agent_extra="ratchet",
-    parameter_validation=False,  # a tenth of a call's CPU; our requests are typed and tested
     request_checksum_calculation="when_required",  # payloads carry and are checked by their own sha256
     response_checksum_validation="when_required",
 )

@@ -97,17 +97,18 @@ class Table:
             request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def _send(self, call: Callable[[], T]) -> T:
-        for pause in (*_CONFLICT_PAUSES, None):
+        pauses = iter(_CONFLICT_PAUSES)
+        while True:
             try:
                 return call()
             except AWS_ERRORS as exc:
                 refused = _refused(exc)
                 if refused is not None:
                     raise refused from None
+                pause = next(pauses, None)
                 if pause is None or not is_conflict(exc):
                     raise store_error(exc) from exc
-                self._clock.sleep(pause)
-        raise AssertionError("the last pause is None")
+            self._clock.sleep(pause)
 
 
 def _refused(exc: BaseException) -> Refused | None:

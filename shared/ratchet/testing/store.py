@@ -63,12 +63,10 @@ class InMemoryCheckpoints:
             claimed = self._claimed(task.ref.tenant, claim)
             if claimed is not None:
                 ref, earlier = claimed
-                return self._created(
-                    task, self._partitions[keys.task_key(ref)], earlier.body_sha256
-                )
+                return self._created(task, ref, earlier.body_sha256)
             partition = self._partitions[keys.task_key(task.ref)]
             if partition.head is not None:
-                return self._created(task, partition, digest)
+                return self._created(task, task.ref, digest)
             partition.head = head
             if claim is not None:
                 self._claims[keys.idempotency_key(task.ref.tenant, claim.key)] = task.ref, claim
@@ -198,6 +196,11 @@ class InMemoryCheckpoints:
             heads = [p.head for p in self._partitions.values() if p.head is not None]
             return {h.ref: h.due_at_ms for h in heads if h.due_at_ms is not None}
 
+    def forget_head(self, ref: TaskRef) -> None:
+        """What TTL does in the end."""
+        with self._lock:
+            self._partitions[keys.task_key(ref)].head = None
+
     def _claimed(
         self, tenant: str, claim: IdempotencyClaim | None
     ) -> tuple[TaskRef, IdempotencyClaim] | None:
@@ -207,11 +210,12 @@ class InMemoryCheckpoints:
         now = self._clock.now_ms() // 1000
         return None if found is None or found[1].expires_at < now else found
 
-    def _created(self, task: Task, partition: Partition, digest: str | None) -> Created:
-        if partition.head is None:
-            raise DataMissing("the task that the idempotency key created is gone")
-        stored = self.payloads.read_task(partition.head)
-        return Created(stored, partition.head.state, stored != task, digest)
+    def _created(self, task: Task, ref: TaskRef, digest: str | None) -> Created:
+        head = self._partitions[keys.task_key(ref)].head
+        if head is None:
+            raise DataMissing(f"{ref.task_id}, which the idempotency key created, is gone")
+        stored = self.payloads.read_task(head)
+        return Created(stored, head.state, stored != task, digest)
 
     def _end(self, ref: TaskRef, partition: Partition, ended: TaskState, *, due_at_ms: int) -> None:
         head = partition.head

@@ -1,0 +1,77 @@
+"""The doorbell, on the twin and on SQS."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from ratchet.adapters import aws
+from ratchet.adapters.errors import ServiceRefused
+from ratchet.adapters.sqs import SqsInbox
+from ratchet.contracts.messages import TaskRef
+from ratchet.ports import Inbox
+from ratchet.testing.queue import InMemoryInbox
+from tests.contract.moto_aws import mocked_aws
+
+REF = TaskRef("acme", "task_00000000000000000000000001")
+Receive = Callable[[], TaskRef | None]
+
+
+@pytest.fixture(scope="module")
+def sqs() -> Iterator[Any]:
+    with mocked_aws():
+        yield aws.client("sqs")
+
+
+@pytest.fixture(params=["memory", "sqs"])
+def inbox(request: pytest.FixtureRequest) -> tuple[Inbox, Receive]:
+    if request.param == "memory":
+        memory = InMemoryInbox()
+        return memory, memory.receive
+    sqs = request.getfixturevalue("sqs")
+    url = sqs.create_queue(QueueName=f"inbox-{len(sqs.list_queues().get('QueueUrls', []))}")[
+        "QueueUrl"
+    ]
+
+    def receive() -> TaskRef | None:
+        messages = sqs.receive_message(QueueUrl=url).get("Messages", [])
+        for message in messages:
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+            return TaskRef.from_json(message["Body"])
+        return None
+
+    return SqsInbox(sqs, url), receive
+
+
+def test_what_is_sent_is_received_once_each(inbox: tuple[Inbox, Receive]) -> None:
+    queue, receive = inbox
+    queue.send(REF)
+    queue.send(REF)
+    assert [receive(), receive(), receive()] == [REF, REF, None]
+
+
+def test_messages_of_several_tenants_all_arrive(inbox: tuple[Inbox, Receive]) -> None:
+    queue, receive = inbox
+    sent = {TaskRef(tenant, REF.task_id) for tenant in ("acme", "a:b@c/d-e_f.g", "1")}
+    for ref in sent:
+        queue.send(ref)
+    assert {receive() for _ in range(3)} == sent
+
+
+def test_the_message_group_is_the_tenant(sqs: Any) -> None:
+    url = sqs.create_queue(QueueName="groups")["QueueUrl"]
+    SqsInbox(sqs, url).send(REF)
+    (message,) = sqs.receive_message(QueueUrl=url, AttributeNames=["All"])["Messages"]
+    assert message["Attributes"]["MessageGroupId"] == "acme"
+
+
+def test_a_queue_that_is_not_there_is_refused_for_good(sqs: Any) -> None:
+    missing = SqsInbox(sqs, "https://sqs.us-east-1.amazonaws.com/123456789012/missing")
+    with pytest.raises(ServiceRefused):
+        missing.send(REF)
+
+
+def test_the_twin_says_how_many_wait() -> None:
+    inbox = InMemoryInbox()
+    inbox.send(REF)
+    assert len(inbox) == 1

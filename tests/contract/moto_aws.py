@@ -1,0 +1,26 @@
+"""AWS as moto plays it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from moto import mock_aws
+
+from ratchet.adapters import aws
+
+
+@contextmanager
+def mocked_aws() -> Iterator[None]:
+    """AWS as moto plays it, with clients made for it."""
+    with pytest.MonkeyPatch.context() as environment, mock_aws():
+        environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        aws.forget_clients()
+        yield
+        aws.forget_clients()
+
+
+def show(request: pytest.FixtureRequest, line: str) -> None:
+    """Print a figure past pytest's capture: it is a result, whether or not the test passes."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        print(f"\n{line}")  # noqa: T201

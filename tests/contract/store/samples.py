@@ -1,0 +1,67 @@
+"""Tasks and steps to store."""
+
+from typing import Any
+
+from ratchet.contracts.messages import TaskRef
+from ratchet.contracts.names import Complexity, StepType, TaskStatus
+from ratchet.domain.messages import Message, ToolCall
+from ratchet.domain.models import Usage
+from ratchet.domain.steps import End, Failure, Step, StepRecord, StepResult, ToolRun, Totals
+from ratchet.domain.task import Task, TaskLimits
+
+START_MS = 1_767_225_600_000
+ACTING = Step(StepType.TOOL_DISPATCH, Complexity.SIMPLE)
+DONE = End(TaskStatus.SUCCEEDED, output={"answer": "42"})
+BROKEN = End(TaskStatus.FAILED, failure=Failure("model_output", "not JSON"))
+LARGE = "".join(f"{n * 2_654_435_761 % 4_294_967_296:08x}" for n in range(12_000))
+
+
+def ref_of(number: int = 1, tenant: str = "acme") -> TaskRef:
+    return TaskRef(tenant, f"task_{number:026d}")
+
+
+def task_of(number: int = 1, tenant: str = "acme", **changes: Any) -> Task:
+    values: dict[str, Any] = {
+        "ref": ref_of(number, tenant),
+        "goal": "Find the answer",
+        "agent": "support",
+        "agent_version": "0123456789ab",
+        "first_step": Step(StepType.PLANNING, Complexity.SIMPLE),
+        "limits": TaskLimits(max_steps=7, max_cost_usd=0.25),
+        "created_at_ms": START_MS + number,
+        "user_id": "user-1",
+        "webhook_url": "https://example.com/hook",
+        "metadata": {"order": "17"},
+    }
+    return Task(**{**values, **changes})
+
+
+def record_of(
+    number: int, following: Step | End = ACTING, *, attempt: int = 0, text: str = "found it"
+) -> StepRecord:
+    result = StepResult(
+        type=StepType.TOOL_DISPATCH,
+        complexity=Complexity.SIMPLE,
+        messages=(
+            Message("assistant", None, (ToolCall(f"call_{number}", "search", '{"query": "x"}'),)),
+            Message("tool", text, tool_call_id=f"call_{number}"),
+        ),
+        tool_runs=(ToolRun(f"call_{number}", "search", ok=True, milliseconds=12),),
+        rating=Complexity.COMPLEX,
+        model="gpt-4o-mini",
+        route="tool_dispatch simple",
+        reason="preferred",
+        usage=Usage(100, 50, 20, 5),
+        cost_microusd=30,
+    )
+    return StepRecord(
+        number=number,
+        result=result,
+        next=following,
+        totals=Totals(
+            number, Usage(100 * number, 50 * number, 20 * number, 5 * number), 30 * number
+        ),
+        attempt=attempt,
+        started_at_ms=START_MS + 1000 * number,
+        finished_at_ms=START_MS + 1000 * number + 500,
+    )

@@ -1,0 +1,60 @@
+"""Large bodies, and what is too large: on the twin and on DynamoDB."""
+
+import pytest
+
+from ratchet.adapters.errors import ServiceRefused
+from ratchet.contracts.errors import DataMissing
+from ratchet.domain import codec
+from ratchet.ports import DeliveryAttempt
+from tests.contract.store.benches import Bench
+from tests.contract.store.samples import LARGE, START_MS, record_of, ref_of, task_of
+
+REF = ref_of()
+TASK = task_of()
+
+
+def test_a_large_step_and_a_large_goal_read_back(bench: Bench) -> None:
+    large = task_of(goal=LARGE)
+    bench.store.create_task(large, claim=None, due_at_ms=START_MS)
+    record = record_of(1, text=LARGE)
+    bench.store.commit(large, record, due_at_ms=START_MS)
+    adopted = bench.store.commit(large, record_of(1), due_at_ms=START_MS)
+    history = bench.store.load(REF)
+    assert history is not None
+    assert (history.task, history.records, adopted) == (large, (record,), record)
+    assert len(bench.payload_keys()) == 2
+
+
+FORGED = codec.pack(codec.encode_record(record_of(1, text="forged")))
+
+
+@pytest.mark.parametrize("body", [None, b"", b"other bytes", FORGED])
+def test_a_large_body_that_is_gone_or_altered_is_never_read_as_something_else(
+    bench: Bench, body: bytes | None
+) -> None:
+    bench.store.create_task(TASK, claim=None, due_at_ms=START_MS)
+    bench.store.commit(TASK, record_of(1, text=LARGE), due_at_ms=START_MS)
+    (key,) = bench.payload_keys()
+    if body is None:
+        bench.lose_payload(key)
+    else:
+        bench.alter_payload(key, body)
+    with pytest.raises(DataMissing):
+        bench.store.load(REF)
+
+
+def test_payloads_lie_under_their_tenants_prefix(bench: Bench) -> None:
+    bench.store.create_task(task_of(goal=LARGE), claim=None, due_at_ms=START_MS)
+    (key,) = bench.payload_keys()
+    assert key.startswith(f"acme/{REF.task_id}/")
+
+
+def test_what_does_not_fit_into_an_item_is_refused_for_good(bench: Bench) -> None:
+    with pytest.raises(ServiceRefused):
+        bench.store.create_task(task_of(user_id="u" * 410_000), claim=None, due_at_ms=START_MS)
+    with pytest.raises(ServiceRefused):
+        bench.store.begin_effect(REF, step=1, key="k" * 1_100, attempt_id="a")
+    attempt = DeliveryAttempt("evt_1", "c" * 1_100, True, START_MS, "200")
+    with pytest.raises(ServiceRefused):
+        bench.store.record_delivery(REF, attempt)
+    assert bench.store.load(REF) is None

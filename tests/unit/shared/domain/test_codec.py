@@ -1,0 +1,141 @@
+"""The codec: everything reads back equal, and nothing damaged is read as something else."""
+
+import json
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ratchet.contracts.errors import DataMissing
+from ratchet.contracts.messages import TaskRef
+from ratchet.contracts.names import Complexity, Json, StepType, TaskStatus
+from ratchet.domain import codec
+from ratchet.domain.messages import Message, ToolCall
+from ratchet.domain.models import Usage
+from ratchet.domain.steps import End, Failure, Step, StepRecord, StepResult, ToolRun, Totals
+from ratchet.domain.task import Task, TaskLimits
+
+texts = st.text(max_size=60)
+counts = st.integers(0, 10**12)
+maybe = st.none() | texts
+json_values: st.SearchStrategy[Json] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
+    max_leaves=10,
+)
+usages = st.builds(Usage, counts, counts, counts, counts)
+steps = st.builds(Step, st.sampled_from(StepType), st.sampled_from(Complexity))
+calls = st.builds(ToolCall, texts, texts, texts)
+messages = st.one_of(
+    st.builds(Message, st.sampled_from(["system", "user"]), texts),
+    st.builds(Message, st.just("assistant"), maybe, st.lists(calls, min_size=1).map(tuple)),
+    st.builds(Message, st.just("assistant"), texts),
+    st.builds(Message, st.just("tool"), texts, tool_call_id=texts),
+)
+ends = st.builds(
+    End,
+    st.sampled_from([status for status in TaskStatus if status.is_terminal]),
+    output=json_values,
+    failure=st.none() | st.builds(Failure, texts, texts),
+)
+results = st.builds(
+    StepResult,
+    type=st.sampled_from(StepType),
+    complexity=st.sampled_from(Complexity),
+    messages=st.lists(messages, max_size=4).map(tuple),
+    tool_runs=st.lists(st.builds(ToolRun, texts, texts, st.booleans(), counts), max_size=3).map(
+        tuple
+    ),
+    rating=st.none() | st.sampled_from(Complexity),
+    model=maybe,
+    route=texts,
+    reason=texts,
+    usage=usages,
+    cost_microusd=counts,
+)
+records = st.builds(
+    StepRecord,
+    number=st.integers(1, 5_000),
+    result=results,
+    next=steps | ends,
+    totals=st.builds(Totals, counts, usages, counts),
+    attempt=counts,
+    started_at_ms=counts,
+    finished_at_ms=counts,
+)
+tasks = st.builds(
+    Task,
+    ref=st.just(TaskRef("acme", "task_1")),
+    goal=texts,
+    agent=texts,
+    agent_version=texts,
+    first_step=steps,
+    limits=st.builds(TaskLimits, counts, st.floats(0, 1e6), counts, counts),
+    created_at_ms=counts,
+    user_id=maybe,
+    webhook_url=maybe,
+    metadata=st.dictionaries(texts, texts, max_size=4),
+)
+
+
+@given(records)
+def test_a_step_reads_back_equal(record: StepRecord) -> None:
+    body = codec.pack(codec.encode_record(record))
+    assert codec.decode_record(codec.unpack(body)) == record
+
+
+@given(tasks)
+def test_a_task_reads_back_equal(task: Task) -> None:
+    body = codec.pack(codec.encode_task(task))
+    assert codec.decode_task(task.ref, task.created_at_ms, codec.unpack(body)) == task
+
+
+@given(st.dictionaries(texts, json_values, max_size=5))
+def test_any_json_object_reads_back_equal(data: dict[str, Json]) -> None:
+    assert codec.unpack(codec.pack(data)) == data
+
+
+@given(records)
+def test_packing_is_the_same_every_time(record: StepRecord) -> None:
+    data = codec.encode_record(record)
+    assert codec.pack(data) == codec.pack(data)
+
+
+@given(st.binary(max_size=200))
+def test_other_bytes_are_missing_data_never_another_error(body: bytes) -> None:
+    try:
+        data = codec.unpack(body)
+    except DataMissing:
+        return
+    assert isinstance(data, dict | list | str | int | float | None)
+
+
+@given(records, st.data())
+def test_a_cut_body_is_missing_data(record: StepRecord, data: st.DataObject) -> None:
+    body = codec.pack(codec.encode_record(record))
+    kept = data.draw(st.integers(0, len(body) - 3))
+    with pytest.raises(DataMissing):
+        codec.unpack(body[:kept])
+
+
+def test_a_body_of_a_newer_release_says_what_to_do() -> None:
+    body = codec.pack({"a": 1})
+    with pytest.raises(DataMissing, match="newer release"):
+        codec.unpack(bytes([codec.SCHEMA_VERSION + 1]) + body[1:])
+
+
+def test_the_first_byte_is_the_version_that_chose_the_dictionary() -> None:
+    body = codec.pack({"goal": "x"})
+    assert body[0] == codec.SCHEMA_VERSION == 1
+    with pytest.raises(zlib.error):
+        zlib.decompressobj(wbits=-15).decompress(body[1:])
+
+
+def test_a_usual_step_is_far_smaller_than_its_json() -> None:
+    message = Message("assistant", None, (ToolCall("call_1", "search", '{"query": "x"}'),))
+    result = StepResult(StepType.TOOL_DISPATCH, Complexity.SIMPLE, messages=(message,))
+    step = Step(StepType.REASONING, Complexity.SIMPLE)
+    record = StepRecord(1, result, step, Totals(), 0, 1_767_225_600_000, 1_767_225_601_000)
+    text = json.dumps(codec.encode_record(record))
+    assert len(codec.pack(codec.encode_record(record))) < len(text) / 3
