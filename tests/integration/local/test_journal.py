@@ -90,6 +90,19 @@ def test_tables_objects_and_secrets_survive_a_restart(cdk_out: Path, tmp_path: P
             assert own["SecretString"] == "second"
 
 
+def test_binary_attributes_survive_every_restart(cdk_out: Path, tmp_path: Path) -> None:
+    body = {"B": b"\x00\xff"}
+    item = {"pk": {"S": "a"}, "body": body, "deep": {"M": {"list": {"L": [body]}}}}
+    with LocalStack.start(cdk_out, stack_name=STACK, state_dir=tmp_path) as stack:
+        stack.client("dynamodb").put_item(TableName=stack.outputs["Table"], Item=item)
+    for _ in range(2):  # the second time from the snapshot alone
+        with LocalStack.start(cdk_out, stack_name=STACK, state_dir=tmp_path) as stack:
+            reply = stack.client("dynamodb").get_item(
+                TableName=stack.outputs["Table"], Key={"pk": {"S": "a"}}
+            )
+            assert reply["Item"] == item
+
+
 def test_a_torn_last_line_is_dropped(cdk_out: Path, tmp_path: Path) -> None:
     with LocalStack.start(cdk_out, stack_name=STACK, state_dir=tmp_path) as stack:
         Store(stack).add("a")

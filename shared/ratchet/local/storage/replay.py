@@ -52,8 +52,17 @@ def _items(endpoint: Endpoint) -> Iterator[JsonObject]:
             body = {"RequestItems": {name: puts}}
             # Encoded here: moto hands out its own mutable values.
             yield json.loads(
-                json.dumps({"service": "dynamodb", "target": _BATCH_WRITE, "body": body})
+                json.dumps(
+                    {"service": "dynamodb", "target": _BATCH_WRITE, "body": body}, default=_base64
+                )
             )
+
+
+def _base64(value: object) -> str:
+    """Binary attributes, which moto keeps decoded, as they go over the wire."""
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    raise TypeError(f"{type(value).__name__} is no attribute value")
 
 
 def _check(response: Response, what: str) -> None:
