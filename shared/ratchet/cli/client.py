@@ -1,0 +1,222 @@
+"""The HTTP API as methods. Every request is safe to repeat, so short outages are sat out."""
+
+import secrets
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self, TypeVar
+from urllib.parse import quote
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from ratchet.cli.config import ApiConfig
+from ratchet.cli.errors import ApiProblem, CliError, NotReachable
+from ratchet.contracts import limits
+from ratchet.contracts.api import (
+    AgentListView,
+    HealthView,
+    Problem,
+    StepListView,
+    TaskListView,
+    TaskView,
+)
+from ratchet.contracts.names import Json
+
+Model = TypeVar("Model", bound=BaseModel)
+
+TRIES = 4
+_FIRST_PAUSE_SECONDS = 0.5
+_RETRIED_STATUSES = frozenset({429, 502, 503, 504})
+_TIMEOUT = httpx.Timeout(limits.MAX_WAIT_SECONDS + 15.0, connect=5.0)
+
+
+class ApiClient:
+    """Talks to one deployment, local or not."""
+
+    def __init__(self, http: httpx.Client, *, tries: int = TRIES) -> None:
+        self._http = http
+        self._tries = tries
+
+    @classmethod
+    def connect(
+        cls,
+        config: ApiConfig,
+        *,
+        tries: int = TRIES,
+        transport: httpx.BaseTransport | None = None,
+    ) -> Self:
+        """A client that sends the key, or signs with AWS credentials when there is none.
+
+        Raises:
+            CliError: the address is not one, or there is nothing to authenticate with.
+        """
+        try:
+            url = httpx.URL(config.url)
+        except httpx.InvalidURL as exc:
+            raise CliError(f"{config.source}={config.url!r} is not a URL: {exc}") from exc
+        if url.scheme not in ("http", "https") or not url.host:
+            raise CliError(f"{config.source}={config.url!r} is not an http(s) URL")
+        auth = None
+        if config.key is None:
+            from ratchet.cli.signing import SigV4  # noqa: PLC0415 - loads botocore
+
+            auth = SigV4.from_session(url.host)
+        http = httpx.Client(
+            base_url=url,
+            headers={"x-api-key": config.key} if config.key else None,
+            auth=auth,
+            timeout=_TIMEOUT,
+            trust_env=not config.is_loopback,  # a proxy cannot reach this machine's loopback
+            transport=transport,
+        )
+        return cls(http, tries=tries)
+
+    def submit(
+        self, body: Mapping[str, Json], *, idempotency_key: str | None = None, wait: int = 0
+    ) -> TaskView:
+        """Create a task; without a key of the caller's, one is made so that a retry creates nothing twice."""
+        key = idempotency_key or f"cli-{secrets.token_hex(16)}"
+        return self._ask(
+            TaskView,
+            "POST",
+            "/v1/tasks",
+            params=_query(wait=wait),
+            json=body,
+            headers={"Idempotency-Key": key},
+        )
+
+    def task(self, task_id: str, *, wait: int = 0) -> TaskView:
+        """The task; with `wait`, held back until it has ended or so many seconds are over."""
+        return self._ask(
+            TaskView, "GET", f"/v1/tasks/{_segment(task_id)}", params=_query(wait=wait)
+        )
+
+    def steps(self, task_id: str) -> StepListView:
+        """The committed steps of a task."""
+        return self._ask(StepListView, "GET", f"/v1/tasks/{_segment(task_id)}/steps")
+
+    def tasks(
+        self, *, status: str | None = None, agent: str | None = None, limit: int
+    ) -> TaskListView:
+        """The newest tasks, over as many pages as `limit` needs."""
+        found = TaskListView(tasks=[], next_cursor=None)
+        while True:
+            page = self._ask(
+                TaskListView,
+                "GET",
+                "/v1/tasks",
+                params=_query(
+                    status=status,
+                    agent=agent,
+                    limit=min(limit - len(found.tasks), limits.MAX_PAGE_SIZE),
+                    cursor=found.next_cursor,
+                ),
+            )
+            found = TaskListView(tasks=found.tasks + page.tasks, next_cursor=page.next_cursor)
+            if page.next_cursor is None or not page.tasks or len(found.tasks) >= limit:
+                return found
+
+    def cancel(self, task_id: str) -> TaskView:
+        """Cancel a task."""
+        return self._ask(TaskView, "POST", f"/v1/tasks/{_segment(task_id)}/cancel")
+
+    def agents(self) -> AgentListView:
+        """What is deployed."""
+        return self._ask(AgentListView, "GET", "/v1/agents")
+
+    def health(self) -> HealthView:
+        """Whether the API answers, and its version."""
+        return self._ask(HealthView, "GET", "/v1/health")
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _ask(
+        self,
+        model: type[Model],
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        json: Mapping[str, Json] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Model:
+        request = self._http.build_request(method, path, params=params, json=json, headers=headers)
+        response = self._send(request)
+        if response.is_error:
+            raise ApiProblem(_problem(response))
+        try:
+            return model.model_validate_json(response.content)
+        except ValidationError as exc:
+            raise CliError(
+                f"{request.url} did not answer as a Ratchet API does",
+                "Check RATCHET_API_URL; a deployment of another version can cause this too.",
+            ) from exc
+
+    def _send(self, request: httpx.Request) -> httpx.Response:
+        pause = _FIRST_PAUSE_SECONDS
+        for left in reversed(range(self._tries)):
+            try:
+                response = self._http.send(request)
+            except httpx.TransportError as exc:
+                if not left:
+                    raise _unreachable(request, exc) from exc
+            else:
+                if response.status_code not in _RETRIED_STATUSES or not left:
+                    return response
+            time.sleep(pause)
+            pause *= 2
+        raise AssertionError("the last try returns or raises")
+
+
+def _unreachable(request: httpx.Request, exc: httpx.TransportError) -> NotReachable:
+    origin = f"{request.url.scheme}://{request.url.netloc.decode()}"
+    return NotReachable(
+        f"{origin} does not answer ({str(exc) or type(exc).__name__})",
+        "Is `ratchet dev` running, or RATCHET_API_URL right? `ratchet doctor` shows what is set.",
+    )
+
+
+def _problem(response: httpx.Response) -> Problem:
+    try:
+        return Problem.model_validate_json(response.content)
+    except ValidationError:
+        # The API Gateway's own refusals ({"message": ...}) and proxies in between.
+        title = f"HTTP {response.status_code} {response.reason_phrase}".rstrip()
+        return Problem(
+            type="about:blank",
+            title=title,
+            status=response.status_code,
+            detail=_message(response),
+            code="http_error",
+        )
+
+
+def _message(response: httpx.Response) -> str:
+    try:
+        message = response.json()["message"]
+    except (ValueError, LookupError, TypeError):
+        message = response.text[:300]
+    return str(message) or "no details were given"
+
+
+def _query(**values: str | int | None) -> dict[str, str]:
+    return {name: str(value) for name, value in values.items() if value}
+
+
+def _segment(task_id: str) -> str:
+    """A path segment: what was typed must not lead to another resource."""
+    return quote(task_id, safe="")

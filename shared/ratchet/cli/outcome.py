@@ -1,0 +1,55 @@
+"""What several commands do with a task: follow it or wait for it, show how it ended, and exit accordingly."""
+
+import typer
+
+from ratchet.cli.client import ApiClient
+from ratchet.cli.config import api_config
+from ratchet.cli.output import console, note, write_document
+from ratchet.contracts import limits
+from ratchet.contracts.api import TaskView
+from ratchet.contracts.names import TaskStatus
+
+EXIT_NOT_SUCCEEDED = 1
+
+
+def connect() -> ApiClient:
+    """A client of the API that the environment, or a running `ratchet dev`, names."""
+    return ApiClient.connect(api_config())
+
+
+def follow_to_end(client: ApiClient, task_id: str, *, as_json: bool) -> None:
+    """Show a task as it goes on; exits 1 unless it succeeds."""
+    from ratchet.cli import watch_view, watching  # noqa: PLC0415
+
+    events = watching.follow(client, task_id)
+    try:
+        task = watch_view.show_json(events) if as_json else watch_view.show(events)
+    except KeyboardInterrupt:
+        note(f"Stopped watching; the task goes on. Again:  ratchet watch {task_id}")
+        raise typer.Exit(130) from None
+    _exit_with(task)
+
+
+def wait_for_end(client: ApiClient, task: TaskView) -> TaskView:
+    """The task as it ended."""
+    while not task.status.is_terminal:
+        task = client.task(task.task_id, wait=limits.MAX_WAIT_SECONDS)
+    return task
+
+
+def finish(task: TaskView, *, as_json: bool) -> None:
+    """Show a task that has ended; exits 1 unless it succeeded."""
+    if as_json:
+        write_document(task)
+    else:
+        from ratchet.cli import timeline, watch_view  # noqa: PLC0415
+
+        out = console()
+        out.print(timeline.total_line(task))
+        watch_view.print_outcome(task, out)
+    _exit_with(task)
+
+
+def _exit_with(task: TaskView) -> None:
+    if task.status is not TaskStatus.SUCCEEDED:
+        raise typer.Exit(EXIT_NOT_SUCCEEDED)

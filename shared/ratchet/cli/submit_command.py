@@ -1,0 +1,92 @@
+"""submit: a goal becomes a task."""
+
+import sys
+from collections.abc import Mapping
+from typing import Annotated
+
+import typer
+
+from ratchet.cli.errors import CliError
+from ratchet.cli.outcome import connect, finish, follow_to_end, wait_for_end
+from ratchet.cli.output import note, write_document
+from ratchet.contracts import limits
+from ratchet.contracts.names import Json
+
+Goal = Annotated[str, typer.Argument(help="What the agent should achieve; - reads stdin.")]
+Agent = Annotated[str | None, typer.Option(help="Which agent; see `ratchet agents`.")]
+User = Annotated[str | None, typer.Option(help="Whom the task is for.")]
+Webhook = Annotated[str | None, typer.Option(help="URL that gets the signed outcome.")]
+MaxCost = Annotated[float | None, typer.Option(help="Most it may cost, in dollars.")]
+MaxSteps = Annotated[int | None, typer.Option(help="Most steps it may take.")]
+Deadline = Annotated[int | None, typer.Option(help="Seconds until it must be done.")]
+Metadata = Annotated[
+    list[str] | None, typer.Option(metavar="KEY=VALUE", help="Kept with the task; repeatable.")
+]
+Key = Annotated[str | None, typer.Option(help="The same key creates the task only once.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait for the result.")]
+Watch = Annotated[bool, typer.Option("--watch", help="Show the steps as they happen.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document (with --watch: one per line).")
+]
+
+
+def submit(  # noqa: PLR0913 - one parameter per option
+    goal: Goal,
+    *,
+    agent: Agent = None,
+    user: User = None,
+    webhook: Webhook = None,
+    max_cost: MaxCost = None,
+    max_steps: MaxSteps = None,
+    deadline: Deadline = None,
+    metadata: Metadata = None,
+    idempotency_key: Key = None,
+    wait: Wait = False,
+    watch: Watch = False,
+    as_json: AsJson = False,
+) -> None:
+    """Submit a goal."""
+    body: dict[str, Json] = {
+        "goal": sys.stdin.read() if goal == "-" else goal,
+        "agent": agent,
+        "user_id": user,
+        "webhook": {"url": webhook},
+        "metadata": _pairs(metadata or []),
+        "limits": {
+            "max_cost_usd": max_cost,
+            "max_steps": max_steps,
+            "deadline_seconds": deadline,
+        },
+    }
+    with connect() as client:
+        hold = limits.MAX_WAIT_SECONDS if wait and not watch else 0
+        task = client.submit(_given(body), idempotency_key=idempotency_key, wait=hold)
+        if watch:
+            follow_to_end(client, task.task_id, as_json=as_json)
+        elif wait:
+            finish(wait_for_end(client, task), as_json=as_json)
+        elif as_json:
+            write_document(task)
+        else:
+            print(f"{task.task_id}  {task.status.value}  (agent {task.agent})")
+            note(f"Watch it:  ratchet watch {task.task_id}")
+
+
+def _given(fields: Mapping[str, Json]) -> dict[str, Json]:
+    """Without what was not given: the API has its own defaults."""
+    body: dict[str, Json] = {}
+    for name, value in fields.items():
+        given = _given(value) if isinstance(value, dict) else value
+        if given is not None and given != {}:
+            body[name] = given
+    return body
+
+
+def _pairs(texts: list[str]) -> dict[str, Json]:
+    pairs: dict[str, Json] = {}
+    for text in texts:
+        key, found, value = text.partition("=")
+        if not found or not key:
+            raise CliError(f"--metadata {text!r} is not KEY=VALUE", "Say --metadata ticket=4711.")
+        pairs[key] = value
+    return pairs
