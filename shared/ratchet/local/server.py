@@ -9,6 +9,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from ratchet.local.errors import LocalStackError
 from ratchet.local.functions.invoke_api import InvokeApi
 from ratchet.local.http_api.front import MAX_BODY_BYTES, TOO_LARGE, HttpApiFront
 from ratchet.local.json_types import Json
@@ -89,7 +90,7 @@ class LocalServer:
     """A threaded HTTP server for one router."""
 
     def __init__(self, router: Router, *, port: int) -> None:
-        server: Any = make_server(_HOST, port, router, threaded=True, request_handler=_Handler)
+        server: Any = _listen(router, port)
         server.daemon_threads = True
         server.socket.listen(_BACKLOG)
         self._server: BaseWSGIServer = server
@@ -111,3 +112,12 @@ def _drain(environ: WSGIEnvironment) -> None:
     left = content_length(environ)
     while left > 0 and (chunk := environ["wsgi.input"].read(min(left, 1 << 16))):
         left -= len(chunk)
+
+
+def _listen(router: Router, port: int) -> Any:
+    try:
+        return make_server(_HOST, port, router, threaded=True, request_handler=_Handler)
+    except (OSError, OverflowError, SystemExit) as exc:  # werkzeug exits when the port is taken
+        raise LocalStackError(
+            f"port {port} cannot be used: something listens there, or it is no port; 0 takes a free one"
+        ) from exc

@@ -8,6 +8,7 @@ from urllib.request import urlopen
 import pytest
 from botocore.exceptions import ClientError
 
+from ratchet.local.errors import LocalStackError
 from ratchet.local.stack import LocalStack
 from tests.integration.local.builder import STACK, Assembly, att, join
 from tests.integration.local.waiting import eventually
@@ -88,6 +89,16 @@ def test_the_port_can_be_chosen_and_is_free_again_after_close(assembly: Assembly
     for _ in range(2):
         with LocalStack.start(folder, stack_name=STACK, port=port) as stack:
             assert stack.endpoint_url == f"http://127.0.0.1:{port}"
+
+
+def test_a_taken_port_is_a_clear_error(assembly: Assembly) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(LocalStackError, match=f"port {port} cannot be used"):
+            LocalStack.start(assembly.write(HANDLERS), stack_name=STACK, port=port)
+    LocalStack.start(assembly.write(HANDLERS), stack_name=STACK).close()
 
 
 @pytest.mark.parametrize(
