@@ -4,14 +4,15 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from functions.api.routes import app, too_large
+from functions.api.request_body import refusal
+from functions.api.routes import app
 from ratchet.observability import logger
 
 
 @logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one API Gateway request (payload format 2.0)."""
-    refused = too_large(event)
+    refused = refusal(event)
     if refused is not None:
         return {
             "statusCode": refused.status_code,

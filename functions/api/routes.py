@@ -1,7 +1,7 @@
 """The routes of the HTTP API: parse, call one use case, map its result."""
 
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
@@ -171,14 +171,3 @@ def on_bug(error: Exception) -> Response[str]:
     logger.exception("unhandled error", extra={"error": type(error).__name__})
     detail = "an unexpected error was logged; the same request may work later"
     return problem(500, "internal", "Internal error", detail=detail)
-
-
-def too_large(event: dict[str, Any]) -> Response[str] | None:
-    """The 413 answer to a body above the limit, before anything parses it."""
-    size = len((event.get("body") or "").encode())
-    if event.get("isBase64Encoded"):
-        size = size * 3 // 4
-    if size <= limits.MAX_BODY_BYTES:
-        return None
-    detail = f"the body has {size} bytes; the limit is {limits.MAX_BODY_BYTES}"
-    return problem(413, "body_too_large", "The request body is too large", detail=detail)

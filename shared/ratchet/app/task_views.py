@@ -56,10 +56,14 @@ def task_view(tip: History) -> TaskView:
 
 
 def timeline_view(history: History) -> StepListView:
-    """The timeline of a task."""
-    return StepListView(
-        task_id=history.task.ref.task_id, steps=[_step_view(r) for r in history.records]
-    )
+    """The timeline of a task; a cancel takes a step number but is no step."""
+    counted = [0, *(record.totals.steps for record in history.records)]
+    steps = [
+        _step_view(record)
+        for record, before in zip(history.records, counted, strict=False)
+        if record.totals.steps > before
+    ]
+    return StepListView(task_id=history.task.ref.task_id, steps=steps)
 
 
 def list_view(page: Page, next_cursor: str | None) -> TaskListView:

@@ -1,3 +1,4 @@
+import base64
 import json
 from typing import Any
 
@@ -78,6 +79,10 @@ def test_a_task_can_be_cancelled(world: World) -> None:
     call(envelope("api/submit"))
     status, task, _ = call(envelope("api/cancel"))
     assert (status, task["status"], task["error"]["code"]) == (200, "cancelled", "cancelled")
+    event = envelope("api/get_task")
+    event["rawPath"] = event["requestContext"]["http"]["path"] = event["rawPath"] + "/steps"
+    assert call(event)[1]["steps"] == []
+    assert task["progress"] == {"steps": 0, "next_step": None}
 
 
 def test_an_iam_caller_is_the_tenant_of_its_account(world: World) -> None:
@@ -126,6 +131,43 @@ def test_a_body_that_is_no_object_is_refused(world: World, body: str, complaint:
     status, problem, _ = call(event)
     assert (status, problem["code"]) == (400, "invalid_request")
     assert complaint in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "advice"),
+    [
+        (b"\xff\xfe", "application/json", "send JSON in UTF-8"),
+        (b'{"goal": "Help."}', "application/octet-stream", "content-type: application/json"),
+        # What curl -d sends unless it is told otherwise.
+        (
+            b'{"goal": "Help."}',
+            "application/x-www-form-urlencoded",
+            "content-type: application/json",
+        ),
+        (b"[" * 200_000, "application/json", "nested too deeply"),
+        (b'{"limits": {"max_steps": ' + b"9" * 5_000 + b"}}", "application/json", "smaller"),
+    ],
+    ids=["not UTF-8", "bytes", "form", "deep", "digits"],
+)
+@pytest.mark.parametrize("as_base64", [False, True])
+def test_a_body_that_cannot_be_read_is_refused(
+    world: World, body: bytes, content_type: str, advice: str, *, as_base64: bool
+) -> None:
+    event = envelope("api/submit")
+    event["headers"]["content-type"] = content_type
+    event["isBase64Encoded"] = as_base64 or b"\xff" in body
+    event["body"] = base64.b64encode(body).decode() if event["isBase64Encoded"] else body.decode()
+    status, problem, headers = call(event)
+    assert (status, problem["code"]) == (400, "invalid_request")
+    assert advice in problem["detail"]
+    assert headers["content-type"] == "application/problem+json"
+
+
+def test_a_body_in_base64_is_read(world: World) -> None:
+    event = envelope("api/submit")
+    event["body"] = base64.b64encode(event["body"].encode()).decode()
+    event["isBase64Encoded"] = True
+    assert call(event)[0] == 202
 
 
 def test_a_missing_body_is_refused(world: World) -> None:

@@ -1,0 +1,56 @@
+"""What is refused of a body before anything parses it: too large, or no JSON that could be read."""
+
+import base64
+import json
+from http import HTTPStatus
+from typing import Any
+
+from aws_lambda_powertools.event_handler import Response
+
+from functions.api.problems import problem
+from ratchet.contracts import limits
+from ratchet.contracts.errors import BodyTooLarge, InvalidRequest
+
+_TAKES_JSON = ("POST", "/v1/tasks")
+_JSON = "application/json"
+
+
+def refusal(event: dict[str, Any]) -> Response[str] | None:
+    """The answer to a request whose body cannot be one of ours; None if it may be."""
+    body = event.get("body") or ""
+    size = len(body.encode())
+    if event.get("isBase64Encoded"):
+        size = size * 3 // 4
+    if size > limits.MAX_BODY_BYTES:
+        return _too_large(size)
+    http = event["requestContext"]["http"]
+    if not body or (http["method"], http["path"]) != _TAKES_JSON:
+        return None
+    return _unreadable(event)
+
+
+def _unreadable(event: dict[str, Any]) -> Response[str] | None:
+    """Powertools answers 500 to all of these, but leaves plain syntax errors to its validation."""
+    if not event.get("headers", {}).get("content-type", _JSON).strip().startswith(_JSON):
+        return _invalid(f"send the body as JSON, with the header content-type: {_JSON}")
+    try:
+        body = event["body"]
+        json.loads(base64.b64decode(body).decode() if event.get("isBase64Encoded") else body)
+    except UnicodeDecodeError:
+        return _invalid("the body is not UTF-8; send JSON in UTF-8")
+    except json.JSONDecodeError:
+        return None
+    except RecursionError:
+        return _invalid("the body is nested too deeply; no request of this API needs that")
+    except ValueError:
+        return _invalid("the body holds a number with too many digits; send a smaller one")
+    return None
+
+
+def _too_large(size: int) -> Response[str]:
+    detail = f"the body has {size} bytes; the limit is {limits.MAX_BODY_BYTES}"
+    return problem(BodyTooLarge.status, BodyTooLarge.code, BodyTooLarge.title, detail=detail)
+
+
+def _invalid(detail: str) -> Response[str]:
+    return problem(HTTPStatus.BAD_REQUEST, InvalidRequest.code, InvalidRequest.title, detail=detail)
