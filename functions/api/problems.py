@@ -57,5 +57,8 @@ def _field_problem(error: dict[str, Any]) -> FieldProblem:
             return FieldProblem(field=field, message="unknown field; remove it")
         case "missing":
             return FieldProblem(field=field, message="is required")
+        case "string_unicode":
+            message = "holds half of a surrogate pair (\\ud800 to \\udfff), which is no character"
+            return FieldProblem(field=field, message=message)
         case _:
             return FieldProblem(field=field, message=str(error.get("msg", "invalid")))

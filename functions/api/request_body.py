@@ -11,7 +11,6 @@ from functions.api.problems import problem
 from ratchet.contracts import limits
 from ratchet.contracts.errors import BodyTooLarge, InvalidRequest
 
-_TAKES_JSON = ("POST", "/v1/tasks")
 _JSON = "application/json"
 
 
@@ -24,9 +23,14 @@ def refusal(event: dict[str, Any]) -> Response[str] | None:
     if size > limits.MAX_BODY_BYTES:
         return _too_large(size)
     http = event["requestContext"]["http"]
-    if not body or (http["method"], http["path"]) != _TAKES_JSON:
+    if not body or not _takes_json(http["method"], http["path"]):
         return None
     return _unreadable(event)
+
+
+def _takes_json(method: str, path: str) -> bool:
+    """Whether the route reads its body: submit and resume do."""
+    return method == "POST" and (path == "/v1/tasks" or path.endswith("/resume"))
 
 
 def _unreadable(event: dict[str, Any]) -> Response[str] | None:

@@ -15,6 +15,7 @@ from ratchet.contracts import limits
 from ratchet.contracts.api import (
     AgentListView,
     HealthView,
+    ResumeRequest,
     StepListView,
     TaskListView,
     TaskRequest,
@@ -29,6 +30,7 @@ from ratchet.ports import ListFilter
 
 app = APIGatewayHttpResolver(enable_validation=True)
 
+EMPTY_RESUME = ResumeRequest()
 WaitSeconds = Annotated[
     int,
     Query(ge=0, le=limits.MAX_WAIT_SECONDS, description="Hold the answer until the task ends."),
@@ -109,6 +111,16 @@ def cancel_task(task_id: str) -> TaskView:
     ref = TaskRef(_tenant(), task_id)
     wiring().read.tip(ref)
     return task_view(wiring().cancel(ref))
+
+
+@app.post(
+    "/v1/tasks/<task_id>/resume", summary="Resume a task", operation_id="resumeTask", tags=["tasks"]
+)
+def resume_task(task_id: str, body: ResumeRequest = EMPTY_RESUME) -> TaskView:
+    """Go on from the last committed step after a failure; limits may be raised up to the agent's own."""
+    ref = TaskRef(_tenant(), task_id)
+    wiring().read.tip(ref)
+    return task_view(wiring().resume(ref, body))
 
 
 @app.get("/v1/agents", summary="List the agents", operation_id="listAgents", tags=["agents"])

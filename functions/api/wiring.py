@@ -12,7 +12,9 @@ from ratchet.adapters.system import SystemClock, UlidIds
 from ratchet.app.agents import AgentDirectory
 from ratchet.app.cancel_task import CancelTask
 from ratchet.app.read_task import ReadTask
+from ratchet.app.resume_task import ResumeTask
 from ratchet.app.submit_task import SubmitTask
+from ratchet.cold_start import once
 from ratchet.contracts.names import AGENTS_MANIFEST_FILE
 from ratchet.contracts.settings import ApiSettings, DevelopmentSwitches
 from ratchet.domain.webhook_url import check_webhook_url
@@ -27,21 +29,23 @@ class Wiring:
     submit: SubmitTask
     read: ReadTask
     cancel: CancelTask
+    resume: ResumeTask
     agents: AgentDirectory
 
 
-@functools.cache
+@once
 def wiring() -> Wiring:
     """The api's use cases on AWS."""
     settings = ApiSettings.from_env()
     loopback = DevelopmentSwitches.from_env().loopback_webhooks
     clock = SystemClock()
     store = checkpoints(settings, clock)
+    inbox = SqsInbox(client("sqs"), settings.queue_url)
     agents = AgentDirectory.load(_BUNDLE / AGENTS_MANIFEST_FILE, default=settings.default_agent)
     return Wiring(
         submit=SubmitTask(
             store=store,
-            inbox=SqsInbox(client("sqs"), settings.queue_url),
+            inbox=inbox,
             agents=agents,
             clock=clock,
             ids=UlidIds(clock),
@@ -54,5 +58,6 @@ def wiring() -> Wiring:
             SqsInbox(client("sqs"), settings.outbox_queue_url),
             clock,
         ),
+        resume=ResumeTask(store, inbox, agents, clock),
         agents=agents,
     )

@@ -1,6 +1,5 @@
 """Lambda authorizer (simple responses): an API key to the tenant that it belongs to."""
 
-import functools
 import hmac
 import json
 from typing import Any
@@ -8,12 +7,13 @@ from typing import Any
 from ratchet.adapters.aws import client
 from ratchet.adapters.secrets import Secrets
 from ratchet.adapters.system import SystemClock
+from ratchet.cold_start import once
 from ratchet.contracts.settings import AuthorizerSettings
 
 _DENIED: dict[str, Any] = {"isAuthorized": False}
 
 
-@functools.cache
+@once
 def api_keys() -> tuple[Secrets, str]:
     """Where the keys are kept."""
     return Secrets(

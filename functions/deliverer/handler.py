@@ -11,11 +11,12 @@ from ratchet.adapters.system import SystemClock
 from ratchet.adapters.webhook import WebhookAnnouncer
 from ratchet.app.announce_task import AnnounceTask
 from ratchet.app.batch import run_batch
+from ratchet.cold_start import once
 from ratchet.contracts.settings import DelivererSettings, DevelopmentSwitches
 from ratchet.observability import logger
 
 
-@functools.cache
+@once
 def announce_task() -> AnnounceTask:
     """The deliverer's use case on AWS."""
     settings = DelivererSettings.from_env()

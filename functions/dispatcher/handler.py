@@ -1,6 +1,5 @@
 """Takes task references off the inbox queue and starts their executions."""
 
-import functools
 from typing import Any
 
 from ratchet.adapters.aws import client
@@ -9,11 +8,12 @@ from ratchet.adapters.stepfunctions import StepFunctionsWorkflow
 from ratchet.adapters.system import SystemClock
 from ratchet.app.batch import run_batch
 from ratchet.app.dispatch_task import DispatchTask
+from ratchet.cold_start import once
 from ratchet.contracts.settings import DispatcherSettings
 from ratchet.observability import logger
 
 
-@functools.cache
+@once
 def dispatch_task() -> DispatchTask:
     """The dispatcher's use case on AWS."""
     settings = DispatcherSettings.from_env()

@@ -13,12 +13,13 @@ from ratchet.adapters.system import SystemClock, UlidIds
 from ratchet.app.agents import AgentRegistry
 from ratchet.app.execute_step import ExecuteStep
 from ratchet.app.warm_histories import WarmHistories
+from ratchet.cold_start import once
 from ratchet.contracts.messages import StepInput
 from ratchet.contracts.settings import StepExecutorSettings
 from ratchet.observability import EmfMetrics, logger
 
 
-@functools.cache
+@once
 def execute_step() -> ExecuteStep:
     """The step executor's use case on AWS."""
     settings = StepExecutorSettings.from_env()
@@ -37,6 +38,7 @@ def execute_step() -> ExecuteStep:
         metrics=EmfMetrics(),
         warm=WarmHistories(),
         patience_seconds=settings.model_patience_seconds,
+        steps_per_execution=settings.steps_per_execution,
     )
 
 

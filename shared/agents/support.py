@@ -58,6 +58,8 @@ def refund(order_id: str, amount_usd: float, context: ToolContext) -> dict[str, 
         booked = [json.loads(line) for line in ledger]
         for earlier in booked:
             if earlier["idempotency_key"] == context.idempotency_key:
+                # Booked, so to the customer nothing happens; the line shows that it was asked for again.
+                ledger.write(json.dumps({**earlier, "amount_usd": 0.0, "repeated": True}) + "\n")
                 return _receipt(earlier)
         _check(order, amount_usd, booked=booked)
         entry = {

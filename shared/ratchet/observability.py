@@ -11,6 +11,12 @@ logger = Logger()
 metrics = Metrics(namespace=METRICS_NAMESPACE)
 
 
+def sweep_metrics(lag_ms: int) -> None:
+    """One run of the sweeper: how long the longest overdue task had waited; its absence is an alarm too."""
+    metrics.add_metric("SweeperLag", MetricUnit.Milliseconds, lag_ms)
+    metrics.flush_metrics()
+
+
 class EmfMetrics:
     """Writes step metrics in the embedded metric format: no request, no wait."""
 

@@ -1,15 +1,15 @@
 """What the use cases need from the world. Each port has an adapter on AWS and a twin in `ratchet.testing`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from ratchet.contracts.messages import StepOutput, TaskRef
+from ratchet.contracts.messages import Doorbell, StepOutput, TaskRef
 from ratchet.contracts.names import TaskStatus
 from ratchet.domain.messages import ToolCall
 from ratchet.domain.models import Usage
 from ratchet.domain.steps import StepRecord
-from ratchet.domain.task import History, Task, TaskState
+from ratchet.domain.task import History, Task, TaskLimits, TaskState
 
 if TYPE_CHECKING:  # a prompt knows pydantic; of the functions only step_executor carries it
     from ratchet.domain.prompt import Prompt
@@ -83,6 +83,45 @@ class DeliveryAttempt:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class DeliveryState:
+    """How announcing an event on one channel went so far."""
+
+    ok: bool = False
+    tries: int = 0
+    last_at_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """An execution that was started; `restarts` counts the dead ones in a row that it follows."""
+
+    generation: int
+    at_ms: int
+    due_at_ms: int
+    restarts: int = 0
+    at_step: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Reopening:
+    """How an ended task goes on: `record` takes the next number and says with which step."""
+
+    record: StepRecord
+    limits: TaskLimits
+    at_ms: int
+    due_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class DueTask:
+    """A task that someone should look at, as the index showed it."""
+
+    ref: TaskRef
+    status: TaskStatus
+    due_at_ms: int
+
+
 class CheckpointStore(Protocol):
     """Tasks and their steps. Every method may raise StoreUnavailable; reads of a task are strongly consistent."""
 
@@ -98,8 +137,8 @@ class CheckpointStore(Protocol):
         """The task with only its last committed step: one read request, for status answers."""
         ...
 
-    def mark_started(self, ref: TaskRef, *, execution_arn: str, at_ms: int) -> None:
-        """Note that the state machine runs the task; nothing if it is no longer queued."""
+    def mark_started(self, ref: TaskRef, start: Start) -> None:
+        """Note that an execution runs the task; nothing if the task has ended or a later one was started."""
         ...
 
     def commit(self, task: Task, record: StepRecord, *, due_at_ms: int) -> StepRecord:
@@ -107,6 +146,21 @@ class CheckpointStore(Protocol):
 
         When the step ends the task, its status and the duty to announce it are written with it, atomically.
         """
+        ...
+
+    def reopen(self, tip: History, reopening: Reopening) -> bool:
+        """Queue an ended task again with its next step; False if someone else has done so.
+
+        Atomically: the step that says so, the status, the new limits, and no more expiry on what had one.
+        """
+        ...
+
+    def due_tasks(self, shard: str, *, now_ms: int, limit: int) -> Sequence[DueTask]:
+        """What someone should look at by now, longest due first (eventually consistent: act on a fresh read)."""
+        ...
+
+    def postpone(self, due: DueTask, *, until_ms: int) -> bool:
+        """Look again at that time; False if the task changed since it was found."""
         ...
 
     def begin_effect(self, ref: TaskRef, *, step: int, key: str, attempt_id: str) -> Intent:
@@ -123,36 +177,55 @@ class CheckpointStore(Protocol):
         """Tasks of a tenant, newest first (eventually consistent)."""
         ...
 
-    def delivered_channels(self, ref: TaskRef, event_id: str) -> frozenset[str]:
-        """The channels on which the event has arrived."""
+    def deliveries(self, ref: TaskRef, event_id: str) -> Mapping[str, DeliveryState]:
+        """How announcing the event went so far, by channel; a channel without a try is absent."""
         ...
 
     def record_delivery(self, ref: TaskRef, attempt: DeliveryAttempt) -> None:
         """Add a try to the event's delivery log."""
         ...
 
-    def mark_announced(self, ref: TaskRef) -> None:
-        """Nothing is left to announce."""
+    def due_again(self, ref: TaskRef, *, ended_at_ms: int, at_ms: int) -> None:
+        """Look again at a task that ended then; nothing if it has been resumed, and perhaps ended again, since."""
+        ...
+
+    def erase(self, ref: TaskRef) -> int:
+        """Delete a task whose retention has passed: bodies, steps, ledgers, the head last; returns the items deleted.
+
+        Safe to repeat after a crash. Does nothing (0) while readers can still see the task.
+        """
         ...
 
 
 class Inbox(Protocol):
-    """A queue of task references: the doorbell, never the ledger."""
+    """A queue of doorbells: it makes things fast, the table makes them certain."""
 
-    def send(self, ref: TaskRef) -> None:
+    def send(self, bell: Doorbell) -> None:
         """Ring for a task. Raises StoreUnavailable when the queue does not answer."""
         ...
 
 
-class Workflow(Protocol):
-    """The state machine."""
+@dataclass(frozen=True, slots=True)
+class ExecutionState:
+    """What the state machine says of an execution; `cause` when it died."""
 
-    def start(self, first: StepOutput) -> str:
-        """Start the execution named after the task, or find the one that there is; returns its ARN."""
+    is_running: bool
+    cause: str = ""
+
+
+class Workflow(Protocol):
+    """The state machine; its executions are named after task and generation."""
+
+    def start(self, first: StepOutput) -> None:
+        """Start the execution of `first.execution.generation`; nothing if there is one of that name."""
         ...
 
-    def stop(self, execution_arn: str, *, cause: str) -> None:
-        """Stop an execution; nothing if it has ended."""
+    def stop(self, ref: TaskRef, *, generation: int, cause: str) -> None:
+        """Stop an execution; nothing if it has ended or never was."""
+        ...
+
+    def describe(self, ref: TaskRef, *, generation: int) -> ExecutionState:
+        """Whether an execution is alive; one that never was is not."""
         ...
 
 

@@ -14,8 +14,7 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 from botocore.session import Session
 
-from ratchet.adapters.errors import ServiceRefused
-from ratchet.contracts.errors import RatchetError, StoreUnavailable
+from ratchet.contracts.errors import RatchetError, ServiceRefused, StoreUnavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
@@ -41,6 +40,7 @@ _CONFLICTS = frozenset({"TransactionConflict", "TransactionConflictException"})
 _TRANSIENT_CODES = _CONFLICTS | {
     "BandwidthLimitExceeded",
     "ExecutionLimitExceeded",
+    "InternalError",
     "InternalServerError",
     "InternalServiceError",
     "KMS.ThrottlingException",
@@ -51,6 +51,7 @@ _TRANSIENT_CODES = _CONFLICTS | {
     "RequestLimitExceeded",
     "RequestThrottled",
     "RequestTimeout",
+    "ServiceUnavailable",
     "SlowDown",
     "ThrottledException",
     "Throttling",

@@ -9,7 +9,7 @@ from ratchet.ports import Clock
 
 def checkpoints(settings: StoreSettings, clock: Clock) -> DynamoDbCheckpoints:
     """The store in the deployment's table and bucket."""
-    payloads = S3Payloads(client("s3"), settings.payload_bucket)
+    payloads = S3Payloads(lambda: client("s3"), settings.payload_bucket)
     return DynamoDbCheckpoints(
         client("dynamodb"), table=settings.table_name, payloads=payloads, clock=clock
     )

@@ -5,15 +5,19 @@ its answer was lost, gets the item that stands, so a lost answer needs no care. 
 are one transaction.
 
 Live items carry no TTL. The terminal transaction sets it on the two items that it writes, the head and the last step,
-and nowhere else: setting it on all steps would double the writes of every task. The other steps follow when the head
-goes: TTL's removal of a head (its stream record names the partition) is the sweeper's cue to delete the rest.
+and nowhere else: setting it on all steps would double the writes of every task. The sweeper erases the task before
+that, when its retention is over and readers see it no more; TTL is the backstop for what holds the task's outcome.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ratchet.adapters import dynamodb_items as items
+from ratchet.adapters import dynamodb_updates as updates
+from ratchet.adapters.dynamodb_agenda import DynamoDbAgenda
 from ratchet.adapters.dynamodb_bodies import Bodies
+from ratchet.adapters.dynamodb_erasing import DynamoDbErasing
 from ratchet.adapters.dynamodb_ledgers import DynamoDbLedgers
 from ratchet.adapters.dynamodb_listing import DynamoDbListing
 from ratchet.adapters.dynamodb_table import Item, Refused, Table
@@ -24,11 +28,18 @@ from ratchet.contracts.errors import (
     TaskNotFound,
 )
 from ratchet.contracts.messages import TaskRef
-from ratchet.contracts.names import TaskStatus
 from ratchet.domain import codec, keys
 from ratchet.domain.steps import End, StepRecord
-from ratchet.domain.task import History, Task
-from ratchet.ports import Clock, Created, IdempotencyClaim, ListFilter, Page
+from ratchet.domain.task import History, Task, is_over
+from ratchet.ports import (
+    Clock,
+    Created,
+    IdempotencyClaim,
+    ListFilter,
+    Page,
+    Reopening,
+    Start,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
@@ -38,7 +49,7 @@ if TYPE_CHECKING:
 _READS = 3
 
 
-class DynamoDbCheckpoints(DynamoDbLedgers):
+class DynamoDbCheckpoints(DynamoDbLedgers, DynamoDbAgenda, DynamoDbErasing):
     """The CheckpointStore on AWS."""
 
     def __init__(
@@ -54,7 +65,7 @@ class DynamoDbCheckpoints(DynamoDbLedgers):
         head = items.new_head(task, body, due_at_ms=due_at_ms)
         if claim is None:
             stored = self._table.put_new(head)
-            return _new(task, head) if stored is None else self._created(task, stored)
+            return _written(task, head) if stored is None else self._created(task, stored)
         try:
             self._table.transact(
                 {
@@ -67,11 +78,11 @@ class DynamoDbCheckpoints(DynamoDbLedgers):
                         },
                     }
                 },
-                {"Put": {"Item": head, "ConditionExpression": "attribute_not_exists(pk)"}},
+                {"Put": _new(head)},
             )
         except Refused as refused:
             return self._created_before(task, claim, refused)
-        return _new(task, head, body_sha256=claim.body_sha256)
+        return _written(task, head, body_sha256=claim.body_sha256)
 
     def load(self, ref: TaskRef, *, after: int = 0) -> History | None:
         """The task with its steps after number `after`: one read request (more above 1 MB)."""
@@ -104,23 +115,9 @@ class DynamoDbCheckpoints(DynamoDbLedgers):
                 return items.history(items.read_task(ref, head, self._bodies), head, records)
         raise StoreUnavailable(f"the last step of {ref.task_id} cannot be read yet")
 
-    def mark_started(self, ref: TaskRef, *, execution_arn: str, at_ms: int) -> None:
-        """Note that the state machine runs the task; nothing if it is no longer queued."""
-        self._table.update(
-            {
-                "Key": items.head_key(ref),
-                "UpdateExpression": "SET #status = :running, execution = :execution, "
-                "updated_at = :at REMOVE due, due_at",
-                "ConditionExpression": "#status = :queued",
-                "ExpressionAttributeNames": {"#status": "status"},
-                "ExpressionAttributeValues": {
-                    ":queued": {"S": TaskStatus.QUEUED.value},
-                    ":running": {"S": TaskStatus.RUNNING.value},
-                    ":execution": {"S": execution_arn},
-                    ":at": items.number(at_ms),
-                },
-            }
-        )
+    def mark_started(self, ref: TaskRef, start: Start) -> None:
+        """Note that an execution runs the task; nothing if the task has ended or a later one was started."""
+        self._table.update(updates.started(ref, start))
 
     def commit(self, task: Task, record: StepRecord, *, due_at_ms: int) -> StepRecord:
         """Record a step unless its number is taken; returns the step that holds the number now.
@@ -130,28 +127,30 @@ class DynamoDbCheckpoints(DynamoDbLedgers):
             TaskNotFound: the record ends a task that there is not.
         """
         ref = task.ref
-        step = {
-            **items.step_key(ref, record.number),
-            **self._bodies.write(ref, codec.encode_record(record)),
-        }
+        step = self._step(ref, record)
         if isinstance(record.next, End):
-            ending = _ending(ref, record, record.next.status, due_at_ms=due_at_ms)
-            stored = self._put_last(ref, step, record, ending)
+            ended = updates.ended(ref, record, record.next.status, due_at_ms=due_at_ms)
+            stored = self._put_last(ref, step, record, ended)
         else:
             stored = self._table.put_new(step)
         return record if stored is None else items.read_record(ref, stored, self._bodies)
 
-    def mark_announced(self, ref: TaskRef) -> None:
-        """Nothing is left to announce; a task that has not ended stays due."""
-        self._table.update(
-            {
-                "Key": items.head_key(ref),
-                "UpdateExpression": "REMOVE due, due_at",
-                "ConditionExpression": f"attribute_exists(due) AND #status IN ({items.TERMINAL_NAMES})",
-                "ExpressionAttributeNames": {"#status": "status"},
-                "ExpressionAttributeValues": items.TERMINAL_VALUES,
-            }
-        )
+    def reopen(self, tip: History, reopening: Reopening) -> bool:
+        """Queue an ended task again with its next step; False if someone else has done so, or its time is over."""
+        ref, record, last = tip.task.ref, reopening.record, tip.records[-1]
+        if is_over(tip.state, now_ms=self._clock.now_ms()):
+            return False
+        task = replace(tip.task, limits=reopening.limits)
+        body = {} if task == tip.task else self._bodies.write(ref, codec.encode_task(task))
+        try:
+            self._table.transact(
+                {"Put": _new(self._step(ref, record))},
+                {"Update": updates.reopened(tip, reopening, body)},
+                {"Update": updates.kept(ref, last.number)},
+            )
+        except Refused:
+            return False
+        return True
 
     def list_tasks(
         self, tenant: str, *, where: ListFilter, limit: int, after: str | None = None
@@ -161,14 +160,17 @@ class DynamoDbCheckpoints(DynamoDbLedgers):
             tenant, where=where, limit=limit, after=after, now_ms=self._clock.now_ms()
         )
 
+    def _step(self, ref: TaskRef, record: StepRecord) -> Item:
+        body = self._bodies.write(ref, codec.encode_record(record))
+        return {**items.step_key(ref, record.number), **body}
+
     def _put_last(
-        self, ref: TaskRef, step: Item, record: StepRecord, ending: Mapping[str, Any]
+        self, ref: TaskRef, step: Item, record: StepRecord, ended: updates.Update
     ) -> Item | None:
         """Put the step that ends the task, with the head; returns the step that took its number before."""
-        expiry = {"expires_at": items.number(items.expires_at(record.finished_at_ms))}
-        put = {"Item": {**step, **expiry}, "ConditionExpression": "attribute_not_exists(pk)"}
+        put = _new({**step, **updates.expiry(record)})
         try:
-            self._table.transact({"Put": put}, {"Update": ending})
+            self._table.transact({"Put": put}, {"Update": ended})
         except Refused as refused:
             if refused.failed[0]:
                 return refused.items[0]
@@ -201,7 +203,7 @@ class DynamoDbCheckpoints(DynamoDbLedgers):
         return Created(stored, items.read_state(head), stored != task, body_sha256)
 
     def _living_head(self, found: list[Item]) -> Item | None:
-        """The head, which sorts last, unless TTL has taken it or may do so at any moment."""
+        """The head, which sorts last, unless it is gone or its retention is over."""
         if not found or found[-1]["sk"]["S"] != keys.HEAD:
             return None
         return None if items.is_expired(found[-1], self._clock.now_ms()) else found[-1]
@@ -219,28 +221,9 @@ def _range(ref: TaskRef, *, first: str) -> dict[str, Any]:
     }
 
 
-def _new(task: Task, head: Item, *, body_sha256: str | None = None) -> Created:
+def _new(item: Item) -> Mapping[str, Any]:
+    return {"Item": item, "ConditionExpression": "attribute_not_exists(pk)"}
+
+
+def _written(task: Task, head: Item, *, body_sha256: str | None = None) -> Created:
     return Created(task, items.read_state(head), is_replay=False, body_sha256=body_sha256)
-
-
-def _ending(
-    ref: TaskRef, record: StepRecord, status: TaskStatus, *, due_at_ms: int
-) -> Mapping[str, Any]:
-    values: Item = {
-        "status": {"S": status.value},
-        "updated_at": items.number(record.finished_at_ms),
-        "steps": items.number(record.number),
-        "cost_microusd": items.number(record.totals.cost_microusd),
-        "expires_at": items.number(items.expires_at(record.finished_at_ms)),
-        **items.due(ref, due_at_ms),
-    }
-    return {
-        "Key": items.head_key(ref),
-        "UpdateExpression": "SET " + ", ".join(f"#{name} = :new_{name}" for name in values),
-        "ConditionExpression": f"attribute_exists(pk) AND NOT #status IN ({items.TERMINAL_NAMES})",
-        "ExpressionAttributeNames": {f"#{name}": name for name in values},
-        "ExpressionAttributeValues": {
-            **items.TERMINAL_VALUES,
-            **{f":new_{name}": value for name, value in values.items()},
-        },
-    }

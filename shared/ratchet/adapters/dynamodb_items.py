@@ -1,23 +1,17 @@
 """How tasks and steps look as items. Pure: keys and attributes in, values out."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from ratchet.adapters.dynamodb_bodies import Bodies
 from ratchet.adapters.dynamodb_table import Item
 from ratchet.contracts.errors import DataMissing
-from ratchet.contracts.limits import TERMINAL_RETENTION_SECONDS
 from ratchet.contracts.messages import TaskRef
-from ratchet.contracts.names import TERMINAL_STATUSES, TaskStatus
+from ratchet.contracts.names import TaskStatus
 from ratchet.domain import codec, keys
 from ratchet.domain.steps import End, StepRecord
-from ratchet.domain.task import History, Task, TaskState
+from ratchet.domain.task import History, Task, TaskState, is_over
 from ratchet.ports import IdempotencyClaim, TaskSummary
-
-TERMINAL_VALUES: Item = {
-    f":{status.value}": {"S": status.value} for status in sorted(TERMINAL_STATUSES)
-}
-TERMINAL_NAMES = ", ".join(TERMINAL_VALUES)
-"""For conditions on #status: a terminal status never changes."""
 
 
 def key(pk: str, sk: str) -> Item:
@@ -82,8 +76,11 @@ def read_state(head: Item) -> TaskState:
     """Where the task stands."""
     return TaskState(
         status=TaskStatus(head["status"]["S"]),
-        updated_at_ms=int(head["updated_at"]["N"]),
-        execution_arn=head["execution"]["S"] if "execution" in head else None,
+        updated_at_ms=_read_number(head, "updated_at"),
+        opened_at_ms=_read_number(head, "opened_at" if "opened_at" in head else "created_at"),
+        generation=_read_number(head, "generation"),
+        restarts=_read_number(head, "restarts"),
+        restarted_at_step=_read_number(head, "restarted_at_step"),
     )
 
 
@@ -111,20 +108,20 @@ def read_summary(item: Item) -> TaskSummary:
     )
 
 
-def expires_at(finished_at_ms: int) -> int:
-    """When TTL may take a task that ended then, in epoch seconds."""
-    return finished_at_ms // 1000 + TERMINAL_RETENTION_SECONDS
-
-
 def is_expired(head: Item, now_ms: int) -> bool:
-    """Whether TTL may take the head at any moment: readers treat it as gone."""
-    return "expires_at" in head and int(head["expires_at"]["N"]) * 1000 < now_ms
+    """Whether the retention of the task is over: readers treat it as gone."""
+    return is_over(read_state(head), now_ms=now_ms)
 
 
 def is_torn(head: Item, records: Sequence[StepRecord], *, after: int) -> bool:
-    """Whether the head was read after the terminal commit and the steps before it."""
-    last = records[-1].number if records else after
-    return "steps" in head and last < int(head["steps"]["N"])
+    """Whether head and steps were read on two sides of the end of the task, or of its reopening.
+
+    A head that says where the task ended fits only steps up to that one.
+    """
+    if "steps" not in head:
+        return False
+    ended_at = int(head["steps"]["N"])
+    return records[-1].number != ended_at if records else after < ended_at
 
 
 def history(task: Task, head: Item, records: Iterable[StepRecord]) -> History:
@@ -133,7 +130,7 @@ def history(task: Task, head: Item, records: Iterable[StepRecord]) -> History:
     state = read_state(head)
     if records and isinstance(records[-1].next, End) and not state.status.is_terminal:
         end = records[-1].next
-        state = TaskState(end.status, records[-1].finished_at_ms, state.execution_arn)
+        state = replace(state, status=end.status, updated_at_ms=records[-1].finished_at_ms)
     return History(task, state, records)
 
 
@@ -146,3 +143,7 @@ def check_order(ref: TaskRef, records: Iterable[StepRecord], *, after: int) -> N
     for expected, record in enumerate(records, start=after + 1):
         if record.number != expected:
             raise DataMissing(f"step {expected} of {ref.task_id} is gone")
+
+
+def _read_number(head: Item, name: str) -> int:
+    return int(head[name]["N"]) if name in head else 0

@@ -1,12 +1,14 @@
 """What is noted beside the steps: unsafe tool calls, and how announcing an event went."""
 
+from collections.abc import Mapping
+
 from ratchet.adapters.dynamodb_bodies import Bodies
 from ratchet.adapters.dynamodb_items import key
 from ratchet.adapters.dynamodb_table import Item, Table
 from ratchet.contracts.errors import EffectOutcomeUnknown
 from ratchet.contracts.messages import TaskRef
 from ratchet.domain import keys
-from ratchet.ports import DeliveryAttempt, Intent
+from ratchet.ports import DeliveryAttempt, DeliveryState, Intent
 
 MAX_ATTEMPTS_KEPT = 20
 MAX_DETAIL_CHARS = 500
@@ -46,27 +48,34 @@ class DynamoDbLedgers:
         if not held:
             raise EffectOutcomeUnknown(f"call {key} of step {step} was begun by another attempt")
 
-    def delivered_channels(self, ref: TaskRef, event_id: str) -> frozenset[str]:
-        """The channels on which the event has arrived."""
+    def deliveries(self, ref: TaskRef, event_id: str) -> Mapping[str, DeliveryState]:
+        """How announcing the event went so far, by channel; a channel without a try is absent."""
         request = {
             "KeyConditionExpression": "pk = :pk AND begins_with(sk, :prefix)",
-            "FilterExpression": "ok = :ok",
             "ExpressionAttributeValues": {
                 ":pk": {"S": keys.task_key(ref)},
                 ":prefix": {"S": keys.delivery_sort_key(event_id, "")},
-                ":ok": {"BOOL": True},
             },
             "ConsistentRead": True,
         }
-        return frozenset(
-            item["channel"]["S"] for page in self._table.query(request) for item in page["Items"]
-        )
+        return {
+            item["channel"]["S"]: DeliveryState(
+                ok=item["ok"]["BOOL"],
+                tries=int(item["tries"]["N"]),
+                last_at_ms=int(item["attempts"]["L"][-1]["M"]["at"]["N"]),
+            )
+            for page in self._table.query(request)
+            for item in page["Items"]
+        }
 
     def record_delivery(self, ref: TaskRef, attempt: DeliveryAttempt) -> None:
         """Add a try to the event's delivery log, which keeps the latest twenty; once arrived stays arrived."""
         sk = keys.delivery_sort_key(attempt.event_id, attempt.channel)
         ok = ":ok" if attempt.ok else "if_not_exists(ok, :ok)"
+        tries = "tries = if_not_exists(tries, :zero) + :plus"
+        counts = {":zero": {"N": "0"}, ":plus": {"N": "1"}}
         values = {
+            **counts,
             ":ok": {"BOOL": attempt.ok},
             ":channel": {"S": attempt.channel},
             ":none": {"L": []},
@@ -76,7 +85,7 @@ class DynamoDbLedgers:
         appended = self._table.update(
             {
                 "Key": key(keys.task_key(ref), sk),
-                "UpdateExpression": f"SET ok = {ok}, channel = :channel, "
+                "UpdateExpression": f"SET ok = {ok}, {tries}, channel = :channel, "
                 "attempts = list_append(if_not_exists(attempts, :none), :one)",
                 "ConditionExpression": "attribute_not_exists(attempts) OR size(attempts) < :kept",
                 "ExpressionAttributeValues": values,
@@ -87,9 +96,10 @@ class DynamoDbLedgers:
                 {
                     "Key": key(keys.task_key(ref), sk),
                     # An index past the end appends: the oldest makes room in the same write.
-                    "UpdateExpression": f"SET ok = {ok}, attempts[{MAX_ATTEMPTS_KEPT}] = :one "
+                    "UpdateExpression": f"SET ok = {ok}, {tries}, attempts[{MAX_ATTEMPTS_KEPT}] = :one "
                     "REMOVE attempts[0]",
                     "ExpressionAttributeValues": {
+                        **counts,
                         ":ok": values[":ok"],
                         ":one": _log_line(attempt),
                     },

@@ -3,9 +3,10 @@
 from itertools import islice
 from typing import Any
 
-from ratchet.adapters.dynamodb_items import expires_at, read_summary
+from ratchet.adapters.dynamodb_items import read_summary
 from ratchet.adapters.dynamodb_table import Item, Table
 from ratchet.domain import keys
+from ratchet.domain.task import TaskState, is_over
 from ratchet.ports import ListFilter, Page, TaskSummary
 
 # A filter that few tasks pass examines at most 10 x 1,000 tasks in one call; `after` goes on from there.
@@ -64,4 +65,4 @@ def _request(tenant: str, *, where: ListFilter, limit: int, after: str | None) -
 
 
 def _is_expired(task: TaskSummary, now_ms: int) -> bool:
-    return task.status.is_terminal and expires_at(task.updated_at_ms) * 1000 < now_ms
+    return is_over(TaskState(task.status, task.updated_at_ms), now_ms=now_ms)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from botocore.exceptions import ClientError
 
 from ratchet.adapters.aws import AWS_ERRORS, error_code, is_conflict, store_error
+from ratchet.contracts.errors import StoreUnavailable
 from ratchet.ports import Clock
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ T = TypeVar("T")
 
 # A transaction holds its items for a few milliseconds; whoever meets it comes back after that.
 _CONFLICT_PAUSES = (0.02, 0.05, 0.1, 0.2)
+# What a batch leaves over was throttled: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html
+_BATCH_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)
+_BATCH = 25
 
 
 class Refused(Exception):
@@ -49,7 +53,8 @@ class Table:
                 )
             )
         except Refused as refused:
-            return refused.items[0]
+            # DynamoDB Local refuses without showing what stands there.
+            return refused.items[0] or self.get({name: item[name] for name in ("pk", "sk")})
         return None
 
     def update(self, update: Mapping[str, Any]) -> bool:
@@ -95,6 +100,28 @@ class Table:
             if "LastEvaluatedKey" not in page:
                 return
             request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    def delete(self, doomed: Sequence[Item]) -> None:
+        """Delete the items of these keys, 25 to a request; what DynamoDB leaves over is sent again.
+
+        Raises:
+            StoreUnavailable: it kept leaving some over. Others are gone; the same call may be repeated.
+        """
+        for start in range(0, len(doomed), _BATCH):
+            left: Any = [{"DeleteRequest": {"Key": key}} for key in doomed[start : start + _BATCH]]
+            for pause in (*_BATCH_PAUSES, None):
+                left = self._write_batch(left)
+                if not left:
+                    break
+                if pause is None:
+                    raise StoreUnavailable(f"BatchWriteItem left {len(left)} items over")
+                self._clock.sleep(pause)
+
+    def _write_batch(self, requests: Any) -> Any:
+        answer = self._send(
+            lambda: self.client.batch_write_item(RequestItems={self.name: requests})
+        )
+        return answer.get("UnprocessedItems", {}).get(self.name, [])
 
     def _send(self, call: Callable[[], T]) -> T:
         pauses = iter(_CONFLICT_PAUSES)

@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from ratchet.domain.messages import ToolCall
+from ratchet.domain.messages import ToolCall, valid_text
 from ratchet.domain.models import Usage, model_spec
 from ratchet.domain.prompt import BYTES_PER_TOKEN
 from ratchet.ports import ModelAnswer, ModelCall
@@ -39,7 +39,7 @@ def parse_answer(body: bytes, call: ModelCall) -> ModelAnswer:
     return ModelAnswer(
         content=content,
         tool_calls=calls,
-        finish_reason=_clean(finish)[:64] if isinstance(finish, str) else "unknown",
+        finish_reason=valid_text(finish)[:64] if isinstance(finish, str) else "unknown",
         usage=usage,
         refusal=refusal or None,
     )
@@ -49,12 +49,7 @@ def _text(message: dict[str, Any], name: str) -> str | None:
     value = message.get(name)
     if value is not None and not isinstance(value, str):
         raise UnreadableAnswer(f"its {name} is not text")
-    return None if value is None else _clean(value)
-
-
-def _clean(text: str) -> str:
-    """The text without lone surrogates: JSON can carry them, UTF-8 (our checkpoints, the next request) cannot."""
-    return text.encode("utf-8", "replace").decode()
+    return None if value is None else valid_text(value)
 
 
 def _tool_calls(value: Any) -> tuple[ToolCall, ...]:
@@ -68,7 +63,7 @@ def _tool_calls(value: Any) -> tuple[ToolCall, ...]:
         id_ = item.get("id")
         if not isinstance(id_, str) or not id_ or any(id_ == call.id for call in calls):
             id_ = f"call_{index}"
-        calls.append(ToolCall(_clean(id_), _name(function), _arguments(function)))
+        calls.append(ToolCall(valid_text(id_), _name(function), _arguments(function)))
     return tuple(calls)
 
 
@@ -80,7 +75,7 @@ def _name(function: dict[str, Any]) -> str:
 def _arguments(function: dict[str, Any]) -> str:
     arguments = function.get("arguments")
     if isinstance(arguments, str):
-        return _clean(arguments)
+        return valid_text(arguments)
     return "{}" if arguments is None else json.dumps(arguments)  # some servers send the object
 
 

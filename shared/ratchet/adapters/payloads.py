@@ -2,7 +2,10 @@
 
 import base64
 import hashlib
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from botocore.exceptions import ClientError
 
 from ratchet.adapters.aws import AWS_ERRORS, error_code, store_error
 from ratchet.contracts.errors import DataMissing
@@ -28,19 +31,23 @@ class Payloads(Protocol):
         """
         ...
 
+    def erase(self, ref: TaskRef) -> None:
+        """Delete all bodies of a task."""
+        ...
+
 
 class S3Payloads:
     """Payloads in a bucket."""
 
-    def __init__(self, client: "S3Client", bucket: str) -> None:
-        self._client = client
+    def __init__(self, client: "Callable[[], S3Client]", bucket: str) -> None:
+        self._client = client  # made on demand: few tasks have a body that is too large for an item
         self._bucket = bucket
 
     def put(self, ref: TaskRef, body: bytes) -> str:
         """Keep a body; returns its sha256, which S3 has checked."""
         digest = hashlib.sha256(body)
         try:
-            self._client.put_object(
+            self._client().put_object(
                 Bucket=self._bucket,
                 Key=keys.payload_key(ref, digest.hexdigest()),
                 Body=body,
@@ -54,7 +61,7 @@ class S3Payloads:
         """The body of that hash, checked."""
         key = keys.payload_key(ref, sha256)
         try:
-            body = self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+            body = self._client().get_object(Bucket=self._bucket, Key=key)["Body"].read()
         except AWS_ERRORS as exc:
             if error_code(exc) == "NoSuchKey":
                 raise DataMissing(f"the stored body {key} is gone") from exc
@@ -62,3 +69,25 @@ class S3Payloads:
         if hashlib.sha256(body).hexdigest() != sha256:
             raise DataMissing(f"the stored body {key} was altered")
         return body
+
+    def erase(self, ref: TaskRef) -> None:
+        """Delete all bodies of a task, a page of at most 1,000 at a time."""
+        where: Any = {"Bucket": self._bucket, "Prefix": keys.payload_prefix(ref)}
+        try:
+            while True:
+                page = self._client().list_objects_v2(**where)
+                self._delete([found["Key"] for found in page.get("Contents", ())])
+                if not page.get("IsTruncated"):
+                    return
+                where["ContinuationToken"] = page["NextContinuationToken"]
+        except AWS_ERRORS as exc:
+            raise store_error(exc) from exc
+
+    def _delete(self, found: Sequence[str]) -> None:
+        if not found:
+            return
+        doomed: Any = {"Objects": [{"Key": key} for key in found], "Quiet": True}
+        answer = self._client().delete_objects(Bucket=self._bucket, Delete=doomed)
+        for error in answer.get("Errors", ()):
+            response: Any = {"Error": error}
+            raise ClientError(response, "DeleteObjects")

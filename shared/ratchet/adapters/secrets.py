@@ -4,8 +4,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from ratchet.adapters.aws import AWS_ERRORS, store_error
-from ratchet.adapters.errors import ServiceRefused
-from ratchet.contracts.errors import SecretUnavailable
+from ratchet.contracts.errors import SecretUnavailable, ServiceRefused
 from ratchet.ports import Clock
 
 if TYPE_CHECKING:

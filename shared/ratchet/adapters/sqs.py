@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from ratchet.adapters.aws import AWS_ERRORS, store_error
-from ratchet.contracts.messages import TaskRef
+from ratchet.contracts.messages import Doorbell
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient
@@ -16,15 +16,15 @@ class SqsInbox:
         self._client = client
         self._queue_url = queue_url
 
-    def send(self, ref: TaskRef) -> None:
+    def send(self, bell: Doorbell) -> None:
         """Ring for a task. Raises StoreUnavailable when the queue does not answer."""
         try:
             self._client.send_message(
                 QueueUrl=self._queue_url,
-                MessageBody=ref.to_json(),
+                MessageBody=bell.to_json(),
                 # On a standard queue the group orders nothing; it keeps a busy tenant from delaying the others:
                 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html
-                MessageGroupId=ref.tenant,
+                MessageGroupId=bell.task.tenant,
             )
         except AWS_ERRORS as exc:
             raise store_error(exc) from exc

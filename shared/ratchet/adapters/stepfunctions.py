@@ -1,16 +1,21 @@
-"""The state machine: one Standard execution per task, named after it."""
+"""The state machine: Standard executions, named after task and generation."""
 
 import json
 from typing import TYPE_CHECKING
 
 from ratchet.adapters.aws import AWS_ERRORS, error_code, store_error
-from ratchet.contracts.messages import StepOutput
+from ratchet.contracts.messages import StepOutput, TaskRef
+from ratchet.domain.keys import execution_name
+from ratchet.ports import ExecutionState
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions.client import SFNClient
 
 MAX_CAUSE_CHARS = 32_768
 """Step Functions refuses a longer cause."""
+TOLD_CAUSE_CHARS = 500
+"""What of a cause is worth repeating to a person."""
+NEVER_WAS = "there is no such execution: it was never started, or its history has expired"
 
 
 class StepFunctionsWorkflow:
@@ -20,27 +25,43 @@ class StepFunctionsWorkflow:
         self._client = client
         self._arn = state_machine_arn
 
-    def start(self, first: StepOutput) -> str:
-        """Start the execution named after the task, or find the one that there is; returns its ARN."""
-        name = first.task.task_id
+    def start(self, first: StepOutput) -> None:
+        """Start the execution of `first.execution.generation`; nothing if there is one of that name."""
         try:
-            started = self._client.start_execution(
-                stateMachineArn=self._arn, name=name, input=json.dumps(first.to_dict())
+            self._client.start_execution(
+                stateMachineArn=self._arn,
+                name=execution_name(first.task, first.execution.generation),
+                input=json.dumps(first.to_dict()),
             )
         except AWS_ERRORS as exc:
             # Also the answer when the first try was received and its response lost.
-            if error_code(exc) == "ExecutionAlreadyExists":
-                return execution_arn(self._arn, name)
-            raise store_error(exc) from exc
-        return started["executionArn"]
+            if error_code(exc) != "ExecutionAlreadyExists":
+                raise store_error(exc) from exc
 
-    def stop(self, execution_arn: str, *, cause: str) -> None:
+    def stop(self, ref: TaskRef, *, generation: int, cause: str) -> None:
         """Stop an execution; nothing if it has ended or never was."""
+        arn = execution_arn(self._arn, execution_name(ref, generation))
         try:
-            self._client.stop_execution(executionArn=execution_arn, cause=cause[:MAX_CAUSE_CHARS])
+            self._client.stop_execution(executionArn=arn, cause=cause[:MAX_CAUSE_CHARS])
         except AWS_ERRORS as exc:
             if error_code(exc) != "ExecutionDoesNotExist":
                 raise store_error(exc) from exc
+
+    def describe(self, ref: TaskRef, *, generation: int) -> ExecutionState:
+        """Whether an execution is alive; one that never was is not."""
+        arn = execution_arn(self._arn, execution_name(ref, generation))
+        try:
+            found = self._client.describe_execution(executionArn=arn)
+        except AWS_ERRORS as exc:
+            if error_code(exc) == "ExecutionDoesNotExist":
+                return ExecutionState(is_running=False, cause=NEVER_WAS)
+            raise store_error(exc) from exc
+        if found["status"] in ("RUNNING", "PENDING_REDRIVE"):
+            return ExecutionState(is_running=True)
+        if found["status"] == "SUCCEEDED":
+            return ExecutionState(is_running=False)
+        told = ": ".join(filter(None, (found.get("error"), found.get("cause"))))
+        return ExecutionState(is_running=False, cause=(told or found["status"])[:TOLD_CAUSE_CHARS])
 
 
 def execution_arn(state_machine_arn: str, name: str) -> str:

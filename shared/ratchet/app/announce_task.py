@@ -1,19 +1,21 @@
-"""Announce a finished task on every channel it has. Safe to repeat: same event id, same bytes, arrived ones skipped."""
+"""Announce a finished task on every channel it has. Safe to repeat: same id, same bytes, arrived ones skipped."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ratchet.contracts.errors import DeliveryFailed
-from ratchet.contracts.limits import MAX_EVENT_BYTES
-from ratchet.contracts.messages import TaskRef
+from ratchet.contracts.limits import DELIVERY_DELAYS_SECONDS, MAX_EVENT_BYTES
+from ratchet.contracts.messages import Doorbell
 from ratchet.contracts.names import Json
 from ratchet.domain.keys import event_id
 from ratchet.domain.steps import End
-from ratchet.domain.task import History
+from ratchet.domain.task import History, erase_at
 from ratchet.observability import logger
-from ratchet.ports import Announcer, CheckpointStore, Clock, DeliveryAttempt, Event
+from ratchet.ports import Announcer, CheckpointStore, Clock, DeliveryAttempt, DeliveryState, Event
+
+MAX_TRIES = len(DELIVERY_DELAYS_SECONDS) + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,26 +26,41 @@ class AnnounceTask:
     announcers: Sequence[Announcer]
     clock: Clock
 
-    def __call__(self, ref: TaskRef) -> None:
-        """Deliver the terminal event to every channel on which it has not arrived.
+    def __call__(self, bell: Doorbell) -> None:
+        """Deliver the terminal event to every channel on which it has not arrived; what failed is due later.
 
         Raises:
-            DeliveryFailed: at least one channel did not take it; the message must come back.
+            StoreUnavailable: the message must come back.
         """
+        ref = bell.task
         tip = self.store.load_tip(ref)
         if tip is None or not isinstance(tip.next, End):
-            logger.error("nothing to announce", extra={"task_id": ref.task_id})
+            logger.info("nothing to announce", extra={"task_id": ref.task_id})
             return
         event = terminal_event(tip, tip.next)
-        arrived = self.store.delivered_channels(ref, event.id)
-        failed = [
-            announcer.channel
-            for announcer in self.announcers
-            if announcer.channel not in arrived and not self._deliver(announcer, event, tip)
-        ]
-        if failed:
-            raise DeliveryFailed(f"{event.id} did not arrive on {', '.join(failed)}")
-        self.store.mark_announced(ref)
+        log = self.store.deliveries(ref, event.id)
+        waits = [self._try(announcer, event, tip, log) for announcer in self.announcers]
+        due = [at for at in waits if at is not None]
+        last = tip.records[-1]
+        self.store.due_again(
+            ref, ended_at_ms=last.finished_at_ms, at_ms=min(due, default=erase_at(last))
+        )
+
+    def _try(
+        self, announcer: Announcer, event: Event, tip: History, log: Mapping[str, DeliveryState]
+    ) -> int | None:
+        """Deliver on one channel if it is time; when to try next, None for never."""
+        before = log.get(announcer.channel, DeliveryState())
+        if before.ok or before.tries >= MAX_TRIES:
+            return None
+        due = next_try_ms(before)
+        if self.clock.now_ms() < due:
+            return due
+        if self._deliver(announcer, event, tip):
+            return None
+        # After the try, which may have hung for seconds: due before the store agrees would be looked at for nothing.
+        after = DeliveryState(False, before.tries + 1, self.clock.now_ms())
+        return None if after.tries >= MAX_TRIES else next_try_ms(after)
 
     def _deliver(self, announcer: Announcer, event: Event, tip: History) -> bool:
         target = tip.task.webhook_url
@@ -59,6 +76,13 @@ class AnnounceTask:
         details = {"task_id": ref.task_id, "channel": announcer.channel, "ok": ok}
         logger.info("delivery attempted", extra=details)
         return ok
+
+
+def next_try_ms(state: DeliveryState) -> int:
+    """When the next try is due: at once for the first, then after the documented delays."""
+    if not state.tries:
+        return 0
+    return state.last_at_ms + DELIVERY_DELAYS_SECONDS[state.tries - 1] * 1000
 
 
 def terminal_event(tip: History, end: End) -> Event:
@@ -88,7 +112,7 @@ def terminal_event(tip: History, end: End) -> Event:
         "agent": task.agent,
         "tenant": task.ref.tenant,
     }
-    return Event(event_id(task.ref, type_), type_, body, attributes)
+    return Event(event_id(task.ref, type_, tip.records[-1].number), type_, body, attributes)
 
 
 def _envelope(type_: str, at_ms: int, data: dict[str, Json]) -> bytes:

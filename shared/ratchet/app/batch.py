@@ -1,14 +1,14 @@
-"""An SQS batch of task references, message by message."""
+"""An SQS batch of doorbells, message by message."""
 
 from collections.abc import Callable
 from typing import Any
 
 from ratchet.contracts.errors import RatchetError
-from ratchet.contracts.messages import TaskRef
+from ratchet.contracts.messages import Doorbell
 from ratchet.observability import logger
 
 
-def run_batch(event: dict[str, Any], handle: Callable[[TaskRef], None]) -> dict[str, Any]:
+def run_batch(event: dict[str, Any], handle: Callable[[Doorbell], None]) -> dict[str, Any]:
     """Handle each message; answer which ones must come back (`ReportBatchItemFailures`).
 
     A message that is not one of ours comes back too, until the queue moves it to its dead-letter queue, where a person
@@ -18,10 +18,10 @@ def run_batch(event: dict[str, Any], handle: Callable[[TaskRef], None]) -> dict[
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
 
-def _handled(record: dict[str, Any], handle: Callable[[TaskRef], None]) -> bool:
+def _handled(record: dict[str, Any], handle: Callable[[Doorbell], None]) -> bool:
     details = {"message_id": record["messageId"]}
     try:
-        handle(TaskRef.from_json(record["body"]))
+        handle(Doorbell.from_json(record["body"]))
     except RatchetError as exc:
         logger.warning("message comes back", extra={**details, "error": exc.code})
         return False

@@ -2,11 +2,16 @@
 
 from dataclasses import dataclass
 
-from ratchet.contracts.errors import StoreUnavailable, TaskAlreadyFinished, TaskNotFound
-from ratchet.contracts.messages import TaskRef
+from ratchet.contracts.errors import (
+    RatchetError,
+    StoreUnavailable,
+    TaskAlreadyFinished,
+    TaskNotFound,
+)
+from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.contracts.names import TaskStatus
 from ratchet.domain.steps import End, Failure
-from ratchet.domain.task import History, end_record
+from ratchet.domain.task import History, announce_by, end_record
 from ratchet.observability import logger
 from ratchet.ports import CheckpointStore, Clock, Inbox, Workflow
 
@@ -40,17 +45,19 @@ class CancelTask:
             if isinstance(tip.next, End):
                 return _cancelled_or_refuse(tip, tip.next)
             record = end_record(tip, _CANCELLED, now_ms=self.clock.now_ms())
-            if self.store.commit(tip.task, record, due_at_ms=record.finished_at_ms) == record:
+            if self.store.commit(tip.task, record, due_at_ms=announce_by(record)) == record:
                 self._after(tip)
         raise StoreUnavailable("the task's steps kept overtaking the cancel; send it again")
 
     def _after(self, tip: History) -> None:
         # Best effort: the outcome is written and due; these only make it visible sooner.
         try:
-            if tip.state.execution_arn is not None:
-                self.workflow.stop(tip.state.execution_arn, cause="cancelled by the caller")
-            self.outbox.send(tip.task.ref)
-        except StoreUnavailable:
+            if tip.state.generation:
+                self.workflow.stop(
+                    tip.task.ref, generation=tip.state.generation, cause="cancelled by the caller"
+                )
+            self.outbox.send(Doorbell(tip.task.ref))
+        except RatchetError:
             logger.warning("cancel not yet announced", extra={"task_id": tip.task.ref.task_id})
 
 

@@ -1,13 +1,14 @@
-"""Start the state machine for a task that is waiting for it. Safe to repeat: the execution is named after the task."""
+"""Start the execution that a doorbell asks for. Safe to repeat: executions are named after task and generation."""
 
 from dataclasses import dataclass
 
-from ratchet.contracts.messages import StepOutput, StepRef, TaskRef
+from ratchet.contracts.limits import WATCH_SECONDS
+from ratchet.contracts.messages import Doorbell, ExecutionRef, StepOutput, StepRef
 from ratchet.contracts.names import Action, TaskStatus
-from ratchet.domain.steps import End
+from ratchet.domain.steps import Step
 from ratchet.domain.task import History
 from ratchet.observability import logger
-from ratchet.ports import CheckpointStore, Clock, Workflow
+from ratchet.ports import CheckpointStore, Clock, Start, Workflow
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,29 +19,40 @@ class DispatchTask:
     workflow: Workflow
     clock: Clock
 
-    def __call__(self, ref: TaskRef) -> None:
-        """Start the task's execution unless it runs or has ended.
+    def __call__(self, bell: Doorbell) -> None:
+        """Start the execution unless the task has ended or a later one was started.
 
         Raises:
             StoreUnavailable: the message must come back.
         """
-        tip = self.store.load_tip(ref)
+        details = {"task_id": bell.task.task_id, "tenant": bell.task.tenant}
+        tip = self.store.load_tip(bell.task)
         if tip is None:
-            logger.error("message without a task", extra={"task_id": ref.task_id})
+            logger.error("message without a task", extra=details)
             return
-        first = first_state(tip)
-        if tip.state.status is not TaskStatus.QUEUED or first is None:
-            logger.info("nothing to dispatch", extra={"task_id": ref.task_id})
+        start = due_start(tip, bell, at_ms=self.clock.now_ms())
+        if start is None or not isinstance(tip.next, Step):
+            logger.info("nothing to dispatch", extra=details)
             return
-        arn = self.workflow.start(first)
-        self.store.mark_started(ref, execution_arn=arn, at_ms=self.clock.now_ms())
-        logger.info("task dispatched", extra={"task_id": ref.task_id, "tenant": ref.tenant})
+        start_execution(self.store, self.workflow, tip, start)
+        logger.info("task dispatched", extra={**details, "generation": start.generation})
 
 
-def first_state(tip: History) -> StepOutput | None:
-    """What an execution that goes on from the last committed step begins with; None if the task has ended."""
-    following = tip.next
-    if isinstance(following, End):
+def due_start(tip: History, bell: Doorbell, *, at_ms: int) -> Start | None:
+    """The execution to start: a queued task gets its next one, a running one only what it has not had."""
+    generation = tip.state.generation + 1
+    is_wanted = tip.state.status is TaskStatus.QUEUED or bell.generation == generation
+    if tip.state.status.is_terminal or not is_wanted:
         return None
-    step = StepRef(tip.next_number, following.type, following.complexity)
-    return StepOutput(tip.task.ref, Action.STEP, step)
+    return Start(generation, at_ms, at_ms + WATCH_SECONDS * 1000, at_step=tip.next_number)
+
+
+def start_execution(store: CheckpointStore, workflow: Workflow, tip: History, start: Start) -> None:
+    """Start an execution that goes on from the last committed step, then note it."""
+    following = tip.next
+    if not isinstance(following, Step):
+        return
+    step = StepRef(start.at_step, following.type, following.complexity)
+    execution = ExecutionRef(start.generation, first_step=start.at_step)
+    workflow.start(StepOutput(tip.task.ref, Action.STEP, step, execution))
+    store.mark_started(tip.task.ref, start)

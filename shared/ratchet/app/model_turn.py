@@ -105,21 +105,19 @@ class ModelTurn:
         return (*self.route.models, *self.route.escalation)
 
     def _ask(self, models: tuple[str, ...], prompt: Prompt, how: str) -> ModelAnswer:
-        failures: list[str] = []
+        errors: list[ModelError] = []
         for model in models:
             try:
                 answer = self.chat.complete(self._call(model, prompt))
-            except (ModelError, TimeoutError) as exc:
-                failures.append(f"{model}: {exc}")
-                logger.warning(
-                    "model call failed", extra={"model": model, "error": type(exc).__name__}
-                )
-                last: Exception = exc
+            except ModelError as exc:
+                errors.append(exc)
+                logger.warning("model call failed", extra={"model": model, "error": exc.code})
                 continue
             self.spending.add(model, answer.usage)
             self.spending.reason = _reason(model, models, how)
             return answer
-        raise last
+        # One that may pass outweighs one that will not: the route has a model to wait for.
+        raise next((error for error in errors if is_worth_waiting(error)), errors[-1])
 
     def _call(self, model: str, prompt: Prompt) -> ModelCall:
         spec = model_spec(model)

@@ -8,13 +8,10 @@ from ratchet.app.agents import AgentDirectory, AgentInfo
 from ratchet.contracts import limits as bounds
 from ratchet.contracts.api import LimitsRequest, TaskRequest
 from ratchet.contracts.errors import IdempotencyKeyReused, InvalidRequest, StoreUnavailable
-from ratchet.contracts.messages import TaskRef
+from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.domain.task import Task, TaskLimits
 from ratchet.observability import logger
 from ratchet.ports import CheckpointStore, Clock, Created, IdempotencyClaim, Ids, Inbox
-
-RING_AGAIN_MS = 60_000
-"""A task that nothing has started by then is due again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +40,7 @@ class SubmitTask:
             self.check_webhook(request.webhook.url)
         task = self._task(request, agent, tenant)
         claim = self._claim(request, idempotency_key)
-        due = task.created_at_ms + RING_AGAIN_MS
+        due = task.created_at_ms + bounds.RING_AGAIN_SECONDS * 1000
         created = self.store.create_task(task, claim=claim, due_at_ms=due)
         if created.is_replay:
             if claim is not None and created.body_sha256 != claim.body_sha256:
@@ -56,7 +53,7 @@ class SubmitTask:
 
     def _ring(self, ref: TaskRef) -> None:
         try:
-            self.inbox.send(ref)
+            self.inbox.send(Doorbell(ref))
         except StoreUnavailable:
             # The task is written and due: losing the doorbell delays it, and must not fail the request.
             logger.warning("doorbell failed", extra={"task_id": ref.task_id})

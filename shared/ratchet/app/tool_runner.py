@@ -9,7 +9,7 @@ from typing import Any
 from ratchet.contracts.errors import EffectOutcomeUnknown, RatchetError
 from ratchet.contracts.names import Effect
 from ratchet.domain.keys import tool_call_key
-from ratchet.domain.messages import Message, ToolCall
+from ratchet.domain.messages import Message, ToolCall, valid_text
 from ratchet.domain.steps import ToolRun
 from ratchet.domain.task import Task
 from ratchet.domain.tools import Tool, ToolContext
@@ -17,6 +17,9 @@ from ratchet.observability import logger
 from ratchet.ports import CheckpointStore, Clock, Intent
 
 MAX_PARALLEL_CALLS = 8
+UNKNOWN_OUTCOMES = (TimeoutError, ConnectionError)
+"""What leaves it open whether an unsafe call happened: a tool raises one of these, or a subclass, to say so."""
+_UNKNOWN = "error: whether this call happened is not known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,27 @@ class PlannedCall:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolResults:
+    """The tool messages and how each call went, in the order of the calls; `unknown` when one may have happened."""
+
+    messages: tuple[Message, ...]
+    runs: tuple[ToolRun, ...]
+    unknown: EffectOutcomeUnknown | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """How one call went."""
+
+    text: str
+    ok: bool
+    unknown: EffectOutcomeUnknown | None = None
+
+
+_NOT_RUN = _Result("error: not called, because the outcome of an earlier call is not known", False)
+
+
+@dataclass(frozen=True, slots=True)
 class ToolRunner:
     """Runs the calls of one step of one task."""
 
@@ -38,65 +62,97 @@ class ToolRunner:
     step: int
     attempt_id: str
 
-    def run(self, calls: Sequence[PlannedCall]) -> tuple[tuple[Message, ...], tuple[ToolRun, ...]]:
-        """The tool messages and how each call went, in the order of `calls`.
+    def run(self, calls: Sequence[PlannedCall]) -> ToolResults:
+        """Run the calls. When one may have happened in an attempt that died, no unsafe call after it is made.
 
         Raises:
-            EffectOutcomeUnknown: an earlier attempt began an unsafe call and its result was never recorded.
             StoreUnavailable: an intent could not be recorded; the call was not made.
         """
         beside = [i for i, planned in enumerate(calls) if planned.tool.parallel]
-        results: dict[int, tuple[Message, ToolRun]] = {}
+        results: dict[int, tuple[ToolRun, _Result]] = {}
+        named = self._keys(calls)
         if len(beside) > 1:
             with ThreadPoolExecutor(min(len(beside), MAX_PARALLEL_CALLS)) as pool:
-                done = pool.map(lambda i: self._run_one(i, calls[i]), beside)
+                done = pool.map(lambda i: self._run_one(named[i], calls[i]), beside)
                 results.update(zip(beside, done, strict=True))
+        unknown = [result.unknown for _, result in results.values() if result.unknown]
         for index, planned in enumerate(calls):
-            if index not in results:
-                results[index] = self._run_one(index, planned)
+            if index in results:
+                continue
+            if unknown and planned.tool.effect is Effect.UNSAFE:
+                results[index] = ToolRun(planned.call.id, planned.tool.name, False, 0), _NOT_RUN
+                continue
+            results[index] = self._run_one(named[index], planned)
+            unknown += filter(None, [results[index][1].unknown])
         ordered = [results[i] for i in range(len(calls))]
-        return tuple(m for m, _ in ordered), tuple(r for _, r in ordered)
+        messages = tuple(
+            Message("tool", result.text, tool_call_id=run.call_id) for run, result in ordered
+        )
+        together = EffectOutcomeUnknown("; also ".join(map(str, unknown))) if unknown else None
+        return ToolResults(messages, tuple(run for run, _ in ordered), together)
 
-    def _run_one(self, index: int, planned: PlannedCall) -> tuple[Message, ToolRun]:
+    def _keys(self, calls: Sequence[PlannedCall]) -> list[str]:
+        """The calls' idempotency keys.
+
+        A model that is asked again may put other calls before this one, so a call counts only among its like: a call
+        of a tool among those of the tool, an unsafe one among all unsafe ones, whatever the tool.
+        """
+        names = ["" if p.tool.effect is Effect.UNSAFE else p.tool.name for p in calls]
+        ref, step = self.task.ref, self.step
+        return [tool_call_key(ref, step, names[:i].count(n), n) for i, n in enumerate(names)]
+
+    def _run_one(self, key: str, planned: PlannedCall) -> tuple[ToolRun, _Result]:
         started = self.clock.monotonic()
-        key = tool_call_key(self.task.ref, self.step, index, planned.tool.name)
-        if planned.tool.effect is Effect.UNSAFE:
-            text, ok = self._once(key, planned)
-        else:
-            text, ok = self._call(key, planned)
+        is_unsafe = planned.tool.effect is Effect.UNSAFE
+        result = self._once(key, planned) if is_unsafe else self._call(key, planned)
         elapsed = round((self.clock.monotonic() - started) * 1000)
-        message = Message("tool", text, tool_call_id=planned.call.id)
-        return message, ToolRun(planned.call.id, planned.tool.name, ok, elapsed)
+        return ToolRun(planned.call.id, planned.tool.name, result.ok, elapsed), result
 
-    def _once(self, key: str, planned: PlannedCall) -> tuple[str, bool]:
+    def _once(self, key: str, planned: PlannedCall) -> _Result:
         ref = self.task.ref
-        digest = hashlib.sha256(planned.call.arguments.encode()).hexdigest()[:16]
+        asked = f"{planned.tool.name}\n{planned.call.arguments}"
+        digest = hashlib.sha256(asked.encode()).hexdigest()[:16]
         mine = f"{self.attempt_id}/{digest}"
         intent = self.store.begin_effect(ref, step=self.step, key=key, attempt_id=mine)
         if intent.attempt_id != mine:
             if intent.result is not None and intent.attempt_id.endswith(f"/{digest}"):
-                return intent.result, intent.ok
-            raise EffectOutcomeUnknown(
-                f"the tool {planned.tool.name!r} was called in step {self.step} and the run that called it "
-                f"died; check in the system it acts on whether it happened (idempotency key {key})"
-            )
-        text, ok = self._call(key, planned)
-        self.store.end_effect(ref, step=self.step, key=key, intent=Intent(mine, text, ok))
-        return text, ok
+                return _Result(intent.result, intent.ok)
+            return _Result(_UNKNOWN, ok=False, unknown=self._unknown(key, planned))
+        result = self._call(key, planned)
+        if result.unknown is not None:
+            return result
+        intent = Intent(mine, result.text, result.ok)
+        self.store.end_effect(ref, step=self.step, key=key, intent=intent)
+        return result
 
-    def _call(self, key: str, planned: PlannedCall) -> tuple[str, bool]:
+    def _unknown(self, key: str, planned: PlannedCall) -> EffectOutcomeUnknown:
+        return EffectOutcomeUnknown(
+            f"the tool {planned.tool.name!r} was called in step {self.step} (now asked for with "
+            f"{planned.call.arguments[:500]}) and gave no answer; check in the system it acts on whether "
+            f"it happened (idempotency key {key}), then resume the task with effect_outcome"
+        )
+
+    def _call(self, key: str, planned: PlannedCall) -> _Result:
         context = ToolContext(
             self.task.ref.tenant, self.task.ref.task_id, self.task.user_id, idempotency_key=key
         )
-        return call_tool(lambda: planned.tool.call(planned.arguments, context), planned.tool.name)
+        try:
+            text, ok = call_tool(
+                lambda: planned.tool.call(planned.arguments, context), planned.tool.name
+            )
+        except UNKNOWN_OUTCOMES as exc:
+            if planned.tool.effect is not Effect.UNSAFE:
+                return _Result(valid_text(f"error: {type(exc).__name__}: {exc}"[:2000]), ok=False)
+            return _Result(_UNKNOWN, ok=False, unknown=self._unknown(key, planned))
+        return _Result(text, ok)
 
 
 def call_tool(call: Callable[[], str], name: str) -> tuple[str, bool]:
     """The tool's text and True, or what went wrong, in words for the model, and False."""
     try:
-        return call(), True
-    except RatchetError:
+        return valid_text(call()), True
+    except (RatchetError, *UNKNOWN_OUTCOMES):
         raise
     except Exception as exc:  # noqa: BLE001 - a tool is a team's own code: any error of it is a result
         logger.warning("tool failed", extra={"tool": name, "error": type(exc).__name__})
-        return f"error: {type(exc).__name__}: {exc}"[:2000], False
+        return valid_text(f"error: {type(exc).__name__}: {exc}"[:2000]), False

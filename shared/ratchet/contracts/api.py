@@ -1,6 +1,6 @@
 """Requests and answers of the HTTP API, v1. The OpenAPI document is generated from these models."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -37,6 +37,17 @@ class WebhookRequest(_Request):
     """Where the outcome is posted, signed as Standard Webhooks describes."""
 
     url: Annotated[str, StringConstraints(max_length=bounds.WEBHOOK_MAX_URL_CHARS)]
+
+
+class ResumeRequest(_Request):
+    """Body of `POST /v1/tasks/{task_id}/resume`; empty to go on under the same limits.
+
+    `effect_outcome` is asked for, and only then taken, when the task ended as `effect_outcome_unknown`: what a person
+    has found out about the unsafe call. The agent is told; nothing is called again without being asked for again.
+    """
+
+    limits: LimitsRequest | None = None
+    effect_outcome: Literal["happened", "did_not_happen"] | None = None
 
 
 class TaskRequest(_Request):

@@ -7,6 +7,7 @@
     |   |-- BadCredentials            401 unauthorized
     |   |-- TaskNotFound              404 not_found
     |   |-- TaskAlreadyFinished       409 already_finished
+    |   |-- TaskNotResumable          409 not_resumable
     |   |-- BodyTooLarge              413 body_too_large
     |   |-- IdempotencyKeyReused      422 idempotency_key_reused
     |   `-- ServiceUnavailable        503 unavailable
@@ -19,6 +20,7 @@
     |   |-- ModelUnavailable          model_unavailable    (failover, then wait)
     |   |-- ModelRejected             model_rejected       (failover, then fail)
     |   `-- ContextOverflow           context_overflow     (fail)
+    |-- ServiceRefused            AWS says no for good: permissions, a missing resource, a bad request
     |-- DeliveryFailed            an announcement did not arrive; tried again
     `-- TaskError                 the task ends with this code in its `error`
         |-- ModelOutputInvalid        model_output
@@ -81,6 +83,12 @@ class TaskAlreadyFinished(RequestError):
     """The task has reached a terminal status, which never changes."""
 
     code, status, title = "already_finished", 409, "The task has already finished"
+
+
+class TaskNotResumable(RequestError):
+    """Only a task that failed, timed out or met a limit can go on."""
+
+    code, status, title = "not_resumable", 409, "The task cannot be resumed"
 
 
 class BodyTooLarge(RequestError):
@@ -155,6 +163,12 @@ class ContextOverflow(ModelError):
     """The prompt is longer than the model's context window."""
 
     code = "context_overflow"
+
+
+class ServiceRefused(RatchetError):
+    """AWS refuses the request for good: permissions, a missing resource, or a request that is not valid."""
+
+    code = "service_refused"
 
 
 class DeliveryFailed(RatchetError):

@@ -33,7 +33,9 @@ MAX_REPAIRS = 2
 INLINE_BODY_BYTES = 32 * 1024
 """Compressed bodies above this go to S3; an item stays far below DynamoDB's 400 KB."""
 TERMINAL_RETENTION_SECONDS = 30 * 24 * 3600
-"""How long a finished task is kept (its items' TTL)."""
+"""How long a finished task can be read. Then the sweeper erases it."""
+TTL_MARGIN_SECONDS = 7 * 24 * 3600
+"""TTL comes later than the sweeper, and only takes what the sweeper could not."""
 
 # Step executor
 TIME_RESERVE_SECONDS = 10.0
@@ -41,7 +43,20 @@ TIME_RESERVE_SECONDS = 10.0
 MIN_START_SECONDS = 15.0
 """With less time than this left, the step is handed back to be retried in a fresh invocation."""
 
+# Recovery
+RING_AGAIN_SECONDS = 60
+"""A doorbell that nothing has answered by then is rung again by the sweeper."""
+WATCH_SECONDS = 300
+"""How often the sweeper asks whether the execution of a running task is alive."""
+MAX_RESTARTS = 5
+"""Dead executions in a row, without a step committed between them, before the task fails."""
+STEPS_PER_EXECUTION = 500
+"""Some 7 history events a step and 3 a retry, against the 25,000 that an execution may have."""
+
 # Announcements
+DELIVERY_DELAYS_SECONDS = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
+"""Pauses between tries, ten tries in all over 75.6 h, as Standard Webhooks proposes:
+https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md"""
 MAX_EVENT_BYTES = 20_000
 """Standard Webhooks asks for bodies under 20 kB; a longer result is left out and flagged."""
 WEBHOOK_TOTAL_SECONDS = 15.0

@@ -19,14 +19,31 @@ class MalformedMessage(InvalidRequest):
 
 @dataclass(frozen=True, slots=True)
 class TaskRef:
-    """Names one task of one tenant; the body of both queues' messages."""
+    """Names one task of one tenant."""
 
     tenant: str
     task_id: str
 
+
+@dataclass(frozen=True, slots=True)
+class Doorbell:
+    """The body of both queues' messages: look at this task.
+
+    `generation` counts the executions of a task: the dispatcher starts that one, unless it has been started.
+    """
+
+    task: TaskRef
+    generation: int = 1
+
     def to_json(self) -> str:
         """The message body."""
-        return json.dumps({"tenant": self.tenant, "task_id": self.task_id})
+        return json.dumps(
+            {
+                "tenant": self.task.tenant,
+                "task_id": self.task.task_id,
+                "generation": self.generation,
+            }
+        )
 
     @classmethod
     def from_json(cls, body: str) -> Self:
@@ -37,9 +54,10 @@ class TaskRef:
         """
         try:
             data = json.loads(body)
-        except ValueError as exc:
-            raise MalformedMessage(f"not JSON: {exc}") from exc
-        return cls(tenant=_text(data, "tenant"), task_id=_text(data, "task_id"))
+            generation = int(data.get("generation", 1)) if isinstance(data, dict) else 1
+        except (ValueError, TypeError) as exc:
+            raise MalformedMessage(f"not one of our messages: {exc}") from exc
+        return cls(TaskRef(_text(data, "tenant"), _text(data, "task_id")), generation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +100,30 @@ class StepRef:
 
 
 @dataclass(frozen=True, slots=True)
+class ExecutionRef:
+    """Which execution of the task this is, and the step it began with: `$.execution` in the state machine."""
+
+    generation: int = 1
+    first_step: int = 1
+
+    def to_dict(self) -> dict[str, int]:
+        """The JSON object that travels through the execution unchanged."""
+        return {"generation": self.generation, "first_step": self.first_step}
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Self:
+        """Parse `$.execution`.
+
+        Raises:
+            MalformedMessage: a field is missing or no number.
+        """
+        try:
+            return cls(int(data["generation"]), int(data["first_step"]))
+        except (KeyError, TypeError, ValueError) as exc:
+            raise MalformedMessage(f"not an execution: {exc!r}") from exc
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """The models of one route, preferred first, and the complex route's to escalate to."""
 
@@ -105,8 +147,18 @@ class StepInput:
     task: TaskRef
     step: StepRef
     route: Route | None = None
+    execution: ExecutionRef = ExecutionRef()
     attempt: int = 0
     failure: str | None = field(default=None)  # set by the Catch: why the state machine gave up
+
+    @staticmethod
+    def task_of(event: Any) -> TaskRef:
+        """The task that a state input names.
+
+        Raises:
+            MalformedMessage: it names none.
+        """
+        return TaskRef(_text(event, "tenant"), _text(event, "task_id"))
 
     @classmethod
     def from_event(cls, event: Any) -> Self:
@@ -115,12 +167,13 @@ class StepInput:
         Raises:
             MalformedMessage: the event is not what our state machine sends.
         """
-        task = TaskRef(_text(event, "tenant"), _text(event, "task_id"))
+        task = cls.task_of(event)
         step = StepRef.from_dict(event.get("step"))
+        execution = ExecutionRef.from_dict(event.get("execution"))
         failure = event.get("failure")
         if failure is not None:
             cause = f"{failure.get('Error', 'Unknown')}: {str(failure.get('Cause', ''))[:2000]}"
-            return cls(task, step, failure=cause)
+            return cls(task, step, execution=execution, failure=cause)
         route = event.get("route")
         if not isinstance(route, dict) or not route.get("models"):
             raise MalformedMessage("the state input has no route")
@@ -128,6 +181,7 @@ class StepInput:
             task,
             step,
             Route(str(route["name"]), tuple(route["models"]), tuple(route.get("escalation", ()))),
+            execution,
             int(event.get("attempt") or 0),
         )
 
@@ -139,6 +193,7 @@ class StepOutput:
     task: TaskRef
     action: Action
     step: StepRef
+    execution: ExecutionRef = ExecutionRef()
     wait_seconds: int = 0
     status: str | None = None
 
@@ -149,7 +204,10 @@ class StepOutput:
             "task_id": self.task.task_id,
             "action": self.action.value,
             "step": self.step.to_dict(),
+            "execution": self.execution.to_dict(),
         }
+        if self.action is Action.ROLL_OVER:
+            data["next_generation"] = self.execution.generation + 1
         if self.action is Action.WAIT:
             data["wait_seconds"] = self.wait_seconds
         if self.status is not None:

@@ -72,4 +72,5 @@ class Action(StrEnum):
 
     STEP = "step"
     WAIT = "wait"
+    ROLL_OVER = "roll_over"
     FINISH = "finish"

@@ -77,9 +77,8 @@ class StepExecutorSettings(StoreSettings):
 
     model_base_url: str
     model_key_secret_arn: str
-    model_patience_seconds: (
-        int  # how long a step waits for an unreachable model before the task fails
-    )
+    model_patience_seconds: int  # how long a step waits for an unreachable model
+    steps_per_execution: int  # after so many, the task goes on in an execution of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +87,15 @@ class DelivererSettings(StoreSettings):
 
     topic_arn: str
     webhook_secret_arn: str
+
+
+@dataclass(frozen=True, slots=True)
+class SweeperSettings(StoreSettings):
+    """Settings of `functions/sweeper`."""
+
+    queue_url: str
+    outbox_queue_url: str
+    state_machine_arn: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,8 @@ class Agent:
         object.__setattr__(self, "_toolbox", {t.name: t for t in described})
         object.__setattr__(self, "tools", tuple(self.tools))
         object.__setattr__(self, "_schemas", tuple(t.schema() for t in described))
+        schema = None if self.output is None else self.output.model_json_schema()
+        object.__setattr__(self, "_output_schema", schema)
         object.__setattr__(self, "_version", self._digest())
 
     @property
@@ -80,7 +82,7 @@ class Agent:
 
     def output_schema(self) -> dict[str, Any] | None:
         """The JSON schema of the result, or None for text."""
-        return None if self.output is None else self.output.model_json_schema()
+        return self._output_schema  # type: ignore[attr-defined, no-any-return]
 
     def _digest(self) -> str:
         shape = json.dumps(

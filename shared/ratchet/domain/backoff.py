@@ -13,3 +13,8 @@ def wait_seconds(waits: int, *, retry_after: float | None = None) -> int:
     if retry_after is not None:
         return max(1, min(-(-int(retry_after * 1000) // 1000), MAX_WAIT_SECONDS))
     return int(min(_FIRST * 2 ** min(waits, 10), MAX_WAIT_SECONDS))
+
+
+def outage_wait_seconds(waited: int) -> int:
+    """Whole seconds to wait for a model that is out, after having waited so many for it: 2, 4, 8 ..."""
+    return min(waited + _FIRST, MAX_WAIT_SECONDS)

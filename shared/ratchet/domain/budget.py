@@ -21,16 +21,7 @@ def check_limits(history: History, *, now_ms: int) -> None:
         raise LimitReached(f"the limit of {task.limits.max_steps} steps is reached", "max_steps")
     if totals.usage.total_tokens >= task.limits.max_tokens:
         raise LimitReached(f"the limit of {task.limits.max_tokens} tokens is reached", "max_tokens")
-    check_deadline(task, now_ms=now_ms)
-
-
-def check_deadline(task: Task, *, now_ms: int) -> None:
-    """Refuse to go on past the task's deadline.
-
-    Raises:
-        DeadlineExceeded
-    """
-    if now_ms >= task.created_at_ms + task.limits.deadline_seconds * 1000:
+    if now_ms >= history.state.opened_at_ms + task.limits.deadline_seconds * 1000:
         raise DeadlineExceeded(
             f"the task did not finish within its {task.limits.deadline_seconds} s; "
             "raise limits.deadline_seconds or give it less to do"

@@ -19,28 +19,37 @@ from ratchet.domain.task import Task, TaskLimits
 
 SCHEMA_VERSION = 1
 
-# Deflate finds these from the first byte on, which is worth about 250 bytes on a step of 600.
+# Deflate finds these from the first byte on, which is worth about 300 bytes on a step of 900. The likeliest come last,
+# as they lie in a step, since what is near costs fewer bits.
 _DICTIONARY_1 = (
-    b'"tool_call_id":"call_","role":"tool","content":"{\\"results\\":[{\\"id\\":\\"text\\":\\"title\\":'
-    b'{"role":"user","content":"[ratchet:planning] [ratchet:reasoning] [ratchet:act] [ratchet:final] '
-    b'{"status":"succeeded","output":{"answer":"sources":["failed","failure":{"code":"message":"'
-    b'"metadata":{},"user_id":null,"webhook_url":null,"limits":{"max_steps":"max_cost_usd":'
-    b'"max_tokens":"deadline_seconds":{"goal":"agent":"agent_version":"first_step":'
-    b'"model":"o3-mini","model":"o3","model":"gpt-4o","model":"gpt-4o-mini","reason":"preferred",'
-    b'"route":"planning simple","route":"final_synthesis complex","rating":null,'
-    b'{"number":"type":"tool_dispatch","complexity":"simple","messages":[{"role":"assistant",'
-    b'"tool_calls":[{"id":"call_","type":"function","function":{"name":"arguments":"{\\"query\\":\\"'
-    b'"tool_runs":[["call_",true,"usage":["cost":"totals":["attempt":0,"at":["next":{"step":'
-    b'["tool_dispatch","simple"]["reasoning","simple"]["final_synthesis","simple"]'
+    b'{"role":"user","content":"[ratchet:planning] [ratchet:reasoning] [ratchet:final] [ratchet:act] '
+    b'failover from ; repair escalated after unusable answers"cached_tokens":"result":"ok":true'
+    b'"metadata":{"user_id":"webhook_url":"https://{"goal":"agent":"agent_version":"first_step":["planning","simple"],'
+    b'"limits":{"max_steps":50,"max_cost_usd":1.0,"max_tokens":1000000,"deadline_seconds":3600},'
+    b'"next":{"status":"failed","failure":{"code":"message":"the limit of '
+    b'"next":{"status":"succeeded","output":{"answer":"sources":["'
+    b'"model":"o3-mini","model":"o3","model":"gpt-4o","model":"gpt-5-mini","model":"gpt-4.1-mini",'
+    b'"type":"planning","complexity":"complex","messages":["rating":"simple","attempt":1,'
+    b'"type":"final_synthesis","complexity":"simple","type":"reasoning","complexity":"simple",'
+    b'"next":{"step":["reasoning","simple"]}}"next":{"step":["final_synthesis","simple"]}}'
+    b'{"results":[{\\"id\\":\\"name\\":\\"text\\":\\"title\\":\\"url\\":\\"error: '
+    b'{"number":1,"type":"tool_dispatch","complexity":"simple","messages":[{"role":"assistant",'
+    b'"content":"the and of to in is for that with on ","tool_calls":[{"id":"call_","type":"function",'
+    b'"function":{"name":"","arguments":"{\\"query\\": \\""}"}}]},'
+    b'{"role":"tool","tool_call_id":"call_","content":""}],"tool_runs":[["call_","",true,1]],'
+    b'"model":"gpt-4o-mini","reason":"preferred","usage":[1,0,1],"cost":1,"totals":[1,"at":[17,"next":'
+    b'{"step":["tool_dispatch","simple"]}}'
 )
 _DICTIONARIES = {1: _DICTIONARY_1}
 
 
 def pack(data: Mapping[str, Any]) -> bytes:
     """Deflate a JSON object into a stored body."""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     deflate = zlib.compressobj(level=6, wbits=-15, zdict=_DICTIONARIES[SCHEMA_VERSION])
-    return bytes([SCHEMA_VERSION]) + deflate.compress(text) + deflate.flush()
+    # Text is made valid where it enters; should a lone surrogate get here all the same, it must not cost the step.
+    utf8 = text.encode("utf-8", "replace")
+    return bytes([SCHEMA_VERSION]) + deflate.compress(utf8) + deflate.flush()
 
 
 def unpack(body: bytes) -> dict[str, Any]:
@@ -64,27 +73,27 @@ def unpack(body: bytes) -> dict[str, Any]:
 
 
 def encode_record(record: StepRecord) -> dict[str, Any]:
-    """A step as JSON; `decode_record` reads it back."""
-    result = record.result
+    """A step as JSON, without what has its default value; `decode_record` reads it back."""
+    result, totals = record.result, record.totals
+    optional = {
+        "messages": [m.to_chat() for m in result.messages] or None,
+        "tool_runs": [[r.call_id, r.name, r.ok, r.milliseconds] for r in result.tool_runs] or None,
+        "rating": result.rating,
+        "model": result.model,
+        "reason": result.reason or None,
+        "usage": _encode_usage(result.usage) or None,
+        "cost": result.cost_microusd or None,
+        "attempt": record.attempt or None,
+    }
+    usual_route = f"{result.type} {result.complexity}"
     return {
         "number": record.number,
         "type": result.type.value,
         "complexity": result.complexity.value,
-        "messages": [m.to_chat() for m in result.messages],
-        "tool_runs": [[r.call_id, r.name, r.ok, r.milliseconds] for r in result.tool_runs],
-        "rating": result.rating,
-        "model": result.model,
-        "route": result.route,
-        "reason": result.reason,
-        "usage": _encode_usage(result.usage),
-        "cost": result.cost_microusd,
-        "totals": [
-            record.totals.steps,
-            record.totals.cost_microusd,
-            *_encode_usage(record.totals.usage),
-        ],
-        "attempt": record.attempt,
-        "at": [record.started_at_ms, record.finished_at_ms],
+        **_present(optional),
+        **({} if result.route == usual_route else {"route": result.route}),
+        "totals": [totals.steps, totals.cost_microusd, *_encode_usage(totals.usage)],
+        "at": [record.started_at_ms, record.finished_at_ms - record.started_at_ms],
         "next": _encode_next(record.next),
     }
 
@@ -92,30 +101,40 @@ def encode_record(record: StepRecord) -> dict[str, Any]:
 def decode_record(data: Mapping[str, Any]) -> StepRecord:
     """A step from its JSON."""
     steps, cost, *usage = data["totals"]
+    started_at_ms, milliseconds = data["at"]
     return StepRecord(
         number=data["number"],
-        result=StepResult(
-            type=StepType(data["type"]),
-            complexity=Complexity(data["complexity"]),
-            messages=tuple(Message.from_chat(m) for m in data["messages"]),
-            tool_runs=tuple(ToolRun(*run) for run in data["tool_runs"]),
-            rating=Complexity(data["rating"]) if data["rating"] else None,
-            model=data["model"],
-            route=data["route"],
-            reason=data["reason"],
-            usage=Usage(*data["usage"]),
-            cost_microusd=data["cost"],
-        ),
+        result=_decode_result(data),
         next=_decode_next(data["next"]),
         totals=Totals(steps, Usage(*usage), cost),
-        attempt=data["attempt"],
-        started_at_ms=data["at"][0],
-        finished_at_ms=data["at"][1],
+        attempt=data.get("attempt", 0),
+        started_at_ms=started_at_ms,
+        finished_at_ms=started_at_ms + milliseconds,
+    )
+
+
+def _decode_result(data: Mapping[str, Any]) -> StepResult:
+    return StepResult(
+        type=StepType(data["type"]),
+        complexity=Complexity(data["complexity"]),
+        messages=tuple(Message.from_chat(m) for m in data.get("messages", ())),
+        tool_runs=tuple(ToolRun(*run) for run in data.get("tool_runs", ())),
+        rating=Complexity(data["rating"]) if "rating" in data else None,
+        model=data.get("model"),
+        route=data.get("route", f"{data['type']} {data['complexity']}"),
+        reason=data.get("reason", ""),
+        usage=Usage(*data.get("usage", ())),
+        cost_microusd=data.get("cost", 0),
     )
 
 
 def encode_task(task: Task) -> dict[str, Any]:
     """What was asked, as JSON; ids and times live in the item's own attributes."""
+    optional = {
+        "user_id": task.user_id,
+        "webhook_url": task.webhook_url,
+        "metadata": dict(task.metadata) or None,
+    }
     return {
         "goal": task.goal,
         "agent": task.agent,
@@ -127,9 +146,7 @@ def encode_task(task: Task) -> dict[str, Any]:
             "max_tokens": task.limits.max_tokens,
             "deadline_seconds": task.limits.deadline_seconds,
         },
-        "user_id": task.user_id,
-        "webhook_url": task.webhook_url,
-        "metadata": dict(task.metadata),
+        **_present(optional),
     }
 
 
@@ -144,34 +161,42 @@ def decode_task(ref: TaskRef, created_at_ms: int, data: Mapping[str, Any]) -> Ta
         first_step=Step(StepType(type_), Complexity(complexity)),
         limits=TaskLimits(**data["limits"]),
         created_at_ms=created_at_ms,
-        user_id=data["user_id"],
-        webhook_url=data["webhook_url"],
-        metadata=data["metadata"],
+        user_id=data.get("user_id"),
+        webhook_url=data.get("webhook_url"),
+        metadata=data.get("metadata", {}),
     )
 
 
+def _present(optional: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in optional.items() if value is not None}
+
+
 def _encode_usage(usage: Usage) -> list[int]:
-    return [usage.input_tokens, usage.cached_tokens, usage.output_tokens, usage.reasoning_tokens]
+    counts = [usage.input_tokens, usage.cached_tokens, usage.output_tokens, usage.reasoning_tokens]
+    while counts and not counts[-1]:
+        counts.pop()
+    return counts
 
 
 def _encode_next(following: Step | End) -> dict[str, Any]:
     if isinstance(following, Step):
         return {"step": [following.type.value, following.complexity.value]}
-    failure = following.failure
-    return {
-        "status": following.status.value,
-        "output": following.output,
-        "failure": None if failure is None else {"code": failure.code, "message": failure.message},
-    }
+    data: dict[str, Any] = {"status": following.status.value}
+    if following.output is not None:
+        data["output"] = following.output
+    if following.failure is not None:
+        failure = following.failure
+        data["failure"] = {"code": failure.code, "message": failure.message}
+    return data
 
 
 def _decode_next(data: Mapping[str, Any]) -> Step | End:
     if "step" in data:
         type_, complexity = data["step"]
         return Step(StepType(type_), Complexity(complexity))
-    failure = data["failure"]
+    failure = data.get("failure")
     return End(
         status=TaskStatus(data["status"]),
-        output=data["output"],
+        output=data.get("output"),
         failure=None if failure is None else Failure(failure["code"], failure["message"]),
     )

@@ -19,7 +19,7 @@ HEAD = "TASK"
 STEP_PREFIX = "STEP#"
 DUE_SHARDS = 8
 
-_SAFE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.:@/-]{0,127}$")
+_SAFE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,127}$")
 
 
 class UnsafeKey(ValueError):
@@ -58,12 +58,22 @@ def idempotency_key(tenant: str, key: str) -> str:
 
 def due_key(ref: TaskRef) -> str:
     """The shard of the `due` index: spreads the writes, few enough to read them all each minute."""
-    return f"DUE#{zlib.crc32(ref.task_id.encode()) % DUE_SHARDS}"
+    return due_shards()[zlib.crc32(ref.task_id.encode()) % DUE_SHARDS]
+
+
+def due_shards() -> list[str]:
+    """All partitions of the `due` index."""
+    return [f"DUE#{shard}" for shard in range(DUE_SHARDS)]
 
 
 def payload_key(ref: TaskRef, sha256: str) -> str:
     """S3 key of a large body, by content hash, under its tenant's prefix."""
-    return f"{_safe(ref.tenant)}/{_safe(ref.task_id)}/{sha256}"
+    return f"{payload_prefix(ref)}{sha256}"
+
+
+def payload_prefix(ref: TaskRef) -> str:
+    """What the S3 keys of all large bodies of a task begin with."""
+    return f"{_safe(ref.tenant)}/{_safe(ref.task_id)}/"
 
 
 def tool_call_key(ref: TaskRef, step: int, index: int, name: str) -> str:
@@ -72,9 +82,27 @@ def tool_call_key(ref: TaskRef, step: int, index: int, name: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def event_id(ref: TaskRef, event: str) -> str:
-    """Stable id of an announced event: the same on every try (`webhook-id`)."""
-    return f"evt_{ref.task_id.removeprefix('task_')}_{event.replace('.', '_')}"
+def event_id(ref: TaskRef, event: str, step: int) -> str:
+    """Stable id of what a step announced: the same on every try (`webhook-id`)."""
+    return f"evt_{ref.task_id.removeprefix('task_')}_{step}_{event.replace('.', '_')}"
+
+
+def execution_name(ref: TaskRef, generation: int) -> str:
+    """The name of an execution: one per task and generation, so starting it twice starts it once."""
+    return ref.task_id if generation == 1 else f"{ref.task_id}-g{generation}"
+
+
+def ref_of(partition: str) -> TaskRef:
+    """The task of a partition key: the inverse of `task_key`.
+
+    Raises:
+        UnsafeKey: it is not a task's key.
+    """
+    match partition.split("#"):
+        case ["TENANT", tenant, "TASK", task_id]:
+            return TaskRef(tenant, task_id)
+        case _:
+            raise UnsafeKey(f"{partition[:80]!r} is not the key of a task")
 
 
 def is_task_id(text: str) -> bool:

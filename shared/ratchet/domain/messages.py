@@ -6,6 +6,11 @@ from typing import Any, Literal, Self
 Role = Literal["system", "user", "assistant", "tool"]
 
 
+def valid_text(text: str) -> str:
+    """The text without lone surrogates: JSON can carry them, UTF-8 (our checkpoints, the next request) cannot."""
+    return text.encode("utf-8", "replace").decode()
+
+
 @dataclass(frozen=True, slots=True)
 class ToolCall:
     """One call that a model asked for; `arguments` is its untrusted JSON text."""

@@ -42,7 +42,10 @@ class TaskState:
 
     status: TaskStatus
     updated_at_ms: int
-    execution_arn: str | None = None
+    opened_at_ms: int = 0  # when it was created or last resumed; its deadline counts from here
+    generation: int = 0  # of the execution that was started last; 0 before the first
+    restarts: int = 0  # dead executions replaced since then
+    restarted_at_step: int = 0  # the step that the last replacement began with
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,13 @@ class History:
         return [message for record in self.records for message in record.result.messages]
 
     @property
+    def work(self) -> list[StepResult]:
+        """What the steps did that did anything: ends and resumes leave no trace for the policy."""
+        return [
+            r.result for r in self.records if any(m.role == "assistant" for m in r.result.messages)
+        ]
+
+    @property
     def next_number(self) -> int:
         """The number of the step that follows the last committed one."""
         return self.records[-1].number + 1 if self.records else 1
@@ -76,6 +86,22 @@ class History:
     def with_record(self, record: StepRecord) -> "History":
         """The history after one more committed step."""
         return replace(self, records=(*self.records, record))
+
+
+def announce_by(record: StepRecord) -> int:
+    """When an end that nobody has announced is due again, in milliseconds since the epoch."""
+    return record.finished_at_ms + bounds.RING_AGAIN_SECONDS * 1000
+
+
+def erase_at(record: StepRecord) -> int:
+    """When the retention of a task that ended with this step is over, in milliseconds since the epoch."""
+    return record.finished_at_ms + bounds.TERMINAL_RETENTION_SECONDS * 1000
+
+
+def is_over(state: TaskState, *, now_ms: int) -> bool:
+    """Whether the retention of a task in this state is over: from then on nobody sees it."""
+    kept_until = state.updated_at_ms + bounds.TERMINAL_RETENTION_SECONDS * 1000
+    return state.status.is_terminal and now_ms >= kept_until
 
 
 def end_record(tip: History, end: End, *, now_ms: int) -> StepRecord:

@@ -164,5 +164,6 @@ def _describe(function: Callable[..., Any], name: str, *, effect: Effect, parall
 
 
 def _dump(value: Any) -> str:
-    plain: Json = TypeAdapter(Any).dump_python(value, mode="json")
+    # The tool has run by now: whatever it returned must become text, or its effect would look like a failure.
+    plain: Json = TypeAdapter(Any).dump_python(value, mode="json", fallback=repr)
     return json.dumps(plain, ensure_ascii=False, separators=(",", ":"))

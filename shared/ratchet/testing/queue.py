@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from ratchet.contracts.messages import TaskRef
+from ratchet.contracts.messages import Doorbell
 
 
 class InMemoryInbox:
@@ -14,10 +14,10 @@ class InMemoryInbox:
     def __len__(self) -> int:
         return len(self._bodies)
 
-    def send(self, ref: TaskRef) -> None:
+    def send(self, bell: Doorbell) -> None:
         """Ring for a task."""
-        self._bodies.append(ref.to_json())
+        self._bodies.append(bell.to_json())
 
-    def receive(self) -> TaskRef | None:
+    def receive(self) -> Doorbell | None:
         """The oldest message, or None when the queue is empty."""
-        return TaskRef.from_json(self._bodies.popleft()) if self._bodies else None
+        return Doorbell.from_json(self._bodies.popleft()) if self._bodies else None

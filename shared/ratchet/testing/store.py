@@ -5,6 +5,7 @@ Bodies pass through the codec and meet the limits that hold on AWS, so that what
 
 import threading
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ratchet.contracts.errors import (
@@ -13,20 +14,23 @@ from ratchet.contracts.errors import (
     TaskAlreadyFinished,
     TaskNotFound,
 )
-from ratchet.contracts.limits import TERMINAL_RETENTION_SECONDS
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import TaskStatus
 from ratchet.domain import codec, keys
-from ratchet.domain.steps import StepRecord
-from ratchet.domain.task import History, Task, TaskState
+from ratchet.domain.steps import End, StepRecord
+from ratchet.domain.task import History, Task, TaskState, is_over
 from ratchet.ports import (
     Clock,
     Created,
     DeliveryAttempt,
+    DeliveryState,
+    DueTask,
     IdempotencyClaim,
     Intent,
     ListFilter,
     Page,
+    Reopening,
+    Start,
 )
 from ratchet.testing.store_rows import (
     Delivery,
@@ -35,7 +39,6 @@ from ratchet.testing.store_rows import (
     InMemoryPayloads,
     Partition,
     check_size,
-    ended_by,
     sort_key,
 )
 
@@ -55,7 +58,7 @@ class InMemoryCheckpoints:
     def create_task(self, task: Task, *, claim: IdempotencyClaim | None, due_at_ms: int) -> Created:
         """Write a queued task (and the claim) atomically; with a known key, return what it created instead."""
         body = self.payloads.write(task.ref, codec.encode_task(task))
-        state = TaskState(TaskStatus.QUEUED, task.created_at_ms)
+        state = TaskState(TaskStatus.QUEUED, task.created_at_ms, task.created_at_ms)
         head = Head(task.ref, body, task.created_at_ms, task.agent, task.user_id, state, due_at_ms)
         head.check_size()
         digest = None if claim is None else claim.body_sha256
@@ -95,35 +98,90 @@ class InMemoryCheckpoints:
             last = sorted(partition.steps)[-1:]
             return self.payloads.read_history(head, {n: partition.steps[n] for n in last})
 
-    def mark_started(self, ref: TaskRef, *, execution_arn: str, at_ms: int) -> None:
-        """Note that the state machine runs the task; nothing if it is no longer queued."""
+    def mark_started(self, ref: TaskRef, start: Start) -> None:
+        """Note that an execution runs the task; nothing if the task has ended or a later one was started."""
         with self._lock:
             head = self._partitions[keys.task_key(ref)].head
-            if head is not None and head.state.status is TaskStatus.QUEUED:
-                state = TaskState(TaskStatus.RUNNING, at_ms, execution_arn)
-                started = replace(head, state=state, due_at_ms=None)
-                started.check_size()
-                self._partitions[keys.task_key(ref)].head = started
+            if head is None or head.state.status.is_terminal:
+                return
+            if head.state.generation < start.generation:
+                head.state = TaskState(
+                    status=TaskStatus.RUNNING,
+                    updated_at_ms=start.at_ms,
+                    opened_at_ms=head.state.opened_at_ms,
+                    generation=start.generation,
+                    restarts=start.restarts,
+                    restarted_at_step=start.at_step if start.restarts else 0,
+                )
+                head.due_at_ms = start.due_at_ms
 
     def commit(self, task: Task, record: StepRecord, *, due_at_ms: int) -> StepRecord:
         """Record a step unless its number is taken; returns the step that holds the number now."""
         body = self.payloads.write(task.ref, codec.encode_record(record))
-        ended = ended_by(record)
         with self._lock:
             partition = self._partitions[keys.task_key(task.ref)]
             if record.number in partition.steps:
                 return self.payloads.read_record(partition.steps[record.number])
-            if ended is not None:
-                self._end(task.ref, partition, ended, due_at_ms=due_at_ms)
+            if isinstance(record.next, End):
+                self._end(task.ref, partition, record, record.next).due_at_ms = due_at_ms
             partition.steps[record.number] = body
             return record
 
-    def mark_announced(self, ref: TaskRef) -> None:
-        """Nothing is left to announce; a task that has not ended stays due."""
+    def reopen(self, tip: History, reopening: Reopening) -> bool:
+        """Queue an ended task again with its next step; False if someone else has done so, or its time is over."""
+        ref, record = tip.task.ref, reopening.record
+        if is_over(tip.state, now_ms=self._clock.now_ms()):
+            return False
+        task = replace(tip.task, limits=reopening.limits)
+        body = None if task == tip.task else self.payloads.write(ref, codec.encode_task(task))
+        step = self.payloads.write(ref, codec.encode_record(record))
+        with self._lock:
+            partition = self._partitions[keys.task_key(ref)]
+            head = partition.head
+            if head is None or record.number in partition.steps or not _is_same_end(head, tip):
+                return False
+            at = reopening.at_ms
+            head.state = TaskState(TaskStatus.QUEUED, at, at, head.state.generation)
+            head.body, head.due_at_ms = body or head.body, reopening.due_at_ms
+            partition.steps[record.number] = step
+            return True
+
+    def due_tasks(self, shard: str, *, now_ms: int, limit: int) -> Sequence[DueTask]:
+        """What someone should look at by now, longest due first."""
+        with self._lock:
+            heads = [p.head for p in self._partitions.values() if p.head is not None]
+            found = [
+                DueTask(head.ref, head.state.status, head.due_at_ms)
+                for head in heads
+                if keys.due_key(head.ref) == shard and head.due_at_ms <= now_ms
+            ]
+        return sorted(found, key=lambda due: due.due_at_ms)[:limit]
+
+    def postpone(self, due: DueTask, *, until_ms: int) -> bool:
+        """Look again at that time; False if the task changed since it was found."""
+        with self._lock:
+            head = self._partitions[keys.task_key(due.ref)].head
+            if head is None or head.due_at_ms != due.due_at_ms:
+                return False
+            head.due_at_ms = until_ms
+            return True
+
+    def due_again(self, ref: TaskRef, *, ended_at_ms: int, at_ms: int) -> None:
+        """Look again at a task that ended then; nothing if it has been resumed, and perhaps ended again, since."""
         with self._lock:
             head = self._partitions[keys.task_key(ref)].head
-            if head is not None and head.state.status.is_terminal:
-                head.due_at_ms = None
+            ended = head is not None and head.state.status.is_terminal
+            if head is not None and ended and head.state.updated_at_ms == ended_at_ms:
+                head.due_at_ms = at_ms
+
+    def erase(self, ref: TaskRef) -> int:
+        """Delete a task whose retention has passed; returns the items deleted, 0 while readers can see the task."""
+        with self._lock:
+            partition = self._partitions[keys.task_key(ref)]
+            if self._living(partition) is not None:
+                return 0
+            self.payloads.erase(ref)
+            return partition.erase()
 
     def begin_effect(self, ref: TaskRef, *, step: int, key: str, attempt_id: str) -> Intent:
         """Record the intent of an unsafe call unless there is one; returns the intent that stands."""
@@ -172,14 +230,12 @@ class InMemoryCheckpoints:
         more = len(wanted) > limit
         return Page(tuple(wanted[:limit]), after=wanted[limit - 1].task_id if more else None)
 
-    def delivered_channels(self, ref: TaskRef, event_id: str) -> frozenset[str]:
-        """The channels on which the event has arrived."""
+    def deliveries(self, ref: TaskRef, event_id: str) -> Mapping[str, DeliveryState]:
+        """How announcing the event went so far, by channel; a channel without a try is absent."""
         prefix = keys.delivery_sort_key(event_id, "")
         with self._lock:
-            deliveries = self._partitions[keys.task_key(ref)].deliveries
-            return frozenset(
-                d.channel for name, d in deliveries.items() if name.startswith(prefix) and d.ok
-            )
+            log = self._partitions[keys.task_key(ref)].deliveries
+            return {d.channel: d.state() for name, d in log.items() if name.startswith(prefix)}
 
     def record_delivery(self, ref: TaskRef, attempt: DeliveryAttempt) -> None:
         """Add a try to the event's delivery log, which keeps the latest twenty."""
@@ -188,13 +244,8 @@ class InMemoryCheckpoints:
             deliveries = self._partitions[keys.task_key(ref)].deliveries
             delivery = deliveries.setdefault(name, Delivery(attempt.channel))
             delivery.ok = delivery.ok or attempt.ok
+            delivery.tries += 1
             delivery.attempts = [*delivery.attempts, attempt][-MAX_ATTEMPTS_KEPT:]
-
-    def due_tasks(self) -> dict[TaskRef, int]:
-        """What the sweeper would find, and when each is due."""
-        with self._lock:
-            heads = [p.head for p in self._partitions.values() if p.head is not None]
-            return {h.ref: h.due_at_ms for h in heads if h.due_at_ms is not None}
 
     def forget_head(self, ref: TaskRef) -> None:
         """What TTL does in the end."""
@@ -217,18 +268,22 @@ class InMemoryCheckpoints:
         stored = self.payloads.read_task(head)
         return Created(stored, head.state, stored != task, digest)
 
-    def _end(self, ref: TaskRef, partition: Partition, ended: TaskState, *, due_at_ms: int) -> None:
+    def _end(self, ref: TaskRef, partition: Partition, record: StepRecord, end: End) -> Head:
         head = partition.head
         if head is None:
             raise TaskNotFound(f"{ref.task_id} does not exist")
         if head.state.status.is_terminal:
             raise TaskAlreadyFinished(f"{ref.task_id} has ended at another step")
-        head.state = replace(ended, execution_arn=head.state.execution_arn)
-        head.due_at_ms = due_at_ms
-        head.expires_at = ended.updated_at_ms // 1000 + TERMINAL_RETENTION_SECONDS
+        head.state = replace(head.state, status=end.status, updated_at_ms=record.finished_at_ms)
+        return head
 
     def _living(self, partition: Partition) -> Head | None:
         head = partition.head
-        if head is None or head.expires_at is None:
-            return head
-        return None if head.expires_at * 1000 < self._clock.now_ms() else head
+        if head is None or is_over(head.state, now_ms=self._clock.now_ms()):
+            return None
+        return head
+
+
+def _is_same_end(head: Head, tip: History) -> bool:
+    seen = (tip.state.status, tip.state.updated_at_ms)
+    return (head.state.status, head.state.updated_at_ms) == seen

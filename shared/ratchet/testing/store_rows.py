@@ -5,14 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ratchet.adapters.errors import ServiceRefused
-from ratchet.contracts.errors import DataMissing
+from ratchet.contracts.errors import DataMissing, ServiceRefused
 from ratchet.contracts.limits import INLINE_BODY_BYTES
 from ratchet.contracts.messages import TaskRef
 from ratchet.domain import codec, keys
-from ratchet.domain.steps import End, StepRecord
+from ratchet.domain.steps import StepRecord
 from ratchet.domain.task import History, Task, TaskState
-from ratchet.ports import DeliveryAttempt, TaskSummary
+from ratchet.ports import DeliveryAttempt, DeliveryState, TaskSummary
 
 MAX_ITEM_BYTES = 400 * 1024
 MAX_SORT_KEY_BYTES = 1024
@@ -36,8 +35,7 @@ class Head:
     agent: str
     user_id: str | None
     state: TaskState
-    due_at_ms: int | None
-    expires_at: int | None = None
+    due_at_ms: int
 
     def summary(self) -> TaskSummary:
         """The task's line in a list."""
@@ -52,8 +50,7 @@ class Head:
 
     def check_size(self) -> None:
         """Refuse what does not fit into an item."""
-        texts = (self.agent, self.user_id or "", self.state.execution_arn or "")
-        check_size(self.body, *texts)
+        check_size(self.body, self.agent, self.user_id or "")
 
 
 @dataclass(slots=True)
@@ -70,7 +67,12 @@ class Delivery:
 
     channel: str
     ok: bool = False
+    tries: int = 0
     attempts: list[DeliveryAttempt] = field(default_factory=list)
+
+    def state(self) -> DeliveryState:
+        """How it went so far."""
+        return DeliveryState(self.ok, self.tries, self.attempts[-1].at_ms)
 
 
 @dataclass(slots=True)
@@ -81,6 +83,14 @@ class Partition:
     steps: dict[int, Body] = field(default_factory=dict)
     effects: dict[str, Effect] = field(default_factory=dict)
     deliveries: dict[str, Delivery] = field(default_factory=dict)
+
+    def erase(self) -> int:
+        """Forget everything, the head last; returns how many items that were."""
+        found = len(self.steps) + len(self.effects) + len(self.deliveries)
+        self.steps, self.effects, self.deliveries = {}, {}, {}
+        if self.head is not None:
+            self.head, found = None, found + 1
+        return found
 
 
 class InMemoryPayloads(dict[str, bytes]):
@@ -105,6 +115,11 @@ class InMemoryPayloads(dict[str, bytes]):
         if not body.payload.endswith(hashlib.sha256(packed).hexdigest()):
             raise DataMissing(f"the stored body {body.payload} was altered")
         return codec.unpack(packed)
+
+    def erase(self, ref: TaskRef) -> None:
+        """Delete all bodies of a task."""
+        for key in [key for key in self if key.startswith(keys.payload_prefix(ref))]:
+            del self[key]
 
     def read_task(self, head: Head) -> Task:
         """What was asked."""
@@ -131,10 +146,3 @@ def sort_key(text: str) -> str:
     if len(text.encode()) > MAX_SORT_KEY_BYTES:
         raise ServiceRefused("Size of rangekey has exceeded the maximum size limit")
     return text
-
-
-def ended_by(record: StepRecord) -> TaskState | None:
-    """The state that a step leaves its task in, if it ends it."""
-    if not isinstance(record.next, End):
-        return None
-    return TaskState(record.next.status, record.finished_at_ms)

@@ -1,40 +1,69 @@
-"""A state machine in memory: it remembers what was started and stopped, and runs nothing."""
+"""A state machine in memory: it remembers what was started, and runs nothing; tests decide how executions end."""
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
-from ratchet.contracts.messages import StepOutput
-from ratchet.contracts.names import Json
-
-STATE_MACHINE_ARN = "arn:aws:states:us-east-1:123456789012:stateMachine:ratchet"
+from ratchet.contracts.messages import ExecutionRef, StepInput, StepOutput, StepRef, TaskRef
+from ratchet.contracts.names import Action
+from ratchet.domain.keys import execution_name
+from ratchet.ports import ExecutionState
 
 
 @dataclass(slots=True)
 class Execution:
-    """One started execution; `cause` is set when it was stopped."""
+    """One started execution; `status` in the words of Step Functions, `cause` of what ended it."""
 
-    arn: str
     name: str
-    input: dict[str, Json]
-    cause: str | None = None
+    input: dict[str, Any]
+    status: str = "RUNNING"
+    cause: str = ""
 
 
 class InMemoryWorkflow:
-    """Starts an execution per name once, as Step Functions does."""
+    """Starts an execution per name once, as Step Functions does. `executions` has them by name, oldest first."""
 
     def __init__(self) -> None:
         self.executions: dict[str, Execution] = {}
 
-    def start(self, first: StepOutput) -> str:
-        """Start the execution named after the task, or find the one that there is; returns its ARN."""
-        name = first.task.task_id
-        arn = STATE_MACHINE_ARN.replace(":stateMachine:", ":execution:") + f":{name}"
+    def start(self, first: StepOutput) -> None:
+        """Start the execution of `first.execution.generation`; nothing if there is one of that name."""
+        name = execution_name(first.task, first.execution.generation)
         sent = json.loads(json.dumps(first.to_dict()))
-        self.executions.setdefault(arn, Execution(arn, name, sent))
-        return arn
+        self.executions.setdefault(name, Execution(name, sent))
 
-    def stop(self, execution_arn: str, *, cause: str) -> None:
+    def stop(self, ref: TaskRef, *, generation: int, cause: str) -> None:
         """Stop an execution; nothing if it has ended or never was."""
-        execution = self.executions.get(execution_arn)
-        if execution is not None and execution.cause is None:
-            execution.cause = cause
+        self._end(ref, generation, "ABORTED", cause)
+
+    def describe(self, ref: TaskRef, *, generation: int) -> ExecutionState:
+        """Whether an execution is alive; one that never was is not."""
+        execution = self.executions.get(execution_name(ref, generation))
+        if execution is None:
+            return ExecutionState(is_running=False, cause="there is no such execution")
+        if execution.status in ("RUNNING", "SUCCEEDED"):
+            return ExecutionState(is_running=execution.status == "RUNNING")
+        return ExecutionState(is_running=False, cause=(execution.cause or execution.status)[:500])
+
+    def input_of(self, ref: TaskRef, generation: int) -> StepOutput:
+        """What an execution was started with, as the state machine reads it."""
+        sent = self.executions[execution_name(ref, generation)].input
+        return StepOutput(
+            task=StepInput.task_of(sent),
+            action=Action(sent["action"]),
+            step=StepRef.from_dict(sent["step"]),
+            execution=ExecutionRef.from_dict(sent["execution"]),
+        )
+
+    def kill(self, ref: TaskRef, generation: int, *, cause: str) -> None:
+        """For tests: the execution dies, as when no Catch can run."""
+        self._end(ref, generation, "FAILED", cause)
+
+    def end(self, ref: TaskRef, generation: int) -> None:
+        """For tests: the execution comes to its end."""
+        self._end(ref, generation, "SUCCEEDED", "")
+
+    def _end(self, ref: TaskRef, generation: int, status: str, cause: str) -> None:
+        execution = self.executions.get(execution_name(ref, generation))
+        if execution is not None and execution.status == "RUNNING":
+            execution.status, execution.cause = status, cause

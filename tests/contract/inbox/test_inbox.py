@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 
 from ratchet.adapters import aws
-from ratchet.adapters.errors import ServiceRefused
 from ratchet.adapters.sqs import SqsInbox
-from ratchet.contracts.messages import TaskRef
+from ratchet.contracts.errors import ServiceRefused
+from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.ports import Inbox
 from ratchet.testing.queue import InMemoryInbox
 from tests.contract.moto_aws import mocked_aws
 
-REF = TaskRef("acme", "task_00000000000000000000000001")
-Receive = Callable[[], TaskRef | None]
+BELL = Doorbell(TaskRef("acme", "task_00000000000000000000000001"), generation=3)
+Receive = Callable[[], Doorbell | None]
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +33,11 @@ def inbox(request: pytest.FixtureRequest) -> tuple[Inbox, Receive]:
         "QueueUrl"
     ]
 
-    def receive() -> TaskRef | None:
+    def receive() -> Doorbell | None:
         messages = sqs.receive_message(QueueUrl=url).get("Messages", [])
         for message in messages:
             sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-            return TaskRef.from_json(message["Body"])
+            return Doorbell.from_json(message["Body"])
         return None
 
     return SqsInbox(sqs, url), receive
@@ -45,22 +45,23 @@ def inbox(request: pytest.FixtureRequest) -> tuple[Inbox, Receive]:
 
 def test_what_is_sent_is_received_once_each(inbox: tuple[Inbox, Receive]) -> None:
     queue, receive = inbox
-    queue.send(REF)
-    queue.send(REF)
-    assert [receive(), receive(), receive()] == [REF, REF, None]
+    queue.send(BELL)
+    queue.send(BELL)
+    assert [receive(), receive(), receive()] == [BELL, BELL, None]
 
 
 def test_messages_of_several_tenants_all_arrive(inbox: tuple[Inbox, Receive]) -> None:
     queue, receive = inbox
-    sent = {TaskRef(tenant, REF.task_id) for tenant in ("acme", "a:b@c/d-e_f.g", "1")}
-    for ref in sent:
-        queue.send(ref)
+    tenants = ("acme", "a:b@c-e_f.g", "1")
+    sent = {Doorbell(TaskRef(tenant, BELL.task.task_id)) for tenant in tenants}
+    for bell in sent:
+        queue.send(bell)
     assert {receive() for _ in range(3)} == sent
 
 
 def test_the_message_group_is_the_tenant(sqs: Any) -> None:
     url = sqs.create_queue(QueueName="groups")["QueueUrl"]
-    SqsInbox(sqs, url).send(REF)
+    SqsInbox(sqs, url).send(BELL)
     (message,) = sqs.receive_message(QueueUrl=url, AttributeNames=["All"])["Messages"]
     assert message["Attributes"]["MessageGroupId"] == "acme"
 
@@ -68,10 +69,10 @@ def test_the_message_group_is_the_tenant(sqs: Any) -> None:
 def test_a_queue_that_is_not_there_is_refused_for_good(sqs: Any) -> None:
     missing = SqsInbox(sqs, "https://sqs.us-east-1.amazonaws.com/123456789012/missing")
     with pytest.raises(ServiceRefused):
-        missing.send(REF)
+        missing.send(BELL)
 
 
 def test_the_twin_says_how_many_wait() -> None:
     inbox = InMemoryInbox()
-    inbox.send(REF)
+    inbox.send(BELL)
     assert len(inbox) == 1

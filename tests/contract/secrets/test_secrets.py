@@ -7,9 +7,8 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from ratchet.adapters import aws
-from ratchet.adapters.errors import ServiceRefused
 from ratchet.adapters.secrets import MAX_AGE_SECONDS, Secrets
-from ratchet.contracts.errors import SecretUnavailable
+from ratchet.contracts.errors import SecretUnavailable, ServiceRefused
 from ratchet.testing.clock import FakeClock
 from tests.contract.moto_aws import mocked_aws
 

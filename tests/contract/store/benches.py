@@ -2,19 +2,26 @@
 
 import base64
 import uuid
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
+from unittest import mock
 
 from ratchet.adapters import aws
 from ratchet.adapters.dynamodb import DynamoDbCheckpoints
 from ratchet.adapters.payloads import S3Payloads
+from ratchet.contracts.errors import StoreUnavailable
 from ratchet.contracts.messages import TaskRef
 from ratchet.domain import keys
 from ratchet.ports import CheckpointStore
 from ratchet.testing.clock import FakeClock
 from ratchet.testing.store import InMemoryCheckpoints
+from ratchet.testing.store_rows import Partition
+from tests.contract.store.wire import faults
 
 TABLE = "checkpoints"
 BUCKET = "payloads"
+EVER = 2**53
+"""Later than anything is due."""
 
 
 class Bench(Protocol):
@@ -25,6 +32,8 @@ class Bench(Protocol):
 
     def due(self) -> dict[TaskRef, int]: ...
     def lose_head(self, ref: TaskRef) -> None: ...
+    def interrupt_next_erase(self) -> AbstractContextManager[object]: ...
+    def is_empty(self) -> bool: ...
     def payload_keys(self) -> list[str]: ...
     def lose_payload(self, key: str) -> None: ...
     def alter_payload(self, key: str, body: bytes) -> None: ...
@@ -37,10 +46,20 @@ class MemoryBench:
         self.store: CheckpointStore = self.memory
 
     def due(self) -> dict[TaskRef, int]:
-        return self.memory.due_tasks()
+        return {
+            due.ref: due.due_at_ms
+            for shard in keys.due_shards()
+            for due in self.memory.due_tasks(shard, now_ms=EVER, limit=1_000)
+        }
 
     def lose_head(self, ref: TaskRef) -> None:
         self.memory.forget_head(ref)
+
+    def interrupt_next_erase(self) -> AbstractContextManager[object]:
+        return mock.patch.object(Partition, "erase", side_effect=StoreUnavailable)
+
+    def is_empty(self) -> bool:
+        return not any(p != Partition() for p in self.memory._partitions.values())
 
     def payload_keys(self) -> list[str]:
         return sorted(self.memory.payloads)
@@ -53,10 +72,10 @@ class MemoryBench:
 
 
 class DynamoDbBench:
-    def __init__(self) -> None:
+    def __init__(self, client: Any = None) -> None:
         self.clock = FakeClock()
         self.table = f"{TABLE}-{uuid.uuid1().hex}"
-        self.client = aws.client("dynamodb")
+        self.client = client or aws.client("dynamodb")
         self.s3 = aws.client("s3")
         create_table(self.client, self.table)
         self.bucket = self.table
@@ -64,7 +83,7 @@ class DynamoDbBench:
         self.store: CheckpointStore = DynamoDbCheckpoints(
             self.client,
             table=self.table,
-            payloads=S3Payloads(self.s3, self.bucket),
+            payloads=S3Payloads(lambda: self.s3, self.bucket),
             clock=self.clock,
         )
 
@@ -85,6 +104,13 @@ class DynamoDbBench:
     def lose_head(self, ref: TaskRef) -> None:
         key: Any = {"pk": {"S": keys.task_key(ref)}, "sk": {"S": keys.HEAD}}
         self.client.delete_item(TableName=self.table, Key=key)
+
+    def interrupt_next_erase(self) -> AbstractContextManager[object]:
+        """The second batch of deletions gets no answer, and is carried out."""
+        return faults(self.client, "BatchWriteItem", after=1, times=3, applied=True)
+
+    def is_empty(self) -> bool:
+        return not [item for item in self.items() if item["sk"]["S"] != "IDEMPOTENCY"]
 
     def payload_keys(self) -> list[str]:
         listed = self.s3.list_objects_v2(Bucket=self.bucket)
@@ -140,7 +166,7 @@ def create_table(client: Any, name: str) -> None:
             {
                 "IndexName": "due",
                 "KeySchema": _schema("due", "due_at"),
-                "Projection": {"ProjectionType": "KEYS_ONLY"},
+                "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["status"]},
             },
         ],
     )

@@ -7,7 +7,8 @@ from ratchet.contracts.names import Complexity, StepType, TaskStatus
 from ratchet.domain.messages import Message, ToolCall
 from ratchet.domain.models import Usage
 from ratchet.domain.steps import End, Failure, Step, StepRecord, StepResult, ToolRun, Totals
-from ratchet.domain.task import Task, TaskLimits
+from ratchet.domain.task import History, Task, TaskLimits
+from ratchet.ports import Reopening, Start
 
 START_MS = 1_767_225_600_000
 ACTING = Step(StepType.TOOL_DISPATCH, Complexity.SIMPLE)
@@ -34,6 +35,30 @@ def task_of(number: int = 1, tenant: str = "acme", **changes: Any) -> Task:
         "metadata": {"order": "17"},
     }
     return Task(**{**values, **changes})
+
+
+def start_of(
+    generation: int = 1, *, at_ms: int = START_MS + 5, restarts: int = 0, at_step: int = 1
+) -> Start:
+    """An execution that is due again a minute after its start."""
+    return Start(generation, at_ms, at_ms + 60_000, restarts, at_step)
+
+
+def reopening_of(
+    tip: History, *, at_ms: int = START_MS + 90_000, limits: TaskLimits | None = None
+) -> Reopening:
+    """The task goes on acting, and is due a minute later."""
+    number = tip.next_number
+    record = StepRecord(
+        number=number,
+        result=StepResult(StepType.TOOL_DISPATCH, Complexity.SIMPLE),
+        next=ACTING,
+        totals=tip.totals,
+        attempt=0,
+        started_at_ms=at_ms,
+        finished_at_ms=at_ms,
+    )
+    return Reopening(record, limits or tip.task.limits, at_ms, at_ms + 60_000)
 
 
 def record_of(

@@ -7,11 +7,10 @@ from ratchet.contracts.errors import (
     TaskAlreadyFinished,
     TaskNotFound,
 )
-from ratchet.contracts.limits import TERMINAL_RETENTION_SECONDS
 from ratchet.contracts.names import TaskStatus
 from ratchet.domain.keys import UnsafeKey
 from ratchet.domain.steps import End, StepRecord
-from ratchet.domain.task import TaskState
+from ratchet.domain.task import TaskState, erase_at
 from ratchet.ports import IdempotencyClaim
 from tests.contract.store.benches import Bench
 from tests.contract.store.samples import (
@@ -21,6 +20,7 @@ from tests.contract.store.samples import (
     START_MS,
     record_of,
     ref_of,
+    start_of,
     task_of,
 )
 
@@ -46,7 +46,8 @@ def test_a_new_task_is_queued_and_reads_back_as_it_was_asked(bench: Bench) -> No
     history = bench.store.load(REF)
     assert history is not None
     assert (history.task, history.state, history.records) == (TASK, created.state, ())
-    assert created.state == TaskState(TaskStatus.QUEUED, TASK.created_at_ms)
+    at = TASK.created_at_ms
+    assert created.state == TaskState(TaskStatus.QUEUED, at, opened_at_ms=at)
     assert not created.is_replay
 
 
@@ -83,7 +84,7 @@ def test_a_taken_task_id_answers_with_the_task_that_holds_it(bench: Bench) -> No
 
 def test_a_known_idempotency_key_answers_with_its_task_and_digest(bench: Bench) -> None:
     bench.store.create_task(TASK, claim=CLAIM, due_at_ms=DUE)
-    bench.store.mark_started(REF, execution_arn="arn:1", at_ms=START_MS + 5)
+    bench.store.mark_started(REF, start_of())
     second = IdempotencyClaim(CLAIM.key, "b" * 64, CLAIM.expires_at)
     created = bench.store.create_task(task_of(2), claim=second, due_at_ms=DUE)
     assert (created.task, created.is_replay) == (TASK, True)
@@ -125,30 +126,6 @@ def test_ids_that_could_leave_their_place_in_a_key_are_refused(bench: Bench) -> 
     for ref in (ref_of(tenant="a#b"), ref_of(tenant=""), ref_of(tenant="a\n")):
         with pytest.raises(UnsafeKey):
             bench.store.load(ref)
-
-
-def test_a_queued_task_is_due_until_it_is_started(bench: Bench) -> None:
-    bench.store.create_task(TASK, claim=None, due_at_ms=DUE)
-    assert bench.due() == {REF: DUE}
-    bench.store.mark_started(REF, execution_arn="arn:1", at_ms=START_MS + 5)
-    assert bench.due() == {}
-    history = bench.store.load(REF)
-    assert history is not None
-    assert history.state == TaskState(TaskStatus.RUNNING, START_MS + 5, "arn:1")
-
-
-def test_only_the_first_start_is_noted(bench: Bench) -> None:
-    bench.store.create_task(TASK, claim=None, due_at_ms=DUE)
-    bench.store.mark_started(REF, execution_arn="arn:1", at_ms=START_MS + 5)
-    bench.store.mark_started(REF, execution_arn="arn:2", at_ms=START_MS + 6)
-    history = bench.store.load_tip(REF)
-    assert history is not None
-    assert history.state == TaskState(TaskStatus.RUNNING, START_MS + 5, "arn:1")
-
-
-def test_starting_a_task_that_is_not_there_creates_nothing(bench: Bench) -> None:
-    bench.store.mark_started(REF, execution_arn="arn:1", at_ms=START_MS)
-    assert bench.store.load(REF) is None
 
 
 def test_steps_read_back_in_order_and_equal(bench: Bench) -> None:
@@ -206,19 +183,21 @@ def test_the_last_step_brings_status_and_the_duty_to_announce_with_it(
     bench: Bench, ending: End
 ) -> None:
     bench.store.create_task(TASK, claim=None, due_at_ms=DUE)
-    bench.store.mark_started(REF, execution_arn="arn:1", at_ms=START_MS + 5)
+    bench.store.mark_started(REF, start_of(3, restarts=1, at_step=2))
     last = record_of(1, ending)
     bench.store.commit(TASK, last, due_at_ms=LATER)
     history = bench.store.load(REF)
     assert history is not None
-    assert history.state == TaskState(ending.status, last.finished_at_ms, "arn:1")
+    assert history.state == TaskState(
+        ending.status, last.finished_at_ms, TASK.created_at_ms, 3, restarts=1, restarted_at_step=2
+    )
     assert history.next == ending
     assert bench.due() == {REF: LATER}
 
 
 def test_a_task_that_was_never_marked_started_can_end(bench: Bench) -> None:
     committed(bench, 1, ending=DONE)
-    bench.store.mark_started(REF, execution_arn="arn:1", at_ms=LATER)
+    bench.store.mark_started(REF, start_of(at_ms=LATER))
     history = bench.store.load_tip(REF)
     assert history is not None
     assert history.state.status is TaskStatus.SUCCEEDED
@@ -248,26 +227,12 @@ def test_a_missing_step_is_noticed(bench: Bench) -> None:
         bench.store.load(REF, after=1)
 
 
-def test_nothing_is_due_once_the_end_is_announced(bench: Bench) -> None:
-    committed(bench, 1, ending=DONE)
-    bench.store.mark_announced(REF)
-    bench.store.mark_announced(REF)
-    assert bench.due() == {}
-
-
-def test_a_live_task_stays_due_whatever_is_said_to_be_announced(bench: Bench) -> None:
-    bench.store.create_task(TASK, claim=None, due_at_ms=DUE)
-    bench.store.mark_announced(REF)
-    bench.store.mark_announced(ref_of(2))
-    assert bench.due() == {REF: DUE}
-
-
-def test_a_finished_task_is_kept_for_its_retention_and_no_longer(bench: Bench) -> None:
+def test_a_finished_task_is_seen_for_its_retention_and_no_longer(bench: Bench) -> None:
     last = committed(bench, 1, ending=DONE)[-1]
-    expiry = last.finished_at_ms // 1000 + TERMINAL_RETENTION_SECONDS
-    bench.clock.advance(expiry - bench.clock.now_ms() // 1000)
+    left_ms = erase_at(last) - bench.clock.now_ms()
+    bench.clock.advance((left_ms - 1) / 1000)
     assert bench.store.load(REF) is not None
-    bench.clock.advance(1)
+    bench.clock.advance(0.001)
     assert bench.store.load(REF) is None
     assert bench.store.load_tip(REF) is None
 

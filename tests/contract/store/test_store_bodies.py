@@ -2,8 +2,7 @@
 
 import pytest
 
-from ratchet.adapters.errors import ServiceRefused
-from ratchet.contracts.errors import DataMissing
+from ratchet.contracts.errors import DataMissing, ServiceRefused
 from ratchet.domain import codec
 from ratchet.ports import DeliveryAttempt
 from tests.contract.store.benches import Bench

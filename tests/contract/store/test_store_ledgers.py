@@ -3,7 +3,7 @@
 import pytest
 
 from ratchet.contracts.errors import EffectOutcomeUnknown
-from ratchet.ports import DeliveryAttempt, Intent
+from ratchet.ports import DeliveryAttempt, DeliveryState, Intent
 from tests.contract.store.benches import Bench
 from tests.contract.store.samples import LARGE, START_MS, ref_of
 
@@ -38,28 +38,39 @@ def test_only_the_attempt_that_began_a_call_may_end_it(bench: Bench) -> None:
 
 
 def delivery(
-    channel: str, *, ok: bool, event: str = "evt_1", detail: str = "200"
+    channel: str, *, ok: bool, event: str = "evt_1", at_ms: int = START_MS, detail: str = "200"
 ) -> DeliveryAttempt:
-    return DeliveryAttempt(event, channel, ok, START_MS, detail)
+    return DeliveryAttempt(event, channel, ok, at_ms, detail)
 
 
-def test_a_channel_counts_as_delivered_once_a_try_has_arrived(bench: Bench) -> None:
+def test_the_tries_of_each_channel_are_counted_and_the_last_is_remembered(bench: Bench) -> None:
+    assert bench.store.deliveries(REF, "evt_1") == {}
     bench.store.record_delivery(REF, delivery("sns", ok=False))
-    assert bench.store.delivered_channels(REF, "evt_1") == frozenset()
+    assert bench.store.deliveries(REF, "evt_1") == {"sns": DeliveryState(False, 1, START_MS)}
+    bench.store.record_delivery(REF, delivery("sns", ok=True, at_ms=START_MS + 5_000))
+    bench.store.record_delivery(REF, delivery("webhook", ok=False, at_ms=START_MS + 7_000))
+    assert bench.store.deliveries(REF, "evt_1") == {
+        "sns": DeliveryState(True, 2, START_MS + 5_000),
+        "webhook": DeliveryState(False, 1, START_MS + 7_000),
+    }
+
+
+def test_what_has_arrived_stays_arrived(bench: Bench) -> None:
     bench.store.record_delivery(REF, delivery("sns", ok=True))
-    bench.store.record_delivery(REF, delivery("webhook", ok=False))
     bench.store.record_delivery(REF, delivery("sns", ok=False))
-    assert bench.store.delivered_channels(REF, "evt_1") == {"sns"}
+    assert bench.store.deliveries(REF, "evt_1")["sns"].ok
 
 
 def test_deliveries_of_one_event_say_nothing_of_another(bench: Bench) -> None:
     bench.store.record_delivery(REF, delivery("sns", ok=True))
-    assert bench.store.delivered_channels(REF, "evt_10") == frozenset()
-    assert bench.store.delivered_channels(REF, "evt_") == frozenset()
+    assert bench.store.deliveries(REF, "evt_10") == {}
+    assert bench.store.deliveries(REF, "evt_") == {}
 
 
 def test_any_number_of_tries_can_be_logged(bench: Bench) -> None:
-    for _ in range(25):
-        bench.store.record_delivery(REF, delivery("webhook", ok=False, detail="x" * 5_000))
-    bench.store.record_delivery(REF, delivery("webhook", ok=True))
-    assert bench.store.delivered_channels(REF, "evt_1") == {"webhook"}
+    for number in range(25):
+        attempt = delivery("webhook", ok=False, at_ms=START_MS + number, detail="x" * 5_000)
+        bench.store.record_delivery(REF, attempt)
+    bench.store.record_delivery(REF, delivery("webhook", ok=True, at_ms=START_MS + 99))
+    states = bench.store.deliveries(REF, "evt_1")
+    assert states == {"webhook": DeliveryState(True, 26, START_MS + 99)}

@@ -21,7 +21,7 @@ Handler = Callable[..., Any]
 class Traffic:
     """The requests of a stretch of time, in order."""
 
-    requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    requests: list[tuple[str, Any]] = field(default_factory=list)
 
     @property
     def reads(self) -> int:
@@ -44,22 +44,29 @@ class Traffic:
 def watched(client: Any) -> Iterator[Traffic]:
     """Count every request that leaves, retries included."""
     traffic = Traffic()
+    event = _sending(client)
 
     def note(event_name: str, request: Any, **_: Any) -> None:
-        traffic.requests.append((event_name.rpartition(".")[2], json.loads(request.body)))
+        body = json.loads(request.body) if "json" in client.meta.service_model.protocol else request
+        traffic.requests.append((event_name.rpartition(".")[2], body))
 
-    client.meta.events.register_first("before-send.dynamodb", note)
+    client.meta.events.register_first(event, note)
     yield traffic
-    client.meta.events.unregister("before-send.dynamodb", note)
+    client.meta.events.unregister(event, note)
 
 
 @contextmanager
-def faults(client: Any, operation: str, *, times: int, applied: bool) -> Iterator[list[str]]:
-    """The next requests of an operation get no answer, whether or not DynamoDB carried them out."""
+def faults(
+    client: Any, operation: str, *, times: int, applied: bool, after: int = 0
+) -> Iterator[list[str]]:
+    """Requests of an operation, after so many, get no answer, whether or not DynamoDB carried them out."""
     seen: list[str] = []
-    event = f"before-send.{client.meta.service_model.service_id.hyphenize()}.{operation}"
+    undisturbed = iter(range(after))
+    event = _sending(client)
 
     def disturb(event_name: str, request: Any, **options: Any) -> None:
+        if not event_name.endswith(f".{operation}") or next(undisturbed, None) is not None:
+            return
         if len(seen) < times:
             seen.append(event_name)
             if applied:
@@ -75,20 +82,30 @@ def faults(client: Any, operation: str, *, times: int, applied: bool) -> Iterato
 
 @contextmanager
 def answers(client: Any, operation: str, *replies: dict[str, Any]) -> Iterator[list[str]]:
-    """The next requests of an operation get these answers; those after them reach DynamoDB."""
+    """The next requests of an operation get these answers instead of reaching AWS; those after them do."""
     seen: list[str] = []
+    answered: list[Any] = []
+    played_by_moto = type(botocore_stubber).__call__
     left = list(replies)
-    event = f"before-send.{client.meta.service_model.service_id.hyphenize()}.{operation}"
+    event = _sending(client)
 
     def reply(event_name: str, request: Any, **_: Any) -> Any:
-        if not left:
+        if not left or not event_name.endswith(f".{operation}"):
             return None
         seen.append(event_name)
+        answered.append(request)
         return _response(request.url, left.pop(0))
+
+    # botocore asks all handlers, also those after the one that has the answer.
+    def reach(stubber: Any, event_name: str, request: Any, **options: Any) -> Any:
+        if any(request is other for other in answered):
+            return None
+        return played_by_moto(stubber, event_name, request, **options)
 
     client.meta.events.register_first(event, reply)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(botocore.endpoint, "time", _NoSleep)
+        patch.setattr(type(botocore_stubber), "__call__", reach)
         yield seen
     client.meta.events.unregister(event, reply)
 
@@ -131,6 +148,11 @@ def value_bytes(value: dict[str, Any]) -> int:
 
 def write_units(size: int) -> int:
     return -(-size // 1024)
+
+
+def _sending(client: Any) -> str:
+    """The event of any request: what began to watch or disturb first is asked first."""
+    return f"before-send.{client.meta.service_model.service_id.hyphenize()}"
 
 
 class _NoSleep:

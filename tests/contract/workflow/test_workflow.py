@@ -7,28 +7,34 @@ from typing import Any, Protocol
 import pytest
 
 from ratchet.adapters import aws
-from ratchet.adapters.errors import ServiceRefused
 from ratchet.adapters.stepfunctions import StepFunctionsWorkflow, execution_arn
-from ratchet.contracts.messages import StepOutput, StepRef, TaskRef
+from ratchet.contracts.errors import ServiceRefused
+from ratchet.contracts.messages import ExecutionRef, StepOutput, StepRef, TaskRef
 from ratchet.contracts.names import Action, Complexity, StepType
-from ratchet.ports import Workflow
-from ratchet.testing.workflow import STATE_MACHINE_ARN, InMemoryWorkflow
+from ratchet.ports import ExecutionState, Workflow
+from ratchet.testing.workflow import InMemoryWorkflow
 from tests.contract.moto_aws import mocked_aws
+from tests.contract.store.wire import answers
 
 WAITING = {"StartAt": "A", "States": {"A": {"Type": "Wait", "Seconds": 600, "End": True}}}
+MACHINE_ARN = "arn:aws:states:us-east-1:123456789012:stateMachine:ratchet"
+ALIVE = ExecutionState(is_running=True)
 
 
-def first(number: int, step: int = 1) -> StepOutput:
-    ref = TaskRef("acme", f"task_{number:026d}")
-    return StepOutput(ref, Action.STEP, StepRef(step, StepType.PLANNING, Complexity.SIMPLE))
+def ref_of(number: int = 1) -> TaskRef:
+    return TaskRef("acme", f"task_{number:026d}")
+
+
+def first(number: int = 1, step: int = 1, generation: int = 1) -> StepOutput:
+    following = StepRef(step, StepType.PLANNING, Complexity.SIMPLE)
+    execution = ExecutionRef(generation, first_step=step)
+    return StepOutput(ref_of(number), Action.STEP, following, execution)
 
 
 class Bench(Protocol):
     workflow: Workflow
 
-    def input(self, arn: str) -> Any: ...
-    def is_stopped(self, arn: str) -> bool: ...
-    def count(self) -> int: ...
+    def inputs(self) -> dict[str, Any]: ...
 
 
 class MemoryBench:
@@ -36,14 +42,8 @@ class MemoryBench:
         self.memory = InMemoryWorkflow()
         self.workflow: Workflow = self.memory
 
-    def input(self, arn: str) -> Any:
-        return self.memory.executions[arn].input
-
-    def is_stopped(self, arn: str) -> bool:
-        return self.memory.executions[arn].cause is not None
-
-    def count(self) -> int:
-        return len(self.memory.executions)
+    def inputs(self) -> dict[str, Any]:
+        return {e.name: e.input for e in self.memory.executions.values()}
 
 
 class StepFunctionsBench:
@@ -56,14 +56,14 @@ class StepFunctionsBench:
         )["stateMachineArn"]
         self.workflow: Workflow = StepFunctionsWorkflow(self.sfn, self.machine)
 
-    def input(self, arn: str) -> Any:
-        return json.loads(self.sfn.describe_execution(executionArn=arn)["input"])
-
-    def is_stopped(self, arn: str) -> bool:
-        return self.sfn.describe_execution(executionArn=arn)["status"] == "ABORTED"
-
-    def count(self) -> int:
-        return len(self.sfn.list_executions(stateMachineArn=self.machine)["executions"])
+    def inputs(self) -> dict[str, Any]:
+        found = self.sfn.list_executions(stateMachineArn=self.machine)["executions"]
+        return {
+            e["name"]: json.loads(
+                self.sfn.describe_execution(executionArn=e["executionArn"])["input"]
+            )
+            for e in found
+        }
 
 
 @pytest.fixture(scope="module")
@@ -79,47 +79,116 @@ def bench(request: pytest.FixtureRequest) -> Bench:
     return StepFunctionsBench(next(request.getfixturevalue("machines")))
 
 
-def test_an_execution_is_named_after_its_task_and_gets_ids_only(bench: Bench) -> None:
-    arn = bench.workflow.start(first(1))
-    assert arn.rpartition(":")[2] == first(1).task.task_id
-    assert bench.input(arn) == first(1).to_dict()
+def test_executions_are_named_after_task_and_generation_and_get_ids_only(bench: Bench) -> None:
+    second = first(step=7, generation=2)
+    bench.workflow.start(first())
+    bench.workflow.start(second)
+    name = ref_of().task_id
+    assert bench.inputs() == {name: first().to_dict(), f"{name}-g2": second.to_dict()}
 
 
 def test_starting_again_finds_the_execution_whatever_the_input(bench: Bench) -> None:
-    arn = bench.workflow.start(first(1))
-    assert bench.workflow.start(first(1)) == arn
-    assert bench.workflow.start(first(1, step=4)) == arn
-    assert bench.count() == 1
-    assert bench.input(arn) == first(1).to_dict()
+    bench.workflow.start(first())
+    bench.workflow.start(first())
+    bench.workflow.start(first(step=4))
+    assert bench.inputs() == {ref_of().task_id: first().to_dict()}
 
 
-def test_each_task_has_its_execution(bench: Bench) -> None:
-    assert bench.workflow.start(first(1)) != bench.workflow.start(first(2))
-    assert bench.count() == 2
+def test_a_started_execution_is_alive_until_it_is_stopped(bench: Bench) -> None:
+    bench.workflow.start(first(1))
+    bench.workflow.start(first(2))
+    bench.workflow.stop(ref_of(1), generation=1, cause="cancelled")
+    stopped = bench.workflow.describe(ref_of(1), generation=1)
+    assert not stopped.is_running
+    assert stopped.cause  # moto forgets the words; the canned answers below have them
+    assert bench.workflow.describe(ref_of(2), generation=1) == ALIVE
 
 
-def test_a_stopped_execution_stays_the_tasks_execution(bench: Bench) -> None:
-    arn = bench.workflow.start(first(1))
-    bench.workflow.stop(arn, cause="cancelled")
-    assert bench.is_stopped(arn)
-    assert bench.workflow.start(first(1)) == arn
-    assert bench.count() == 1
+def test_only_the_execution_of_that_generation_is_stopped(bench: Bench) -> None:
+    bench.workflow.start(first())
+    bench.workflow.start(first(generation=2))
+    bench.workflow.stop(ref_of(), generation=1, cause="replaced")
+    assert not bench.workflow.describe(ref_of(), generation=1).is_running
+    assert bench.workflow.describe(ref_of(), generation=2) == ALIVE
+
+
+def test_a_stopped_execution_is_not_started_again(bench: Bench) -> None:
+    bench.workflow.start(first())
+    bench.workflow.stop(ref_of(), generation=1, cause="cancelled")
+    bench.workflow.start(first())
+    assert not bench.workflow.describe(ref_of(), generation=1).is_running
+    assert len(bench.inputs()) == 1
 
 
 def test_stopping_twice_or_what_never_was_is_nothing(bench: Bench) -> None:
-    arn = bench.workflow.start(first(1))
-    bench.workflow.stop(arn, cause="x" * 40_000)
-    bench.workflow.stop(arn, cause="again")
-    bench.workflow.stop(arn + "-other", cause="none")
-    assert bench.is_stopped(arn)
+    bench.workflow.start(first())
+    bench.workflow.stop(ref_of(), generation=1, cause="x" * 40_000)
+    bench.workflow.stop(ref_of(), generation=1, cause="again")
+    bench.workflow.stop(ref_of(), generation=2, cause="none")
+    assert not bench.workflow.describe(ref_of(), generation=1).is_running
+
+
+def test_an_execution_that_never_was_is_not_alive_and_says_so(bench: Bench) -> None:
+    found = bench.workflow.describe(ref_of(), generation=1)
+    assert not found.is_running
+    assert "no such execution" in found.cause
 
 
 def test_a_machine_that_is_not_there_is_refused_for_good(machines: Iterator[int]) -> None:
-    missing = StepFunctionsWorkflow(aws.client("stepfunctions"), STATE_MACHINE_ARN + "-missing")
+    missing = StepFunctionsWorkflow(aws.client("stepfunctions"), MACHINE_ARN + "-missing")
     with pytest.raises(ServiceRefused):
-        missing.start(first(1))
-    with pytest.raises(ServiceRefused):
-        missing.stop("not an arn", cause="")
+        missing.start(first())
+    denied = {"__type": "AccessDeniedException"}
+    sfn = aws.client("stepfunctions")
+    with answers(sfn, "DescribeExecution", denied), pytest.raises(ServiceRefused):
+        missing.describe(ref_of(), generation=1)
+    with answers(sfn, "StopExecution", denied), pytest.raises(ServiceRefused):
+        missing.stop(ref_of(), generation=1, cause="")
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ({"status": "RUNNING"}, ALIVE),
+        ({"status": "PENDING_REDRIVE"}, ALIVE),
+        ({"status": "SUCCEEDED", "output": "{}"}, ExecutionState(is_running=False)),
+        (
+            {"status": "FAILED", "error": "States.Runtime", "cause": "no such state"},
+            ExecutionState(is_running=False, cause="States.Runtime: no such state"),
+        ),
+        (
+            {"status": "FAILED", "error": "TooLong", "cause": "x" * 600},
+            ExecutionState(is_running=False, cause="TooLong: " + "x" * 491),
+        ),
+        ({"status": "TIMED_OUT"}, ExecutionState(is_running=False, cause="TIMED_OUT")),
+        (
+            {"status": "ABORTED", "cause": "by hand"},
+            ExecutionState(is_running=False, cause="by hand"),
+        ),
+    ],
+)
+def test_what_killed_an_execution_is_told(
+    machines: Iterator[int], answer: dict[str, Any], expected: ExecutionState
+) -> None:
+    bench = StepFunctionsBench(next(machines))
+    with answers(bench.sfn, "DescribeExecution", answer):
+        assert bench.workflow.describe(ref_of(), generation=1) == expected
+
+
+def test_the_twin_ends_executions_as_a_test_says() -> None:
+    workflow = InMemoryWorkflow()
+    for generation in (1, 2, 3):
+        workflow.start(first(generation=generation))
+    workflow.kill(ref_of(), 1, cause="States.Runtime")
+    workflow.end(ref_of(), 2)
+    workflow.stop(ref_of(), generation=2, cause="too late")
+    workflow.stop(ref_of(), generation=3, cause="x" * 40_000)
+    died = workflow.describe(ref_of(), generation=1)
+    assert died == ExecutionState(is_running=False, cause="States.Runtime")
+    assert workflow.describe(ref_of(), generation=2) == ExecutionState(is_running=False)
+    stopped = workflow.describe(ref_of(), generation=3)
+    assert stopped == ExecutionState(is_running=False, cause="x" * 500)
+    assert workflow.input_of(ref_of(), 2) == first(generation=2)
 
 
 @pytest.mark.parametrize("suffix", ["", ":live", ":7"])

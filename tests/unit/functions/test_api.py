@@ -9,7 +9,7 @@ from functions.api.wiring import Wiring
 from ratchet import Agent, Limits
 from ratchet.app.agents import AgentDirectory
 from ratchet.contracts.errors import StoreUnavailable
-from ratchet.contracts.messages import TaskRef
+from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.testing.chat import says
 from tests.envelopes import LambdaContext, envelope
 from tests.unit.shared.app.world import World
@@ -21,7 +21,7 @@ AGENT = Agent("support", "Help.", policy="react", limits=Limits(max_cost_usd=0.5
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World(AGENT, chat=lambda _: says("Done."))
     agents = AgentDirectory(world.registry.manifest(), default="support")
-    wired = Wiring(world.submit, world.read, world.cancel, agents)
+    wired = Wiring(world.submit, world.read, world.cancel, world.resume, agents)
     monkeypatch.setattr(routes, "wiring", lambda: wired)
     return world
 
@@ -44,7 +44,7 @@ def test_a_goal_is_accepted_with_the_place_to_poll(world: World) -> None:
     assert body["status"] == "queued"
     assert headers["location"] == f"/v1/tasks/{body['task_id']}"
     assert body["limits"]["max_cost_usd"] == 0.2
-    assert world.inbox.receive() == TaskRef("acme", body["task_id"])
+    assert world.inbox.receive() == Doorbell(TaskRef("acme", body["task_id"]))
 
 
 def test_the_same_request_again_gets_the_first_answer(world: World) -> None:
@@ -93,9 +93,9 @@ def test_an_iam_caller_is_the_tenant_of_its_account(world: World) -> None:
         "authorizer"
     ]
     call(event)
-    ref = world.inbox.receive()
-    assert ref is not None
-    assert ref.tenant == "210987654321"
+    bell = world.inbox.receive()
+    assert bell is not None
+    assert bell.task.tenant == "210987654321"
 
 
 @pytest.mark.parametrize(
@@ -119,6 +119,35 @@ def test_a_bad_request_is_answered_with_what_to_do(
     assert (got, body["code"], body["status"]) == (status, code, status)
     assert headers["content-type"] == "application/problem+json"
     assert says_what in body["detail"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"goal": "Refund \ud800."}, "goal"),
+        ({"user_id": "\udfff"}, "user_id"),
+        ({"agent": "\ud83d"}, "agent"),
+        ({"metadata": {"a": "\ud800"}}, "metadata.a"),
+        ({"metadata": {"\ud800": "a"}}, "metadata"),
+        ({"webhook": {"url": "https://example.com/\ud800"}}, "webhook.url"),
+        ({"\ud800": "a"}, "body"),
+    ],
+)
+def test_half_a_character_is_refused_before_it_can_be_stored(
+    world: World, changes: dict[str, Any], field: str
+) -> None:
+    status, problem, _ = call(submit(**changes))
+    assert (status, problem["code"]) == (400, "invalid_request")
+    assert problem["errors"][0]["field"].startswith(field)
+    assert "surrogate" in problem["detail"]
+    assert len(world.inbox) == 0
+
+
+def test_a_character_beyond_the_basic_plane_is_whole(world: World) -> None:
+    event = submit()
+    event["body"] = '{"goal": "Say \\ud83d\\ude00"}'
+    status, task, _ = call(event)
+    assert (status, task["goal"]) == (202, "Say \U0001f600")
 
 
 @pytest.mark.parametrize(
@@ -150,10 +179,12 @@ def test_a_body_that_is_no_object_is_refused(world: World, body: str, complaint:
     ids=["not UTF-8", "bytes", "form", "deep", "digits"],
 )
 @pytest.mark.parametrize("as_base64", [False, True])
+@pytest.mark.parametrize("path", ["/v1/tasks", "/v1/tasks/task_01ARZ3NDEKTSV4RRFFQ69G5FAV/resume"])
 def test_a_body_that_cannot_be_read_is_refused(
-    world: World, body: bytes, content_type: str, advice: str, *, as_base64: bool
+    world: World, body: bytes, content_type: str, advice: str, path: str, *, as_base64: bool
 ) -> None:
     event = envelope("api/submit")
+    event["rawPath"] = event["requestContext"]["http"]["path"] = path
     event["headers"]["content-type"] = content_type
     event["isBase64Encoded"] = as_base64 or b"\xff" in body
     event["body"] = base64.b64encode(body).decode() if event["isBase64Encoded"] else body.decode()
@@ -258,6 +289,7 @@ def test_the_openapi_document_is_published_and_complete(world: World) -> None:
         "/v1/tasks/{task_id}",
         "/v1/tasks/{task_id}/steps",
         "/v1/tasks/{task_id}/cancel",
+        "/v1/tasks/{task_id}/resume",
         "/v1/agents",
         "/v1/health",
     }

@@ -41,16 +41,20 @@ def test_a_bug_in_one_message_does_not_return_the_whole_batch(
     assert len(answer["batchItemFailures"]) == 2
 
 
-def test_the_deliverer_lets_a_failed_announcement_come_back(
+def test_a_failed_announcement_is_due_again_and_its_message_is_done(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     world = World(Agent("support", "Help.", policy="react"), chat=[says("Done.")])
-    world.run(world.submitted())
+    ref = world.submitted()
+    world.run(ref)
     world.sns.fail()
     monkeypatch.setattr(deliverer, "announce_task", lambda: world.announce)
     event = envelope("deliverer/batch")
-    assert len(deliverer.lambda_handler(event, LambdaContext())["batchItemFailures"]) == 1
     assert deliverer.lambda_handler(event, LambdaContext()) == {"batchItemFailures": []}
+    assert ref in world.due()
+    world.clock.advance(10)
+    assert deliverer.lambda_handler(event, LambdaContext()) == {"batchItemFailures": []}
+    assert ref not in world.due()
 
 
 def test_the_step_executor_answers_with_the_next_state(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,6 +74,7 @@ def test_the_step_executor_answers_with_the_next_state(monkeypatch: pytest.Monke
             "waits": 0,
             "waited_seconds": 0,
         },
+        "execution": {"generation": 1, "first_step": 1},
     }
 
 
@@ -84,7 +89,14 @@ def test_the_step_executor_ends_a_task_that_the_state_machine_gave_up(
     assert (state["action"], state["status"]) == ("finish", "failed")
 
 
-@pytest.mark.parametrize("event", [{}, {"tenant": "acme"}, {"tenant": "a", "task_id": "t"}])
+@pytest.mark.parametrize(
+    "event",
+    [
+        {},
+        {"tenant": "acme"},
+        {"tenant": "a", "task_id": "t", "execution": {"generation": 1, "first_step": 1}},
+    ],
+)
 def test_the_step_executor_refuses_what_is_not_a_step(event: dict[str, str]) -> None:
     with pytest.raises(MalformedMessage):
         step_executor.lambda_handler(event, LambdaContext())  # type: ignore[arg-type]

@@ -57,7 +57,7 @@ def a_history(*results: StepResult, following: Step | End = ACTING, **task: obje
         records.append(
             StepRecord(number, result, following, totals, 0, START_MS + number, START_MS + number)
         )
-    state = TaskState(TaskStatus.RUNNING, START_MS)
+    state = TaskState(TaskStatus.RUNNING, START_MS, opened_at_ms=START_MS)
     return History(a_task(**task), state, tuple(records))  # type: ignore[arg-type]
 
 

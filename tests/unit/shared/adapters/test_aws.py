@@ -9,8 +9,7 @@ from botocore import exceptions
 from botocore.parsers import ResponseParserError
 
 from ratchet.adapters import aws
-from ratchet.adapters.errors import ServiceRefused
-from ratchet.contracts.errors import StoreUnavailable
+from ratchet.contracts.errors import ServiceRefused, StoreUnavailable
 
 URL = "https://dynamodb.us-east-1.amazonaws.com"
 

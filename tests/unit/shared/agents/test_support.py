@@ -62,7 +62,10 @@ def test_refund_is_booked_with_its_idempotency_key(ledger: Path) -> None:
 
 def test_same_key_again_books_nothing_and_gives_the_same_receipt(ledger: Path) -> None:
     assert refund("A-1001", 49.9, context()) == refund("A-1001", 49.9, context())
-    assert len(ledger.read_text().splitlines()) == 1
+    booked, repeated = map(json.loads, ledger.read_text().splitlines())
+    assert (booked["amount_usd"], "repeated" in booked) == (49.9, False)
+    assert (repeated["amount_usd"], repeated["repeated"]) == (0.0, True)
+    assert lookup_order("A-1001")["refunded_usd"] == 49.9
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import hashlib
 import itertools
 import json
 from collections.abc import Callable
@@ -7,11 +8,14 @@ import pytest
 from pydantic import BaseModel
 
 from ratchet import Agent, Limits, ToolContext, tool
+from ratchet.contracts.api import ResumeRequest
 from ratchet.contracts.errors import (
     ContextOverflow,
+    InvalidRequest,
     ModelRejected,
     ModelThrottled,
     ModelUnavailable,
+    TaskNotResumable,
     TimeTooShort,
 )
 from ratchet.contracts.messages import Route, StepInput, StepOutput, StepRef, TaskRef
@@ -288,6 +292,32 @@ def test_failover_follows_the_route_in_order() -> None:
     assert (result.model, result.reason) == ("gpt-4o", "failover from gpt-4o-mini")
 
 
+def test_a_model_that_may_recover_outweighs_one_that_will_not() -> None:
+    world = World(REACT, chat=[ModelThrottled("slow down", 3), ModelRejected("no such model")])
+    ref = world.submitted()
+    state = world.first(ref)
+    event = StepInput(ref, state.step, Route("r", ("gpt-4o-mini", "gpt-4o")))
+    out = world.executor()(event, remaining_seconds=lambda: 300)
+    assert (out.action, out.wait_seconds) == (Action.WAIT, 3)
+
+
+def test_a_task_whose_history_is_damaged_ends_and_says_so() -> None:
+    noise = "".join(hashlib.sha256(str(i).encode()).hexdigest() for i in range(1_500))
+    large = says(noise, usage=Usage(10, 0, 10))
+    world = World(HELPER, chat=[PLAN, asks(look_call("nowhere")), large, PLAN])
+    ref = world.submitted()
+    state = world.first(ref)
+    for _ in range(3):
+        state = world.step(state)
+    third = world.step(state)
+    world.memory.payloads.clear()
+    out = world.step(third)
+    assert (out.action, out.status) == (Action.FINISH, "failed")
+    failure = ended(world, ref).failure
+    assert failure is not None
+    assert failure.code == "data_missing"
+
+
 def test_an_unpriced_model_is_never_called() -> None:
     world = World(REACT)
     ref = world.submitted()
@@ -326,6 +356,7 @@ def test_limits_end_a_task_with_what_it_has_so_far(
     assert end.failure is not None
     assert end.failure.code == code
     assert isinstance(end.output, dict)
+    assert world.tip(ref).totals.steps <= limits.max_steps
     assert world.tip(ref).totals.cost_microusd <= limits.max_cost_usd * 1e6
     assert world.tip(ref).totals.usage.total_tokens <= limits.max_tokens
 
@@ -436,6 +467,97 @@ class TestUnsafeTools:
         assert "'pay'" in failure.message
         assert len(effects) == 1
 
+    @pytest.mark.parametrize(
+        ("outcome", "told"),
+        [("happened", "do not call it again"), ("did_not_happen", "it did not happen")],
+    )
+    def test_a_person_says_what_happened_and_the_agent_is_told(
+        self, outcome: str, told: str
+    ) -> None:
+        class Died(BaseException):
+            pass
+
+        def die() -> None:
+            raise Died
+
+        effects: list[str] = []
+        world = self.world(effects, crash=die)
+        ref = world.submitted()
+        state = world.first(ref)
+        with pytest.raises(Died):
+            world.step(state)
+        world.step(state, attempt=1)
+        with pytest.raises(InvalidRequest, match="effect_outcome: say `happened`"):
+            world.resume(ref)
+        world.resume(ref, ResumeRequest.model_validate({"effect_outcome": outcome}))
+        assert world.run(ref).state.status is TaskStatus.SUCCEEDED
+        heard = [m.content or "" for m in world.chat.calls[-1].prompt.messages]
+        assert told in heard[-1]
+        assert len(effects) == 1
+        with pytest.raises(TaskNotResumable):
+            world.resume(ref)
+
+    @pytest.mark.parametrize("error", [TimeoutError("no answer"), ConnectionResetError()])
+    def test_an_unsafe_call_that_gets_no_answer_is_left_to_a_person(self, error: OSError) -> None:
+        def hang() -> None:
+            raise error
+
+        effects: list[str] = []
+        world = self.world(effects, crash=hang)
+        ref = world.submitted()
+        world.run(ref)
+        failure = ended(world, ref).failure
+        assert failure is not None
+        assert failure.code == "effect_outcome_unknown"
+        assert len(effects) == 1
+
+    def test_what_else_the_step_did_is_kept_when_one_outcome_is_unknown(self) -> None:
+        class Died(BaseException):
+            pass
+
+        effects: list[int] = []
+
+        @tool(effect="unsafe")
+        def pay(amount: int) -> str:
+            effects.append(amount)
+            if amount == 2:
+                raise Died
+            return f"paid {amount}"
+
+        calls = [ToolCall(f"c{i}", "pay", f'{{"amount":{i}}}') for i in (1, 2, 3)]
+        world = World(Agent("payer", "Pay.", tools=[pay], policy="react"))
+        world.chat._decide = lambda _: asks(*calls)
+        ref = world.submitted()
+        state = world.first(ref)
+        with pytest.raises(Died):
+            world.step(state)
+        world.step(state, attempt=1)
+        assert effects == [1, 2]
+        said = [m.content or "" for m in world.steps(ref)[0].result.messages]
+        assert said[1] == "paid 1"
+        assert "not known" in said[2]
+        assert "not called" in said[3]
+
+
+def test_an_outcome_that_nobody_asked_for_is_refused() -> None:
+    world = World(REACT, chat=[ModelRejected("no")])
+    ref = world.submitted()
+    world.run(ref)
+    with pytest.raises(InvalidRequest, match="leave it out"):
+        world.resume(ref, ResumeRequest(effect_outcome="happened"))
+
+
+def test_a_read_that_gets_no_answer_is_an_error_for_the_model() -> None:
+    @tool(effect="read")
+    def ask() -> str:
+        raise TimeoutError("no answer")
+
+    agent = Agent("loop", "Help.", tools=[ask], policy="react")
+    world = World(agent, chat=[asks(ToolCall("c1", "ask", "{}")), says("Done.")])
+    ref = world.submitted()
+    assert world.run(ref).state.status is TaskStatus.SUCCEEDED
+    assert world.steps(ref)[0].result.messages[-1].content == "error: TimeoutError: no answer"
+
 
 def test_parallel_reads_keep_their_own_results() -> None:
     calls = [look_call(f"place {i}", f"c{i}") for i in range(6)]
@@ -455,3 +577,23 @@ def test_calls_with_the_same_id_are_told_apart() -> None:
     messages = world.steps(ref)[0].result.messages
     assert [c.id for c in messages[0].tool_calls] == ["call_0", "call_1"]
     assert [m.content for m in messages[1:]] == ["saw a", "saw b"]
+
+
+@pytest.mark.parametrize("effect", ["read", "idempotent", "unsafe"])
+@pytest.mark.parametrize("fails", [False, True])
+def test_half_a_character_in_a_tools_words_does_not_cost_the_step(effect: str, fails: bool) -> None:
+    @tool(effect=effect)
+    def quote() -> str:
+        """Say something."""
+        if fails:
+            raise ValueError("cut \ud800")
+        return "cut \ud800"
+
+    agent = Agent("loop", "Help.", tools=[quote], policy="react")
+    world = World(agent, chat=[asks(ToolCall("c1", "quote", "{}")), says("Done.")])
+    ref = world.submitted()
+    tip = world.run(ref)
+    assert tip.state.status is not TaskStatus.FAILED
+    (step, *_) = world.steps(ref)
+    assert step.result.messages[-1].content == ("error: ValueError: cut ?" if fails else "cut ?")
+    assert step.result.tool_runs[0].ok is not fails

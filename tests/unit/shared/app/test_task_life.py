@@ -8,7 +8,6 @@ import pytest
 from ratchet import Agent, Limits
 from ratchet.contracts.api import TaskRequest
 from ratchet.contracts.errors import (
-    DeliveryFailed,
     IdempotencyKeyReused,
     InvalidRequest,
     StoreUnavailable,
@@ -16,7 +15,7 @@ from ratchet.contracts.errors import (
     TaskNotFound,
     UnknownAgent,
 )
-from ratchet.contracts.messages import TaskRef
+from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.contracts.names import TaskStatus
 from ratchet.domain.task import History
 from ratchet.ports import ListFilter
@@ -42,16 +41,16 @@ def test_a_submitted_task_is_queued_and_rung_for() -> None:
     assert tip.state.status is TaskStatus.QUEUED
     assert tip.task.limits.max_steps == 3
     assert tip.task.limits.max_cost_usd == 0.5
-    assert world.inbox.receive() == ref
+    assert world.inbox.receive() == Doorbell(ref)
 
 
 def test_a_lost_doorbell_does_not_fail_the_request() -> None:
     world = World(AGENT)
 
-    def down(_: TaskRef) -> None:
+    def down(_: Doorbell) -> None:
         raise StoreUnavailable("queue down")
 
-    world.inbox.send = down  # type: ignore[method-assign]
+    world.inbox.send = down  # type: ignore[method-assign, assignment]
     assert world.read.tip(world.submitted()).state.status is TaskStatus.QUEUED
 
 
@@ -91,18 +90,18 @@ def test_limits_may_only_be_tightened() -> None:
 def test_dispatching_twice_starts_one_execution() -> None:
     world = World(AGENT)
     ref = world.submitted()
-    world.dispatch(ref)
-    world.dispatch(ref)
+    world.dispatch(Doorbell(ref))
+    world.dispatch(Doorbell(ref))
     (execution,) = world.workflow.executions.values()
     assert execution.name == ref.task_id
     assert execution.input["action"] == "step"
     assert world.read.tip(ref).state.status is TaskStatus.RUNNING
-    assert world.read.tip(ref).state.execution_arn == execution.arn
+    assert world.read.tip(ref).state.generation == 1
 
 
 def test_a_message_for_no_task_is_let_go() -> None:
     world = World(AGENT)
-    world.dispatch(NOBODY)
+    world.dispatch(Doorbell(NOBODY))
     assert world.workflow.executions == {}
 
 
@@ -110,15 +109,15 @@ def test_cancelling_a_queued_task_ends_it_and_nothing_starts() -> None:
     world = World(AGENT)
     ref = world.submitted()
     assert world.cancel(ref).state.status is TaskStatus.CANCELLED
-    world.dispatch(ref)
+    world.dispatch(Doorbell(ref))
     assert world.workflow.executions == {}
-    assert world.outbox.receive() == ref
+    assert world.outbox.receive() == Doorbell(ref)
 
 
 def test_cancelling_a_running_task_stops_its_execution_once() -> None:
     world = World(AGENT)
     ref = world.submitted()
-    world.dispatch(ref)
+    world.dispatch(Doorbell(ref))
     first = world.cancel(ref)
     assert world.cancel(ref) == first
     (execution,) = world.workflow.executions.values()
@@ -194,7 +193,7 @@ def test_pages_go_on_where_the_one_before_ended() -> None:
 def test_the_outcome_is_announced_on_every_channel_with_the_same_bytes() -> None:
     world = World(AGENT, chat=[says("Done.")])
     tip = finished(world, webhook={"url": "https://example.com/hook"}, metadata={"a": "b"})
-    world.announce(tip.task.ref)
+    world.announce(Doorbell(tip.task.ref))
     (sns,), (webhook,) = world.sns.attempts, world.webhook.attempts
     assert sns.event == webhook.event
     assert webhook.target == "https://example.com/hook"
@@ -205,30 +204,70 @@ def test_the_outcome_is_announced_on_every_channel_with_the_same_bytes() -> None
     assert sns.event.attributes["status"] == "succeeded"
 
 
-def test_a_failed_channel_is_tried_again_and_the_other_is_left_alone() -> None:
+def test_a_failed_channel_is_tried_again_on_schedule_and_the_other_is_left_alone() -> None:
     world = World(AGENT, chat=[says("Done.")])
-    tip = finished(world, webhook={"url": "https://example.com/hook"})
+    bell = Doorbell(finished(world, webhook={"url": "https://example.com/hook"}).task.ref)
     world.webhook.fail(2)
-    for _ in range(2):
-        with pytest.raises(DeliveryFailed, match="webhook"):
-            world.announce(tip.task.ref)
-    world.announce(tip.task.ref)
-    world.announce(tip.task.ref)
+    world.announce(bell)
+    world.announce(bell)  # rung again too early: not tried
+    assert len(world.webhook.attempts) == 1
+    for delay in (5, 300):
+        world.clock.advance(delay)
+        world.announce(bell)
+    world.announce(bell)
     assert len(world.sns.attempts) == 1
     assert [a.ok for a in world.webhook.attempts] == [False, False, True]
     assert len({a.event.id for a in world.webhook.attempts}) == 1
+    assert world.due(before_days=29) == set()
+
+
+def test_a_receiver_that_hangs_is_due_again_counted_from_the_end_of_the_try(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(AGENT, chat=[says("Done.")])
+    ref = finished(world, webhook={"url": "https://example.com/hook"}).task.ref
+    world.webhook.fail(1)
+    answer = world.webhook.announce
+
+    def hang(*args: Any, **kwargs: Any) -> str:
+        world.clock.advance(15)
+        return answer(*args, **kwargs)
+
+    monkeypatch.setattr(world.webhook, "announce", hang)
+    world.announce(Doorbell(ref))
+    world.clock.advance(4)
+    assert world.sweep().tasks == 0
+    world.clock.advance(1)
+    assert world.sweep().tasks == 1
+    world.announce(Doorbell(ref))
+    assert [a.ok for a in world.webhook.attempts] == [False, True]
+
+
+def test_a_webhook_is_tried_ten_times_over_three_days_and_then_given_up() -> None:
+    world = World(AGENT, chat=[says("Done.")])
+    ref = finished(world, webhook={"url": "https://example.com/hook"}).task.ref
+    world.webhook.fail(99)
+    started = world.clock.monotonic()
+    world.announce(Doorbell(ref))
+    while world.due(before_days=29):
+        world.clock.advance(60)
+        world.sweep()
+        while (bell := world.outbox.receive()) is not None:
+            world.announce(bell)
+    assert len(world.webhook.attempts) == 10
+    assert world.clock.monotonic() - started > 72 * 3600
 
 
 def test_a_task_without_a_webhook_is_announced_on_sns_only() -> None:
     world = World(AGENT, chat=[says("Done.")])
-    world.announce(finished(world).task.ref)
+    world.announce(Doorbell(finished(world).task.ref))
     assert len(world.sns.attempts) == 1
     assert world.webhook.attempts == []
 
 
 def test_a_result_too_long_for_an_event_is_left_out_and_said_to_be() -> None:
     world = World(AGENT, chat=[says("x" * 30_000)])
-    world.announce(finished(world).task.ref)
+    world.announce(Doorbell(finished(world).task.ref))
     data = json.loads(world.sns.delivered[0].body)["data"]
     assert data["result"] is None
     assert data["result_omitted"] is True
@@ -236,6 +275,6 @@ def test_a_result_too_long_for_an_event_is_left_out_and_said_to_be() -> None:
 
 def test_a_task_that_has_not_ended_is_not_announced() -> None:
     world = World(AGENT)
-    world.announce(world.submitted())
-    world.announce(NOBODY)
+    world.announce(Doorbell(world.submitted()))
+    world.announce(Doorbell(NOBODY))
     assert world.sns.attempts == []

@@ -11,15 +11,18 @@ from ratchet.app.cancel_task import CancelTask
 from ratchet.app.dispatch_task import DispatchTask
 from ratchet.app.execute_step import ExecuteStep
 from ratchet.app.read_task import ReadTask
+from ratchet.app.resume_task import ResumeTask
 from ratchet.app.submit_task import SubmitTask
+from ratchet.app.sweep_tasks import SweepTasks
 from ratchet.app.warm_histories import WarmHistories
 from ratchet.contracts.api import TaskRequest
-from ratchet.contracts.messages import Route, StepInput, StepOutput, StepRef, TaskRef
+from ratchet.contracts.messages import Doorbell, Route, StepInput, StepOutput, TaskRef
 from ratchet.contracts.names import Action
 from ratchet.contracts.routing import RoutingTable
+from ratchet.domain.keys import due_shards
 from ratchet.domain.steps import StepRecord
 from ratchet.domain.task import History, Task
-from ratchet.ports import ModelCall
+from ratchet.ports import CheckpointStore, ModelCall
 from ratchet.testing.announcers import RecordingAnnouncer
 from ratchet.testing.chat import Outcome, ScriptedChat
 from ratchet.testing.clock import FakeClock, SequentialIds
@@ -46,10 +49,13 @@ class World:
         *agents: Agent,
         chat: Iterable[Outcome] | Callable[[ModelCall], Outcome] = (),
         patience_seconds: int = 30,
+        steps_per_execution: int = 500,
+        kept: "tuple[CheckpointStore, FakeClock] | None" = None,
     ) -> None:
-        self.clock = FakeClock()
+        self.clock = kept[1] if kept else FakeClock()
         self.ids = SequentialIds()
-        self.store = InMemoryCheckpoints(self.clock)
+        self.memory = InMemoryCheckpoints(self.clock)
+        self.store: CheckpointStore = kept[0] if kept else self.memory
         self.inbox, self.outbox = InMemoryInbox(), InMemoryInbox()
         self.workflow = InMemoryWorkflow()
         self.metrics = RecordedMetrics()
@@ -57,6 +63,7 @@ class World:
         self.sns, self.webhook = RecordingAnnouncer("sns"), RecordingAnnouncer("webhook")
         self.registry = AgentRegistry({a.name: a for a in agents})
         self.patience_seconds = patience_seconds
+        self.steps_per_execution = steps_per_execution
         directory = AgentDirectory(self.registry.manifest(), default=agents[0].name)
         self.submit = SubmitTask(
             store=self.store,
@@ -68,6 +75,8 @@ class World:
         )
         self.dispatch = DispatchTask(self.store, self.workflow, self.clock)
         self.read = ReadTask(self.store, self.clock)
+        self.resume = ResumeTask(self.store, self.inbox, directory, self.clock)
+        self.sweep = SweepTasks(self.store, self.inbox, self.outbox, self.workflow, self.clock)
         self.cancel = CancelTask(self.store, self.workflow, self.outbox, self.clock)
         self.announce = AnnounceTask(self.store, (self.sns, self.webhook), self.clock)
 
@@ -82,6 +91,7 @@ class World:
             metrics=self.metrics,
             warm=WarmHistories(),
             patience_seconds=self.patience_seconds,
+            steps_per_execution=self.steps_per_execution,
         )
 
     def submitted(self, goal: str = "Find the answer.", **request: object) -> TaskRef:
@@ -90,11 +100,9 @@ class World:
 
     def first(self, ref: TaskRef) -> StepOutput:
         """Dispatch the task; the input of its execution."""
-        self.dispatch(ref)
-        history = self.tip(ref)
-        following = history.next
-        step = StepRef(history.next_number, following.type, following.complexity)  # type: ignore[union-attr]
-        return StepOutput(ref, Action.STEP, step)
+        generation = self.tip(ref).state.generation + 1
+        self.dispatch(Doorbell(ref, generation))
+        return self.workflow.input_of(ref, generation)
 
     def step(
         self,
@@ -107,19 +115,38 @@ class World:
     ) -> StepOutput:
         """One invocation of step_executor with what the state machine would send."""
         route: Route = ROUTING.route(state.step.type, state.step.complexity)
-        event = StepInput(state.task, state.step, route, attempt, failure)
+        event = StepInput(state.task, state.step, route, state.execution, attempt, failure)
         return (executor or self.executor())(event, remaining_seconds=lambda: remaining)
 
     def run(self, ref: TaskRef, *, executor: ExecuteStep | None = None) -> History:
         """Run the task to its end, waits included."""
-        state = self.first(ref)
-        for _ in range(200):
+        return self.continue_from(self.first(ref), executor=executor)
+
+    def continue_from(self, state: StepOutput, *, executor: ExecuteStep | None = None) -> History:
+        """Run the task from a state of its execution to its end."""
+        for _ in range(1_000):
             if state.action is Action.FINISH:
-                return self.tip(ref)
+                return self.tip(state.task)
             if state.action is Action.WAIT:
                 self.clock.advance(state.wait_seconds)
+            if state.action is Action.ROLL_OVER:
+                self.workflow.end(state.task, state.execution.generation)
+                state = self.first(state.task)
             state = self.step(state, executor=executor)
         raise AssertionError("the task does not end")
+
+    def announce_all(self, ref: TaskRef) -> None:
+        """The outbox rings once."""
+        self.announce(Doorbell(ref))
+
+    def due(self, *, before_days: float = 1) -> set[TaskRef]:
+        """What somebody will look at by then."""
+        by_then = self.clock.now_ms() + int(before_days * 24 * 3600 * 1000)
+        return {
+            due.ref
+            for shard in due_shards()
+            for due in self.store.due_tasks(shard, now_ms=by_then, limit=100)
+        }
 
     def tip(self, ref: TaskRef) -> History:
         tip = self.store.load_tip(ref)

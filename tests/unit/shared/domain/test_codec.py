@@ -132,6 +132,47 @@ def test_the_first_byte_is_the_version_that_chose_the_dictionary() -> None:
         zlib.decompressobj(wbits=-15).decompress(body[1:])
 
 
+def test_what_has_its_default_value_is_left_out() -> None:
+    step = Step(StepType.REASONING, Complexity.SIMPLE)
+    result = StepResult(StepType.REASONING, Complexity.SIMPLE, route="reasoning simple")
+    record = StepRecord(3, result, step, Totals(2), 0, 1_767_225_600_000, 1_767_225_601_500)
+    assert codec.encode_record(record) == {
+        "number": 3,
+        "type": "reasoning",
+        "complexity": "simple",
+        "totals": [2, 0],
+        "at": [1_767_225_600_000, 1_500],
+        "next": {"step": ["reasoning", "simple"]},
+    }
+    assert codec.decode_record(codec.encode_record(record)) == record
+
+
+def test_a_step_without_a_route_is_not_read_as_one_with_the_usual_route() -> None:
+    step = Step(StepType.REASONING, Complexity.SIMPLE)
+    result = StepResult(StepType.REASONING, Complexity.SIMPLE)
+    record = StepRecord(3, result, step, Totals(2), 0, 5, 5)
+    assert codec.decode_record(codec.encode_record(record)).result.route == ""
+
+
+def test_a_task_without_the_optional_fields_is_what_was_asked_and_no_more() -> None:
+    task = Task(
+        TaskRef("acme", "task_1"),
+        "Do it.",
+        "helper",
+        "abc",
+        Step(StepType.PLANNING, Complexity.SIMPLE),
+        TaskLimits(),
+        5,
+    )
+    data = codec.encode_task(task)
+    assert set(data) == {"goal", "agent", "agent_version", "first_step", "limits"}
+    assert codec.decode_task(task.ref, 5, data) == task
+
+
+def test_a_lone_surrogate_is_stored_as_a_question_mark_and_costs_nothing_else() -> None:
+    assert codec.unpack(codec.pack({"text": "a\ud800b"})) == {"text": "a?b"}
+
+
 def test_a_usual_step_is_far_smaller_than_its_json() -> None:
     message = Message("assistant", None, (ToolCall("call_1", "search", '{"query": "x"}'),))
     result = StepResult(StepType.TOOL_DISPATCH, Complexity.SIMPLE, messages=(message,))

@@ -12,7 +12,7 @@ from ratchet.contracts.messages import TaskRef
 from ratchet.domain import keys
 
 REF = TaskRef("acme", "task_01KDVDX3Z8Q4W6ERTY7P2ASDFG")
-ids = st.text(string.ascii_letters + string.digits + "_.:@/-", min_size=1, max_size=20).filter(
+ids = st.text(string.ascii_letters + string.digits + "_.:@-", min_size=1, max_size=20).filter(
     lambda text: text[0].isalnum()
 )
 refs = st.builds(TaskRef, ids, ids)
@@ -30,6 +30,31 @@ def test_every_partition_begins_with_its_tenant(ref: TaskRef, key: str) -> None:
     assert keys.idempotency_key(ref.tenant, key).startswith(f"{start}#IDEMPOTENCY#")
 
 
+@given(refs)
+def test_a_partition_names_its_task(ref: TaskRef) -> None:
+    assert keys.ref_of(keys.task_key(ref)) == ref
+
+
+def test_other_partitions_name_none() -> None:
+    for key in (keys.idempotency_key("acme", "k"), keys.tenant_key("acme"), "", "DUE#1"):
+        with pytest.raises(keys.UnsafeKey):
+            keys.ref_of(key)
+
+
+def test_executions_are_named_after_task_and_generation_within_the_80_characters_of_aws() -> None:
+    assert keys.execution_name(REF, 1) == REF.task_id
+    assert keys.execution_name(REF, 12) == f"{REF.task_id}-g12"
+    assert len(keys.execution_name(REF, 10**9)) <= 80
+
+
+@given(refs, refs)
+def test_the_bodies_of_a_task_share_a_prefix_with_no_other_task(
+    ref: TaskRef, other: TaskRef
+) -> None:
+    prefix = keys.payload_prefix(ref)
+    assert keys.payload_key(other, "0" * 64).startswith(prefix) == (ref == other)
+
+
 @given(st.text())
 def test_an_id_is_either_refused_or_keeps_within_its_place(text: str) -> None:
     try:
@@ -41,7 +66,7 @@ def test_an_id_is_either_refused_or_keeps_within_its_place(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a#b", "a b", "a\n", "\n", "ä", "-a", "/a", "a" * 129, "a\x00"]
+    "text", ["", "a#b", "a b", "a\n", "\n", "ä", "-a", "a/b", "a" * 129, "a\x00"]
 )
 def test_ids_with_other_characters_are_refused(text: str) -> None:
     refusals: list[Callable[[], str]] = [
@@ -106,8 +131,8 @@ def test_a_tool_gets_the_same_key_on_every_attempt_and_another_on_every_call() -
 
 
 def test_an_event_has_one_id_that_can_be_part_of_a_key() -> None:
-    event = keys.event_id(REF, "task.succeeded")
-    assert event == "evt_01KDVDX3Z8Q4W6ERTY7P2ASDFG_task_succeeded"
+    event = keys.event_id(REF, "task.succeeded", 7)
+    assert event == "evt_01KDVDX3Z8Q4W6ERTY7P2ASDFG_7_task_succeeded"
     assert keys.delivery_sort_key(event, "sns") == f"DELIVERY#{event}#sns"
 
 

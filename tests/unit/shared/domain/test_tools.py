@@ -98,6 +98,18 @@ def test_a_long_result_is_cut_and_says_so() -> None:
     assert text.endswith(f"[cut: {MAX_TOOL_RESULT_CHARS + 5} characters in all]")
 
 
+def test_a_result_that_no_schema_knows_is_still_a_result() -> None:
+    class Odd:
+        def __repr__(self) -> str:
+            return "<odd>"
+
+    @tool(effect="unsafe")
+    def act() -> dict[str, Any]:
+        return {"made": Odd()}
+
+    assert as_tool(act).call({}, CONTEXT) == '{"made":"<odd>"}'
+
+
 def test_functions_without_a_schema_are_refused_where_they_are_written() -> None:
     with pytest.raises(TypeError, match="needs a type"):
 

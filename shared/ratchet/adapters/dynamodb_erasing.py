@@ -1,0 +1,45 @@
+"""Erasing a task whose retention is over: bodies, then items, the head last, so that a crash leaves it to be found."""
+
+from typing import Any
+
+from ratchet.adapters import dynamodb_items as items
+from ratchet.adapters import dynamodb_updates as updates
+from ratchet.adapters.dynamodb_bodies import Bodies
+from ratchet.adapters.dynamodb_table import Item, Table
+from ratchet.contracts.messages import TaskRef
+from ratchet.domain import keys
+from ratchet.ports import Clock
+
+
+class DynamoDbErasing:
+    """The end of tasks. Part of the CheckpointStore on AWS."""
+
+    _table: Table
+    _bodies: Bodies
+    _clock: Clock
+
+    def erase(self, ref: TaskRef) -> int:
+        """Delete a task whose retention has passed; returns the items deleted, 0 while readers can see the task."""
+        head = self._table.get(items.head_key(ref))
+        if head is not None and not self._is_doomed(ref, head):
+            return 0
+        self._bodies.payloads.erase(ref)
+        below_head = [k for k in self._keys(ref) if k["sk"]["S"] != keys.HEAD]
+        self._table.delete(below_head)
+        if head is None:
+            return len(below_head)
+        self._table.delete([items.head_key(ref)])
+        return len(below_head) + 1
+
+    def _is_doomed(self, ref: TaskRef, head: Item) -> bool:
+        is_over = items.is_expired(head, self._clock.now_ms())
+        return is_over and self._table.update(updates.erasing(ref, head))
+
+    def _keys(self, ref: TaskRef) -> list[Item]:
+        request: dict[str, Any] = {
+            "KeyConditionExpression": "pk = :pk",
+            "ExpressionAttributeValues": {":pk": {"S": keys.task_key(ref)}},
+            "ProjectionExpression": "pk, sk",
+            "ConsistentRead": True,
+        }
+        return [item for page in self._table.query(request) for item in page["Items"]]

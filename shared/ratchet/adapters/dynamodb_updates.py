@@ -1,0 +1,157 @@
+"""How the head of a task changes, as the bodies of UpdateItem: what is set, and what must hold. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+from ratchet.adapters import dynamodb_items as items
+from ratchet.adapters.dynamodb_table import Item
+from ratchet.contracts.limits import TERMINAL_RETENTION_SECONDS, TTL_MARGIN_SECONDS
+from ratchet.contracts.messages import TaskRef
+from ratchet.contracts.names import TERMINAL_STATUSES, TaskStatus
+from ratchet.domain.steps import StepRecord
+from ratchet.domain.task import History
+from ratchet.ports import DueTask, Reopening, Start
+
+Update: TypeAlias = Mapping[str, Any]
+
+_TERMINAL: Item = {f":{status.value}": {"S": status.value} for status in sorted(TERMINAL_STATUSES)}
+_ENDED = f"#status IN ({', '.join(_TERMINAL)})"
+
+
+def started(ref: TaskRef, start: Start) -> Update:
+    """An execution runs the task, unless it has ended or a later execution was started."""
+    values = {
+        "status": _text(TaskStatus.RUNNING),
+        "updated_at": items.number(start.at_ms),
+        "generation": items.number(start.generation),
+        **items.due(ref, start.due_at_ms),
+    }
+    restarts = {
+        "restarts": items.number(start.restarts),
+        "restarted_at_step": items.number(start.at_step),
+    }
+    return _update(
+        items.head_key(ref),
+        {**values, **restarts} if start.restarts else values,
+        remove=() if start.restarts else tuple(restarts),
+        only_if=f"attribute_exists(pk) AND NOT {_ENDED} "
+        "AND (attribute_not_exists(#generation) OR #generation < :new_generation)",
+        given=_TERMINAL,
+    )
+
+
+def ended(ref: TaskRef, record: StepRecord, status: TaskStatus, *, due_at_ms: int) -> Update:
+    """The task has ended with this step, unless it had ended before."""
+    values = {
+        "status": _text(status),
+        "updated_at": items.number(record.finished_at_ms),
+        "steps": items.number(record.number),
+        "cost_microusd": items.number(record.totals.cost_microusd),
+        **expiry(record),
+        **items.due(ref, due_at_ms),
+    }
+    return _update(
+        items.head_key(ref),
+        values,
+        only_if=f"attribute_exists(pk) AND NOT {_ENDED}",
+        given=_TERMINAL,
+    )
+
+
+def reopened(tip: History, reopening: Reopening, body: Item) -> Update:
+    """The task is queued again, unless somebody has reopened it, or begun to erase it, since `tip` was read."""
+    ref = tip.task.ref
+    values = {
+        "status": _text(TaskStatus.QUEUED),
+        "updated_at": items.number(reopening.at_ms),
+        "opened_at": items.number(reopening.at_ms),
+        **items.due(ref, reopening.due_at_ms),
+        **body,
+    }
+    other_body = {"body", "body_ref"} - set(body) if body else ()
+    ended_things = ("expires_at", "steps", "cost_microusd", "restarts", "restarted_at_step")
+    return _update(
+        items.head_key(ref),
+        values,
+        remove=(*ended_things, *other_body),
+        only_if="#status = :seen AND #updated_at = :seen_at AND attribute_not_exists(erasing)",
+        given={
+            ":seen": _text(tip.state.status),
+            ":seen_at": items.number(tip.state.updated_at_ms),
+        },
+    )
+
+
+def kept(ref: TaskRef, number: int) -> Update:
+    """A step of a reopened task: TTL must not take it."""
+    return _update(
+        items.step_key(ref, number), {}, remove=("expires_at",), only_if="attribute_exists(pk)"
+    )
+
+
+def due_again(ref: TaskRef, ended_at_ms: int, at_ms: int) -> Update:
+    """Somebody should look again at a task that ended then and has not been resumed since."""
+    return _update(
+        items.head_key(ref),
+        items.due(ref, at_ms),
+        only_if=f"{_ENDED} AND #updated_at = :ended_at",
+        given={**_TERMINAL, ":ended_at": items.number(ended_at_ms)},
+    )
+
+
+def postponed(due: DueTask, until_ms: int) -> Update:
+    """Somebody should look at it later, unless its time has been set anew."""
+    return _update(
+        items.head_key(due.ref),
+        {"due_at": items.number(until_ms)},
+        only_if="#due_at = :seen",
+        given={":seen": items.number(due.due_at_ms)},
+    )
+
+
+def erasing(ref: TaskRef, head: Item) -> Update:
+    """From now on the task cannot be reopened; refused if it just was."""
+    return _update(
+        items.head_key(ref),
+        {"erasing": {"BOOL": True}},
+        only_if=f"{_ENDED} AND updated_at = :seen",
+        given={**_TERMINAL, ":seen": head["updated_at"]},
+    )
+
+
+def expiry(record: StepRecord) -> Item:
+    """When TTL may take what ended with this step; readers and the sweeper come before it."""
+    kept_seconds = TERMINAL_RETENTION_SECONDS + TTL_MARGIN_SECONDS
+    return {"expires_at": items.number(record.finished_at_ms // 1000 + kept_seconds)}
+
+
+def _update(
+    key: Item,
+    values: Item,
+    *,
+    remove: Sequence[str] = (),
+    only_if: str,
+    given: Item | None = None,
+) -> Update:
+    """SET these values and REMOVE those names; `only_if` may say #name and :new_name of each value, and `given`."""
+    names = {name for name in (*values, *remove, "status", "updated_at") if f"#{name}" in only_if}
+    names |= {*values, *remove}
+    actions = []
+    if values:
+        actions.append("SET " + ", ".join(f"#{name} = :new_{name}" for name in values))
+    if remove:
+        actions.append("REMOVE " + ", ".join(f"#{name}" for name in remove))
+    update: dict[str, Any] = {
+        "Key": key,
+        "UpdateExpression": " ".join(actions),
+        "ConditionExpression": only_if,
+        "ExpressionAttributeNames": {f"#{name}": name for name in sorted(names)},
+    }
+    expression_values = {f":new_{name}": value for name, value in values.items()} | (given or {})
+    return (
+        {**update, "ExpressionAttributeValues": expression_values} if expression_values else update
+    )
+
+
+def _text(value: str) -> Item:
+    return {"S": str(value)}

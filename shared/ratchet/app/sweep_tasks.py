@@ -1,0 +1,129 @@
+"""The safety net: every minute, look at whatever is due. All of it can be done twice, or late.
+
+A lost doorbell is rung again, an unannounced end is announced, and a running task whose execution has died goes on in
+the next one, one that cannot be run ends at its deadline, and a finished one is erased when its retention is over.
+"""
+
+from dataclasses import dataclass
+
+from ratchet.app.dispatch_task import start_execution
+from ratchet.contracts import limits
+from ratchet.contracts.errors import DeadlineExceeded, ExecutionFailed, RatchetError
+from ratchet.contracts.messages import Doorbell, TaskRef
+from ratchet.contracts.names import TaskStatus
+from ratchet.domain.keys import due_shards
+from ratchet.domain.steps import End, Failure
+from ratchet.domain.task import History, announce_by, end_record
+from ratchet.observability import logger
+from ratchet.ports import CheckpointStore, Clock, DueTask, ExecutionState, Inbox, Start, Workflow
+
+PAGE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What one run did: tasks looked at, tasks that could not be, and the longest that one was overdue."""
+
+    tasks: int = 0
+    failed: int = 0
+    lag_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SweepTasks:
+    """The use case of the sweeper."""
+
+    store: CheckpointStore
+    inbox: Inbox
+    outbox: Inbox
+    workflow: Workflow
+    clock: Clock
+
+    def __call__(self) -> Swept:
+        """Look at what is due, some of each shard; what is left over is due again in a minute."""
+        found = [
+            due
+            for shard in due_shards()
+            for due in self.store.due_tasks(shard, now_ms=self.clock.now_ms(), limit=PAGE)
+        ]
+        failed = [due for due in found if not self._looked_at(due)]
+        lag = max((self.clock.now_ms() - due.due_at_ms for due in found), default=0)
+        return Swept(len(found), len(failed), lag)
+
+    def reconcile(self, ref: TaskRef) -> None:
+        """An execution of this task has ended: if the task has not, go on in the next execution."""
+        tip = self.store.load_tip(ref)
+        if tip is not None and tip.state.status in (TaskStatus.RUNNING, TaskStatus.WAITING):
+            self._watch(tip)
+
+    def _looked_at(self, due: DueTask) -> bool:
+        try:
+            self._look_at(due)
+        except RatchetError as exc:
+            # It stays due; one task that cannot be helped now must not keep the others waiting.
+            details = {"task_id": due.ref.task_id, "error": exc.code}
+            logger.warning("due task failed", extra=details)
+            return False
+        return True
+
+    def _look_at(self, due: DueTask) -> None:
+        tip = self.store.load_tip(due.ref)  # the index may lag: decide on a consistent read
+        if tip is None:
+            self.store.erase(due.ref)  # its retention has passed, so readers no longer see it
+            return
+        again = limits.RING_AGAIN_SECONDS
+        if not tip.state.status.is_terminal and self._is_late(tip):
+            self._end(tip, TaskStatus.TIMED_OUT, _LATE)
+            return
+        if tip.state.status is TaskStatus.QUEUED:
+            self.inbox.send(Doorbell(due.ref, tip.state.generation + 1))
+        elif tip.state.status.is_terminal:
+            self.outbox.send(Doorbell(due.ref))
+        elif self._watch(tip):
+            again = limits.WATCH_SECONDS
+        else:
+            return  # what replaced the execution has set its own time
+        self.store.postpone(due, until_ms=self.clock.now_ms() + again * 1000)
+
+    def _watch(self, tip: History) -> bool:
+        """Whether the execution is alive; a dead one is replaced, or the task ended when that does not help."""
+        generation = tip.state.generation
+        execution = self.workflow.describe(tip.task.ref, generation=generation)
+        if execution.is_running:
+            return True
+        is_stuck = tip.state.restarted_at_step == tip.next_number
+        restarts = tip.state.restarts + 1 if is_stuck else 1
+        details = {"task_id": tip.task.ref.task_id, "generation": generation}
+        logger.warning("execution died", extra={**details, "restarts": restarts})
+        if restarts > limits.MAX_RESTARTS:
+            self._end(tip, TaskStatus.FAILED, _given_up(tip, execution))
+            return False
+        now = self.clock.now_ms()
+        due = now + limits.WATCH_SECONDS * 1000
+        start = Start(generation + 1, now, due, restarts=restarts, at_step=tip.next_number)
+        start_execution(self.store, self.workflow, tip, start)
+        return False
+
+    def _is_late(self, tip: History) -> bool:
+        """Whether the deadline has passed so long ago that no step can be about to notice it."""
+        seconds = tip.task.limits.deadline_seconds + limits.WATCH_SECONDS
+        return self.clock.now_ms() >= tip.state.opened_at_ms + seconds * 1000
+
+    def _end(self, tip: History, status: TaskStatus, failure: Failure) -> None:
+        record = end_record(tip, End(status, failure=failure), now_ms=self.clock.now_ms())
+        self.store.commit(tip.task, record, due_at_ms=announce_by(record))
+        self.outbox.send(Doorbell(tip.task.ref))
+
+
+_LATE = Failure(
+    DeadlineExceeded.code,
+    "no step could be run before the task's deadline; raise limits.deadline_seconds and resume it",
+)
+
+
+def _given_up(tip: History, execution: ExecutionState) -> Failure:
+    return Failure(
+        ExecutionFailed.code,
+        f"step {tip.next_number} could not be run in {limits.MAX_RESTARTS} executions; "
+        f"the last one died of: {execution.cause or 'unknown'}",
+    )
