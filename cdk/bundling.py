@@ -18,7 +18,7 @@ from cdk.requirements_closure import MACHINES, layer_lines
 from ratchet.contracts.names import AGENTS_MANIFEST_FILE, Json
 
 ROOT = Path(__file__).resolve().parents[1]
-FUNCTIONS = ("api", "authorizer", "dispatcher", "step_executor", "deliverer")
+FUNCTIONS = ("api", "authorizer", "dispatcher", "step_executor", "deliverer", "sweeper")
 LAYERS = ("base", "llm", "webhooks")
 AGENTS_IN = frozenset({"step_executor"})
 MANIFEST_IN = frozenset({"api"})

@@ -16,6 +16,7 @@ LIMITS: Mapping[str, tuple[int, int]] = {
     "api_memory_mb": (128, 10_240),
     "authorizer_memory_mb": (128, 10_240),
     "dispatcher_memory_mb": (128, 10_240),
+    "sweeper_memory_mb": (128, 10_240),
     "step_executor_memory_mb": (128, 10_240),
     "deliverer_memory_mb": (128, 10_240),
     "step_timeout_seconds": (30, 870),
@@ -48,6 +49,7 @@ class Deployment:
     api_memory_mb: int = 512
     authorizer_memory_mb: int = 256
     dispatcher_memory_mb: int = 256
+    sweeper_memory_mb: int = 256
     step_executor_memory_mb: int = 512
     deliverer_memory_mb: int = 256
     step_timeout_seconds: int = 300

@@ -12,14 +12,26 @@ from cdk.components.alarms import Alarms
 from cdk.components.announcements import Announcements
 from cdk.components.api import Api, Throttle
 from cdk.components.asl import definition
-from cdk.components.checkpoints import BY_TENANT, DUE, READ, WRITE, Checkpoints
+from cdk.components.checkpoints import (
+    BY_TENANT,
+    DUE,
+    ERASE,
+    ERASE_BODIES,
+    READ,
+    READ_BODIES,
+    WRITE,
+    WRITE_BODIES,
+    Checkpoints,
+)
 from cdk.components.functions import FunctionFactory
 from cdk.components.inbox import Inbox
 from cdk.components.python_function import Platform, PythonFunction
 from cdk.components.retention import retention
 from cdk.components.secrets import Secrets
+from cdk.components.sweeping import Sweeping
 from cdk.components.workflow import Workflow
 from cdk.deployment import Deployment
+from ratchet.contracts.limits import STEPS_PER_EXECUTION
 from ratchet.contracts.routing import RoutingTable
 from ratchet.contracts.settings import (
     ApiSettings,
@@ -27,6 +39,7 @@ from ratchet.contracts.settings import (
     DelivererSettings,
     DispatcherSettings,
     StepExecutorSettings,
+    SweeperSettings,
 )
 
 REMOVAL = {"retain": RemovalPolicy.RETAIN, "destroy": RemovalPolicy.DESTROY}
@@ -65,6 +78,7 @@ class RatchetStack(Stack):
             "Workflow",
             definition=definition(routing, step_timeout_seconds=deployment.step_timeout_seconds),
             step_executor=self._step_executor,
+            inbox=self._inbox.queue,
             outbox=self._outbox.queue,
             platform=self._factory.platform,
         )
@@ -72,6 +86,7 @@ class RatchetStack(Stack):
             self._step_executor,
             self._make_dispatcher(),
             self._make_deliverer(),
+            sweeper := self._make_sweeper(),
             *self._make_api(),
         ]
         Alarms(
@@ -81,6 +96,7 @@ class RatchetStack(Stack):
             outbox=self._outbox,
             machine=self._workflow.machine,
             step_executor=self._step_executor,
+            sweeper=sweeper,
         )
         self._write_outputs(functions)
 
@@ -115,6 +131,15 @@ class RatchetStack(Stack):
             min_value=0,
             description="How long a step waits for a model that does not answer.",
         )
+        steps = CfnParameter(
+            self,
+            "StepsPerExecution",
+            type="Number",
+            default=STEPS_PER_EXECUTION,
+            min_value=1,
+            max_value=STEPS_PER_EXECUTION,
+            description="Steps after which a task goes on in an execution of its own.",
+        )
         function = self._factory.make(
             "step_executor",
             StepExecutorSettings(
@@ -124,12 +149,13 @@ class RatchetStack(Stack):
                 model_key_secret_arn=self._secrets.model_key.secret_arn,
                 # A number token does not survive str(); CloudFormation has checked that it is one.
                 model_patience_seconds=cast("int", patience.value_as_string),
+                steps_per_execution=cast("int", steps.value_as_string),
             ),
             Duration.seconds(self._deployment.step_timeout_seconds),
             extra="llm",
         )
         self._checkpoints.grant_table(function, [*READ, *WRITE])
-        self._grant_payloads(function, write=True)
+        self._checkpoints.grant_payloads(function, READ_BODIES, WRITE_BODIES)
         self._secrets.model_key.grant_read(function)
         return function
 
@@ -143,8 +169,8 @@ class RatchetStack(Stack):
             ),
             sizes.DISPATCHER_TIMEOUT,
         )
-        self._checkpoints.grant_table(function, [*READ, "dynamodb:UpdateItem"], indexes=[DUE])
-        self._grant_payloads(function)
+        self._checkpoints.grant_table(function, [*READ, "dynamodb:UpdateItem"])
+        self._checkpoints.grant_payloads(function, READ_BODIES)
         self._workflow.machine.grant_start_execution(function)
         self._inbox.ring(
             function, batch_size=10, max_concurrency=self._deployment.dispatcher_concurrency
@@ -163,13 +189,34 @@ class RatchetStack(Stack):
             sizes.DELIVERER_TIMEOUT,
             extra="webhooks",
         )
-        self._checkpoints.grant_table(function, [*READ, *WRITE], indexes=[DUE])
-        self._grant_payloads(function)
+        self._checkpoints.grant_table(function, [*READ, *WRITE])
+        self._checkpoints.grant_payloads(function, READ_BODIES)
         self._announcements.topic.grant_publish(function)
         self._secrets.webhook.grant_read(function)
         self._outbox.ring(
             function, batch_size=5, max_concurrency=self._deployment.deliverer_concurrency
         )
+        return function
+
+    def _make_sweeper(self) -> PythonFunction:
+        function = self._factory.make(
+            "sweeper",
+            SweeperSettings(
+                table_name=self._checkpoints.table.table_name,
+                payload_bucket=self._checkpoints.payloads.bucket_name,
+                queue_url=self._inbox.queue.queue_url,
+                outbox_queue_url=self._outbox.queue.queue_url,
+                state_machine_arn=self._workflow.machine.state_machine_arn,
+            ),
+            sizes.SWEEPER_TIMEOUT,
+        )
+        self._checkpoints.grant_table(function, [*READ, *WRITE, *ERASE], indexes=[DUE])
+        self._checkpoints.grant_payloads(function, READ_BODIES, ERASE_BODIES)
+        self._inbox.queue.grant_send_messages(function)
+        self._outbox.queue.grant_send_messages(function)
+        self._workflow.machine.grant_start_execution(function)
+        self._workflow.grant_control(function, "states:DescribeExecution")
+        Sweeping(self, "Sweeping", sweeper=function, machine=self._workflow.machine)
         return function
 
     def _make_api(self) -> list[PythonFunction]:
@@ -186,10 +233,10 @@ class RatchetStack(Stack):
             sizes.API_TIMEOUT,
         )
         self._checkpoints.grant_table(handler, [*READ, *WRITE], indexes=[BY_TENANT])
-        self._grant_payloads(handler, write=True)
+        self._checkpoints.grant_payloads(handler, READ_BODIES, WRITE_BODIES)
         self._inbox.queue.grant_send_messages(handler)
         self._outbox.queue.grant_send_messages(handler)
-        self._workflow.grant_control(handler, "states:DescribeExecution", "states:StopExecution")
+        self._workflow.grant_control(handler, "states:StopExecution")
         authorizer = self._make_authorizer()
         self.api = Api(
             self,
@@ -211,9 +258,6 @@ class RatchetStack(Stack):
         )
         self._secrets.api_keys.grant_read(function)
         return function
-
-    def _grant_payloads(self, function: PythonFunction, *, write: bool = False) -> None:
-        self._checkpoints.grant_payloads(function, write=write)
 
     def _write_outputs(self, functions: list[PythonFunction]) -> None:
         values = {

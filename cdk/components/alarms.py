@@ -7,6 +7,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from cdk.components.inbox import Inbox
+from ratchet.contracts.names import METRICS_NAMESPACE
 
 PERIOD = Duration.minutes(5)
 
@@ -14,7 +15,7 @@ PERIOD = Duration.minutes(5)
 class Alarms(Construct):
     """One occurrence is enough for what should never happen."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a construct names all that it needs
         self,
         scope: Construct,
         id_: str,
@@ -23,6 +24,7 @@ class Alarms(Construct):
         outbox: Inbox,
         machine: sfn.StateMachine,
         step_executor: lambda_.IFunction,
+        sweeper: lambda_.IFunction,
     ) -> None:
         super().__init__(scope, id_)
         for name, queue in (("Inbox", inbox), ("Outbox", outbox)):
@@ -44,9 +46,33 @@ class Alarms(Construct):
             "Steps fail and are retried; persistent errors end tasks.",
             threshold=5,
         )
+        self._alarm(
+            "SweeperErrors",
+            sweeper.metric_errors(period=PERIOD),
+            "The safety net fails: lost messages and dead executions are not mended.",
+        )
+        self._alarm(
+            "SweeperLag",
+            cloudwatch.Metric(
+                namespace=METRICS_NAMESPACE,
+                metric_name="SweeperLag",
+                dimensions_map={"service": "sweeper"},
+                period=PERIOD,
+                statistic="max",
+            ),
+            "Due work waits for more than five minutes, or the sweeper has stopped: no data is an alarm.",
+            threshold=300_000,
+            no_data=cloudwatch.TreatMissingData.BREACHING,
+        )
 
     def _alarm(
-        self, id_: str, metric: cloudwatch.Metric, description: str, *, threshold: int = 1
+        self,
+        id_: str,
+        metric: cloudwatch.Metric,
+        description: str,
+        *,
+        threshold: int = 1,
+        no_data: cloudwatch.TreatMissingData = cloudwatch.TreatMissingData.NOT_BREACHING,
     ) -> None:
         cloudwatch.Alarm(
             self,
@@ -56,5 +82,5 @@ class Alarms(Construct):
             threshold=threshold,
             evaluation_periods=1,
             comparison_operator=(cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD),
-            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+            treat_missing_data=no_data,
         )

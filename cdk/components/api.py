@@ -20,6 +20,7 @@ PROTECTED = (
     ("GET", "/tasks/{task_id}"),
     ("GET", "/tasks/{task_id}/steps"),
     ("POST", "/tasks/{task_id}/cancel"),
+    ("POST", "/tasks/{task_id}/resume"),
     ("GET", "/agents"),
 )
 PUBLIC = (("GET", "/health"), ("GET", "/openapi.json"))

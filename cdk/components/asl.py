@@ -54,7 +54,9 @@ def definition(table: RoutingTable, *, step_timeout_seconds: int) -> State:
             "Next": "Route",
         },
         "Give up": _give_up(timeout),
-        "Announce": _announce(),
+        # An execution may have 25,000 events; long tasks go on in the next one, which the dispatcher starts.
+        "Roll over": _ring("${InboxQueueUrl}", {"generation.$": "$.next_generation"}),
+        "Announce": _ring("${OutboxQueueUrl}", {}),
         "Unroutable": {
             "Type": "Fail",
             "Error": "Unroutable",
@@ -77,6 +79,7 @@ def _route_choice(routes: Mapping[tuple[StepType, Complexity], Route]) -> State:
     choices: list[Json] = [
         {"Variable": "$.action", "StringEquals": Action.FINISH.value, "Next": "Announce"},
         {"Variable": "$.action", "StringEquals": Action.WAIT.value, "Next": "Wait"},
+        {"Variable": "$.action", "StringEquals": Action.ROLL_OVER.value, "Next": "Roll over"},
     ]
     for (step, level), route in routes.items():
         choices.append(
@@ -99,6 +102,7 @@ def _step(route: Route, timeout_seconds: int) -> State:
             "tenant.$": "$.tenant",
             "task_id.$": "$.task_id",
             "step.$": "$.step",
+            "execution.$": "$.execution",
             "route": cast("State", route.to_dict()),
             "attempt.$": "$$.State.RetryCount",
         },
@@ -117,6 +121,7 @@ def _give_up(timeout_seconds: int) -> State:
             "tenant.$": "$.tenant",
             "task_id.$": "$.task_id",
             "step.$": "$.step",
+            "execution.$": "$.execution",
             "failure.$": "$.failure",
         },
         "TimeoutSeconds": timeout_seconds,
@@ -126,13 +131,14 @@ def _give_up(timeout_seconds: int) -> State:
     }
 
 
-def _announce() -> State:
+def _ring(queue_url: str, details: State) -> State:
+    """The last state: a doorbell on a queue. If it is lost, the sweeper rings again."""
     return {
         "Type": "Task",
         "Resource": "arn:aws:states:::sqs:sendMessage",
         "Parameters": {
-            "QueueUrl": "${OutboxQueueUrl}",
-            "MessageBody": {"tenant.$": "$.tenant", "task_id.$": "$.task_id"},
+            "QueueUrl": queue_url,
+            "MessageBody": {"tenant.$": "$.tenant", "task_id.$": "$.task_id", **details},
         },
         "TimeoutSeconds": 60,
         "Retry": [

@@ -21,11 +21,15 @@ BY_TENANT = "by_tenant"
 DUE = "due"
 LISTED = ["status", "agent", "user_id", "created_at", "updated_at", "steps", "cost_microusd"]
 READ = ("dynamodb:GetItem", "dynamodb:Query")
+ERASE = ("dynamodb:BatchWriteItem",)
+READ_BODIES = "s3:GetObject"
+WRITE_BODIES = "s3:PutObject"
+ERASE_BODIES = "s3:DeleteObject"
 WRITE = ("dynamodb:PutItem", "dynamodb:UpdateItem")
 
 
 class Checkpoints(Construct):
-    """Grants name exact actions: nothing may Scan, and nothing deletes a task (its TTL does)."""
+    """Grants name exact actions: nothing may Scan, and only the sweeper may delete."""
 
     def __init__(
         self, scope: Construct, id_: str, *, removal: RemovalPolicy, customer_key: bool
@@ -63,11 +67,12 @@ class Checkpoints(Construct):
                 ),
             )
 
-    def grant_payloads(self, grantee: iam.IGrantable, *, write: bool = False) -> None:
-        """Allow reading bodies, and writing them."""
-        actions = ["s3:GetObject", *(["s3:PutObject"] if write else [])]
+    def grant_payloads(self, grantee: iam.IGrantable, *actions: str) -> None:
+        """Allow actions on bodies, and to learn that one is gone."""
         iam.Grant.add_to_principal(
-            grantee=grantee, actions=actions, resource_arns=[self.payloads.arn_for_objects("*")]
+            grantee=grantee,
+            actions=list(actions),
+            resource_arns=[self.payloads.arn_for_objects("*")],
         )
         bucket = Stack.of(self).get_logical_id(
             cast("s3.CfnBucket", self.payloads.node.default_child)
@@ -120,11 +125,11 @@ class Checkpoints(Construct):
             encryption_key=self.key,
             bucket_key_enabled=True if self.key else None,
             enforce_ssl=True,
-            # Longer than the longest task (30 days) and the retention after its end (30 days).
+            # The sweeper erases bodies with their tasks; this takes only what a crash left without one.
             lifecycle_rules=[
                 s3.LifecycleRule(
                     abort_incomplete_multipart_upload_after=Duration.days(1),
-                    expiration=Duration.days(90),
+                    expiration=Duration.days(400),
                 )
             ],
             removal_policy=removal,

@@ -1,4 +1,4 @@
-"""The five functions: what each is told, how large it is, and what it carries."""
+"""The functions: what each is told, how large it is, and what it carries."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ API_TIMEOUT = Duration.seconds(29)  # API Gateway gives up at 30 s
 AUTHORIZER_TIMEOUT = Duration.seconds(10)
 DISPATCHER_TIMEOUT = Duration.seconds(30)
 DELIVERER_TIMEOUT = Duration.seconds(60)
+SWEEPER_TIMEOUT = Duration.seconds(50)  # before the next minute's run
 
 
 @dataclass(frozen=True, slots=True)

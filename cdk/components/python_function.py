@@ -73,6 +73,8 @@ class PythonFunction(lambda_.Function):
             timeout=size.timeout,
             log_group=log_group,
             role=role,
+            # Versions outlive the deployment that replaces them: executions may still run them.
+            current_version_options=lambda_.VersionOptions(removal_policy=RemovalPolicy.RETAIN),
             tracing=lambda_.Tracing.ACTIVE if platform.tracing else lambda_.Tracing.DISABLED,
             environment={
                 **settings.to_env(),

@@ -3,7 +3,7 @@
 import json
 from typing import cast
 
-from aws_cdk import ArnFormat, RemovalPolicy, Stack
+from aws_cdk import ArnFormat, CfnElement, RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
@@ -19,13 +19,14 @@ from ratchet.contracts.names import Json
 class Workflow(Construct):
     """Its definition stays literal text in the template: cfn-lint and people can read it."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a construct names all that it needs
         self,
         scope: Construct,
         id_: str,
         *,
         definition: dict[str, Json],
-        step_executor: lambda_.IFunction,
+        step_executor: lambda_.Function,
+        inbox: sqs.IQueue,
         outbox: sqs.IQueue,
         platform: Platform,
     ) -> None:
@@ -36,7 +37,9 @@ class Workflow(Construct):
             state_machine_type=sfn.StateMachineType.STANDARD,
             definition_body=sfn.DefinitionBody.from_string(json.dumps(definition, indent=1)),
             definition_substitutions={
-                "StepExecutorArn": step_executor.function_arn,
+                # A version, not the function: running executions keep their definition, and so their code.
+                "StepExecutorArn": step_executor.current_version.function_arn,
+                "InboxQueueUrl": inbox.queue_url,
                 "OutboxQueueUrl": outbox.queue_url,
             },
             logs=sfn.LogOptions(
@@ -51,13 +54,16 @@ class Workflow(Construct):
             ),
             tracing_enabled=platform.tracing,
         )
-        self._allow("lambda:InvokeFunction", step_executor.function_arn)
-        self._allow("sqs:SendMessage", outbox.queue_arn)
+        self._allow("lambda:InvokeFunction", f"{step_executor.function_arn}:*")
+        for queue in (inbox, outbox):
+            self._allow("sqs:SendMessage", queue.queue_arn)
         acknowledge(
             self.machine,
             {
                 "SF1": "Standard executions keep every event in their history; logging all of "
                 "them again would cost more than the steps.",
+                f"IAM5[Resource::<{self._id_of(step_executor)}.Arn>:*]": "Every version of the step "
+                "executor: executions that began before a deployment run the version they began with.",
                 "SF2": "Tracing is a context option (tracing=true): it is billed per trace.",
                 "IAM5[Resource::*]": "Log delivery and X-Ray know no resource-level permissions: "
                 "https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html",
@@ -84,6 +90,9 @@ class Workflow(Construct):
                 f"execution:<{name}.Name>:*]": "Executions are named by task id; only this machine's."
             },
         )
+
+    def _id_of(self, construct: Construct) -> str:
+        return Stack.of(self).get_logical_id(cast("CfnElement", construct.node.default_child))
 
     def _allow(self, action: str, resource: str) -> None:
         self.machine.add_to_role_policy(iam.PolicyStatement(actions=[action], resources=[resource]))

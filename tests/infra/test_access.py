@@ -5,6 +5,7 @@ from dataclasses import fields
 
 import pytest
 
+from functions.api.routes import openapi_document
 from ratchet.contracts.settings import (
     ApiSettings,
     AuthorizerSettings,
@@ -27,6 +28,7 @@ PROTECTED = {
     "GET /v1/tasks/{task_id}",
     "GET /v1/tasks/{task_id}/steps",
     "POST /v1/tasks/{task_id}/cancel",
+    "POST /v1/tasks/{task_id}/resume",
     "GET /v1/agents",
 }
 
@@ -38,6 +40,13 @@ def routes(template: Synthesized) -> dict[str, str]:
 
 def test_all_routes_but_three_ask_for_an_api_key(default: Synthesized) -> None:
     assert routes(default) == dict.fromkeys(PROTECTED, "CUSTOM") | dict.fromkeys(OPEN, "NONE")
+
+
+def test_the_gateway_knows_every_route_that_the_api_answers(default: Synthesized) -> None:
+    # One that it does not know falls to $default, which verifies nobody: it would answer 401 to all.
+    paths = json.loads(openapi_document())["paths"]
+    published = {f"{verb.upper()} {path}" for path, verbs in paths.items() for verb in verbs}
+    assert set(routes(default)) - {"$default", "GET /v1/openapi.json"} == published
 
 
 def test_with_iam_the_same_routes_ask_for_a_signature(other: Synthesized) -> None:
@@ -97,7 +106,7 @@ def test_values_of_the_environment_come_from_this_stack(default: Synthesized) ->
     [
         ("api", "dynamodb", {"GetItem", "Query", "PutItem", "UpdateItem"}),
         ("api", "s3", {"GetObject", "PutObject", "ListBucket"}),
-        ("api", "states", {"DescribeExecution", "StopExecution"}),
+        ("api", "states", {"StopExecution"}),
         ("api", "sqs", {"SendMessage", "GetQueueAttributes", "GetQueueUrl"}),
         ("api", "secretsmanager", set()),
         ("authorizer", "dynamodb", set()),
@@ -112,6 +121,14 @@ def test_values_of_the_environment_come_from_this_stack(default: Synthesized) ->
         ("deliverer", "dynamodb", {"GetItem", "Query", "PutItem", "UpdateItem"}),
         ("deliverer", "sns", {"Publish"}),
         ("deliverer", "s3", {"GetObject", "ListBucket"}),
+        (
+            "sweeper",
+            "dynamodb",
+            {"GetItem", "Query", "PutItem", "UpdateItem", "BatchWriteItem"},
+        ),
+        ("sweeper", "s3", {"GetObject", "DeleteObject", "ListBucket"}),
+        ("sweeper", "states", {"StartExecution", "DescribeExecution"}),
+        ("sweeper", "secretsmanager", set()),
     ],
 )
 def test_a_function_may_do_this_and_no_more(

@@ -78,7 +78,8 @@ def wildcards(template: Synthesized) -> Iterator[tuple[str, str]]:
 def test_wildcards_are_few_and_known(template: Synthesized) -> None:
     machine = template.only("AWS::StepFunctions::StateMachine")["RoleArn"]["Fn::GetAtt"][0]
     found = set(wildcards(template))
-    allowed = {(machine, "logs"), (template.role_of("api"), "states")}
+    allowed = {(machine, "logs"), (machine, "lambda")}  # every version of the step executor
+    allowed |= {(template.role_of(name), "states") for name in ("api", "sweeper")}
     allowed |= {(template.role_of(name), "s3") for name in FUNCTIONS if name != "authorizer"}
     if template.functions()["api"].get("TracingConfig") == {"Mode": "Active"}:
         everyone = {machine, *(template.role_of(name) for name in template.functions())}
@@ -171,7 +172,7 @@ def test_payloads_are_private_and_outlive_every_task(template: Synthesized) -> N
     bucket = template.only("AWS::S3::Bucket")
     assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
     (rule,) = bucket["LifecycleConfiguration"]["Rules"]
-    assert rule["ExpirationInDays"] == 90
+    assert rule["ExpirationInDays"] == 400
     assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
 
 
@@ -184,11 +185,23 @@ def test_step_states_outlive_the_lambda(template: Synthesized) -> None:
 
 def test_the_definition_fills_in_every_name(template: Synthesized) -> None:
     machine = template.only("AWS::StepFunctions::StateMachine")
-    assert set(machine["DefinitionSubstitutions"]) == {"StepExecutorArn", "OutboxQueueUrl"}
+    assert set(machine["DefinitionSubstitutions"]) == {
+        "StepExecutorArn",
+        "InboxQueueUrl",
+        "OutboxQueueUrl",
+    }
     text = machine["DefinitionString"]
     assert text.count("${") == sum(
         text.count("${" + name + "}") for name in machine["DefinitionSubstitutions"]
     )
+
+
+def test_executions_run_the_code_version_that_they_began_with(template: Synthesized) -> None:
+    machine = template.only("AWS::StepFunctions::StateMachine")
+    version = machine["DefinitionSubstitutions"]["StepExecutorArn"]["Ref"]
+    resource = template.document["Resources"][version]
+    assert resource["Type"] == "AWS::Lambda::Version"
+    assert resource["DeletionPolicy"] == "Retain"
 
 
 def test_an_interpreter_accepts_the_definition(template: Synthesized) -> None:
@@ -236,7 +249,30 @@ def test_step_executor_stays_below_fifty_megabytes(template: Synthesized) -> Non
 
 def test_there_are_alarms_for_what_should_never_happen(template: Synthesized) -> None:
     watched = sorted(a["MetricName"] for a in template.of_type("AWS::CloudWatch::Alarm").values())
-    assert watched == ["ApproximateNumberOfMessagesVisible"] * 2 + ["Errors", "ExecutionsFailed"]
+    assert watched == [
+        *["ApproximateNumberOfMessagesVisible"] * 2,
+        *["Errors"] * 2,
+        "ExecutionsFailed",
+        "SweeperLag",
+    ]
+
+
+def test_a_sweeper_that_has_stopped_is_an_alarm(template: Synthesized) -> None:
+    (lag,) = [
+        alarm
+        for alarm in template.of_type("AWS::CloudWatch::Alarm").values()
+        if alarm["MetricName"] == "SweeperLag"
+    ]
+    assert (lag["Threshold"], lag["TreatMissingData"]) == (300_000, "breaching")
+
+
+def test_the_sweeper_runs_every_minute_and_when_an_execution_dies(template: Synthesized) -> None:
+    rules = list(template.of_type("AWS::Events::Rule").values())
+    assert [r["ScheduleExpression"] for r in rules if "ScheduleExpression" in r] == [
+        "rate(1 minute)"
+    ]
+    (died,) = [r["EventPattern"] for r in rules if "EventPattern" in r]
+    assert died["detail"]["status"] == ["FAILED", "TIMED_OUT", "ABORTED"]
 
 
 def test_the_same_template_serves_another_model_endpoint(template: Synthesized) -> None:

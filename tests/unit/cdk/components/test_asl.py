@@ -7,7 +7,7 @@ import pytest
 
 from cdk.components.asl import definition, state_name
 from ratchet.contracts.errors import retryable_error_names
-from ratchet.contracts.messages import StepInput, StepOutput, StepRef, TaskRef
+from ratchet.contracts.messages import Doorbell, StepInput, StepOutput, StepRef, TaskRef
 from ratchet.contracts.names import Action, Complexity, StepType
 from ratchet.contracts.routing import RoutingTable, Rule
 
@@ -98,8 +98,21 @@ def test_a_finished_task_is_announced_to_the_outbox() -> None:
         name.removesuffix(".$"): look_up(path, sent)
         for name, path in STATES["Announce"]["Parameters"]["MessageBody"].items()
     }
-    assert TaskRef.from_json(json.dumps(body)) == REF
+    assert Doorbell.from_json(json.dumps(body)) == Doorbell(REF)
     assert STATES["Announce"]["End"] is True
+
+
+def test_a_full_execution_rings_for_the_next_one() -> None:
+    sent = output(Action.ROLL_OVER, StepType.TOOL_DISPATCH, Complexity.SIMPLE)
+    assert choose(sent) == "Roll over"
+    state = STATES["Roll over"]
+    body = {
+        name.removesuffix(".$"): look_up(path, sent)
+        for name, path in state["Parameters"]["MessageBody"].items()
+    }
+    assert Doorbell.from_json(json.dumps(body)) == Doorbell(REF, generation=2)
+    assert state["Parameters"]["QueueUrl"] == "${InboxQueueUrl}"
+    assert state["End"] is True
 
 
 def test_a_wait_goes_on_with_the_same_step() -> None:
@@ -181,11 +194,19 @@ def test_only_ids_and_counters_travel() -> None:
         for name in state.get("Parameters", {})
         if state.get("Resource") == "${StepExecutorArn}"
     }
-    assert sent == {"tenant.$", "task_id.$", "step.$", "route", "attempt.$", "failure.$"}
+    assert sent == {
+        "tenant.$",
+        "task_id.$",
+        "step.$",
+        "execution.$",
+        "route",
+        "attempt.$",
+        "failure.$",
+    }
 
 
 def test_long_model_names_still_give_valid_state_names() -> None:
     table = RoutingTable(default=("provider/" + "x" * 200,))
     states: Any = definition(table, step_timeout_seconds=60)["States"]
-    assert len(states) == len(PAIRS) + 6
+    assert len(states) == len(PAIRS) + 7
     assert max(map(len, states)) <= 80
