@@ -121,6 +121,10 @@ class ApiClient:
         """Cancel a task."""
         return self._ask(TaskView, "POST", f"/v1/tasks/{_segment(task_id)}/cancel")
 
+    def resume(self, task_id: str, body: Mapping[str, Json]) -> TaskView:
+        """Let an ended task go on; one that runs is answered as it is."""
+        return self._ask(TaskView, "POST", f"/v1/tasks/{_segment(task_id)}/resume", json=body)
+
     def agents(self) -> AgentListView:
         """What is deployed."""
         return self._ask(AgentListView, "GET", "/v1/agents")

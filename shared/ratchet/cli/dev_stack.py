@@ -74,6 +74,7 @@ class DevStack:
         model_api_key: str | None = None,
         scenarios: Path | None = None,
         patience_seconds: int | None = None,
+        steps_per_execution: int | None = None,
         worker_env: Mapping[str, str] = _NOTHING,
         say: Say = _quiet,
         **local_options: Any,
@@ -81,7 +82,8 @@ class DevStack:
         """Synthesize, boot and hand out the keys; `say` is told of each stage.
 
         Without a model's address or key a scripted model is started, with these `scenarios`.
-        `patience_seconds`: how long a step waits for a silent model (None: as deployed).
+        `patience_seconds`: how long a step waits for a silent model; `steps_per_execution`: when
+        a task goes on in its next execution (None: as deployed).
         `local_options` go to LocalStack.start (`on_log`, `timing`, `max_sandboxes`).
 
         Raises:
@@ -102,7 +104,11 @@ class DevStack:
                 assembly,
                 port=port,
                 state_dir=state_dir,
-                parameters=_parameters(model_base_url, patience_seconds),
+                parameters=_parameters(
+                    ModelBaseUrl=model_base_url,
+                    ModelPatienceSeconds=patience_seconds,
+                    StepsPerExecution=steps_per_execution,
+                ),
                 worker_env={
                     PREFIX + "DEV_LOOPBACK_WEBHOOKS": "1",
                     # The example's refunds last as long as the tasks that made them.
@@ -196,9 +202,9 @@ def _start_local(assembly: Path, **options: Any) -> "LocalStack":
         raise CliError(f"the local stack cannot run the template: {exc}") from exc
 
 
-def _parameters(base_url: str | None, patience_seconds: int | None) -> dict[str, str]:
-    parameters = {"ModelBaseUrl": base_url, "ModelPatienceSeconds": patience_seconds}
-    return {name: str(value) for name, value in parameters.items() if value is not None}
+def _parameters(**values: str | int | None) -> dict[str, str]:
+    """What is given for parameters of the template."""
+    return {name: str(value) for name, value in values.items() if value is not None}
 
 
 def _exchange_keys(local: "LocalStack", model_key: str) -> Keys:

@@ -12,6 +12,7 @@ from ratchet.cli import (
     dev_command,
     doctor_command,
     new_command,
+    resume_command,
     submit_command,
     task_commands,
 )
@@ -40,6 +41,7 @@ app.command("watch")(task_commands.watch)
 app.command("show")(task_commands.show)
 app.command("list")(task_commands.list_tasks)
 app.command("cancel")(task_commands.cancel)
+app.command("resume")(resume_command.resume)
 app.command("agents")(task_commands.agents)
 app.command("new")(new_command.new)
 app.command("deploy", context_settings=_passed_through)(deploy_command.deploy)

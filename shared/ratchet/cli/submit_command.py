@@ -60,7 +60,7 @@ def submit(  # noqa: PLR0913 - one parameter per option
     }
     with connect() as client:
         hold = limits.MAX_WAIT_SECONDS if wait and not watch else 0
-        task = client.submit(_given(body), idempotency_key=idempotency_key, wait=hold)
+        task = client.submit(only_given(body), idempotency_key=idempotency_key, wait=hold)
         if watch:
             follow_to_end(client, task.task_id, as_json=as_json)
         elif wait:
@@ -72,11 +72,11 @@ def submit(  # noqa: PLR0913 - one parameter per option
             note(f"Watch it:  ratchet watch {task.task_id}")
 
 
-def _given(fields: Mapping[str, Json]) -> dict[str, Json]:
+def only_given(fields: Mapping[str, Json]) -> dict[str, Json]:
     """Without what was not given: the API has its own defaults."""
     body: dict[str, Json] = {}
     for name, value in fields.items():
-        given = _given(value) if isinstance(value, dict) else value
+        given = only_given(value) if isinstance(value, dict) else value
         if given is not None and given != {}:
             body[name] = given
     return body

@@ -50,7 +50,7 @@ def follow(
     while True:
         if task.progress.steps > seen:
             for step in client.steps(task_id).steps[seen:]:
-                seen = step.number
+                seen += 1  # not its number: a resume takes one of its own
                 yield StepCompleted(step)
         if task.status.is_terminal:
             yield StatusChanged(task)

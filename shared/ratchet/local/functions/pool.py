@@ -46,10 +46,7 @@ class SandboxPool:
                 return sandbox
             waiter = _Waiter(config)
             self._waiting[config.name].append(waiter)
-        if not waiter.granted.wait(QUEUE_TIMEOUT_SECONDS):
-            with self._lock:
-                if waiter.sandbox is None:
-                    self._waiting[config.name].remove(waiter)
+        self._wait(waiter)
         if waiter.sandbox is None:
             raise Throttled(config.name)
         return waiter.sandbox
@@ -92,6 +89,17 @@ class SandboxPool:
         deadline = time.monotonic() + timeout
         for sandbox in sandboxes:
             sandbox.wait_dead(max(0.0, deadline - time.monotonic()))
+
+    def _wait(self, waiter: _Waiter) -> None:
+        """Until the waiter is served or its time is over."""
+        deadline = time.monotonic() + QUEUE_TIMEOUT_SECONDS
+        while not waiter.granted.wait(IDLE_BEFORE_RECYCLING_SECONDS):
+            with self._lock:
+                # Nobody may give a sandbox back for minutes, while those of another function grow old enough to go.
+                self._serve_waiters(first=waiter.config.name)
+                if waiter.sandbox is None and time.monotonic() > deadline:
+                    self._waiting[waiter.config.name].remove(waiter)
+                    return
 
     def _of(self, name: str) -> list[Sandbox]:
         return [sandbox for sandbox in self._all if sandbox.config.name == name]

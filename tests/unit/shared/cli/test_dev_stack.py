@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from ratchet.cli import dev_stack
 from ratchet.cli.dev_stack import DevStack
 from ratchet.cli.errors import CliError
 from ratchet.cli.project import find_project
@@ -57,3 +58,9 @@ def test_stage_lines_carry_the_seconds_since_the_start() -> None:
     Stages(out, monotonic=lambda: next(times)).say("ready")
 
     assert out.getvalue() == "[   2.3 s] ready\n"
+
+
+def test_only_what_is_given_becomes_a_parameter_of_the_template() -> None:
+    parameters = dev_stack._parameters(ModelBaseUrl=None, StepsPerExecution=5)
+
+    assert parameters == {"StepsPerExecution": "5"}

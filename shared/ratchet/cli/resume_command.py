@@ -1,0 +1,49 @@
+"""resume: an ended task goes on from its last step."""
+
+from typing import Annotated
+
+import typer
+
+from ratchet.cli.outcome import connect, follow_to_end
+from ratchet.cli.output import note, write_document
+from ratchet.cli.submit_command import AsJson, Deadline, MaxCost, MaxSteps, Watch, only_given
+from ratchet.cli.task_commands import TaskId
+from ratchet.contracts.names import Json
+
+EffectOutcome = Annotated[
+    str | None,
+    typer.Option(
+        help="After effect_outcome_unknown: `happened` or `did_not_happen`, as you found out."
+    ),
+]
+MaxTokens = Annotated[int | None, typer.Option(help="Most tokens it may use.")]
+
+
+def resume(  # noqa: PLR0913 - one parameter per option
+    task_id: TaskId,
+    *,
+    max_cost: MaxCost = None,
+    max_steps: MaxSteps = None,
+    max_tokens: MaxTokens = None,
+    deadline: Deadline = None,
+    effect_outcome: EffectOutcome = None,
+    watch: Watch = False,
+    as_json: AsJson = False,
+) -> None:
+    """Let a task go on that failed, ran out of time or met a limit; its deadline counts from now."""
+    limits: dict[str, Json] = {
+        "max_cost_usd": max_cost,
+        "max_steps": max_steps,
+        "max_tokens": max_tokens,
+        "deadline_seconds": deadline,
+    }
+    with connect() as client:
+        body = only_given({"limits": limits, "effect_outcome": effect_outcome})
+        task = client.resume(task_id, body)
+        if watch:
+            follow_to_end(client, task.task_id, as_json=as_json)
+        elif as_json:
+            write_document(task)
+        else:
+            print(f"{task.task_id}  {task.status.value}")
+            note(f"Watch it:  ratchet watch {task.task_id}")
