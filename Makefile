@@ -26,6 +26,19 @@ dev: $(READY) ## keep the local stack up (Ctrl-C ends it)
 test: $(READY) ## the whole suite
 	$(BIN)/python -m pytest $(ARGS)
 
+SCHEDULES ?= 50000
+SEED ?= 1
+PAIRS ?= 2000
+
+sim: $(READY) ## fault plans and random schedules: SCHEDULES=n SEED=s PAIRS=most two-fault plans of a story
+	$(BIN)/python -m tests.simulation --schedules $(SCHEDULES) --seed $(SEED) --pairs $(PAIRS)
+
+soak: $(READY) ## 1,000,000 random schedules and every two-fault plan
+	$(BIN)/python -m tests.simulation --schedules 1000000 --seed $(SEED) --pairs 1000000
+
+mutants: $(READY) ## plant bugs one by one; each must be caught
+	$(BIN)/python -m tests.simulation.mutants $(ARGS)
+
 lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -52,4 +65,4 @@ lock: $(READY) ## resolve the dependencies again
 clean: ## remove everything that was built
 	rm -rf $(VENV) .build .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help demo dev test lint format bench synth deploy lock clean
+.PHONY: help demo dev test sim soak mutants lint format bench synth deploy lock clean

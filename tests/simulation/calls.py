@@ -1,0 +1,98 @@
+"""The one way from our code to the world: a call takes time, and may go wrong in every way that it can."""
+
+from collections.abc import Callable
+from random import Random
+from typing import NamedTuple, TypeVar
+
+from tests.simulation.faults import Fault, Injector
+from tests.simulation.scheduler import Killed, Life, Scheduler
+
+T = TypeVar("T")
+Make = Callable[[], Exception]
+
+STALL_MS = {
+    "submit": 40_000,  # the caller has given up at 29 s
+    "cancel": 40_000,
+    "resume": 40_000,
+    "dispatcher": 200_000,  # longer than the queue's visibility timeout
+    "deliverer": 400_000,
+    "sweeper": 130_000,  # two more have run
+    "step_executor": 360_000,  # longer than the Task state's TimeoutSeconds
+}
+
+
+class Errors(NamedTuple):
+    """What a port raises: when it was refused, and when it cannot know."""
+
+    refused: Make
+    unknown: Make
+
+
+class Network:
+    """Carries the calls of all processes."""
+
+    def __init__(self, scheduler: Scheduler, injector: Injector, dice: Random | None) -> None:
+        self.scheduler = scheduler
+        self.injector = injector
+        self.digest = 0
+        self._dice = dice
+        self._sites: dict[tuple[str, str], str] = {}
+
+    def latency_ms(self) -> int:
+        """How long a call takes; without dice, always the same."""
+        if self._dice is None:
+            return 10
+        ms = int(self._dice.random() * 30) + 1
+        return ms * 100 if self._dice.random() < 0.02 else ms
+
+    def life(self) -> Life:
+        """Of the process that runs now. Raises Killed in a dead one."""
+        return self.scheduler.me().life
+
+    def call(self, name: str, effect: Callable[[], T], errors: Errors) -> T:
+        """One port call of the process that runs now."""
+        life = self.life()
+        key = (life.role, name)
+        site = self._sites.get(key)
+        if site is None:
+            site = self._sites[key] = f"{life.role}:{name}"
+        fault = self.fault(site)
+        self.scheduler.sleep(self.latency_ms())
+        if fault is None:
+            return effect()
+        return self._faulty(fault, life, effect, errors)
+
+    def fault(self, site: str) -> Fault | None:
+        """What goes wrong at this call; every call passes here."""
+        now = self.scheduler.now_ms
+        fault = self.injector.next(site, now_ms=now)
+        self.digest = hash((self.digest, now, len(site), len(self.injector.injected))) & 0xFFFFFFFF
+        return fault
+
+    def _faulty(self, fault: Fault, life: Life, effect: Callable[[], T], errors: Errors) -> T:
+        match fault:
+            case Fault.REFUSED:
+                raise errors.refused()
+            case Fault.UNKNOWN:
+                raise errors.unknown()
+            case Fault.LOST:
+                effect()
+                raise errors.unknown()
+            case Fault.DIED_BEFORE:
+                self.die(life)
+            case Fault.DIED_AFTER:
+                effect()
+                self.die(life)
+            case Fault.STALLED:
+                self.stall(life)
+        return effect()
+
+    def stall(self, life: Life) -> None:
+        """The process that runs now goes on when whoever waits for it has given up."""
+        life.stalled_ms += STALL_MS[life.role]
+        self.scheduler.sleep(STALL_MS[life.role])
+
+    def die(self, life: Life) -> None:
+        """The process that runs now is dead from here on."""
+        life.is_dead = True
+        raise Killed

@@ -1,0 +1,144 @@
+"""What can go wrong at a call, and who decides that it does: a plan, or dice."""
+
+from collections import Counter
+from collections.abc import Mapping
+from enum import StrEnum
+from random import Random
+
+
+class Fault(StrEnum):
+    """One way in which a call goes wrong."""
+
+    REFUSED = "refused"  # throttled or 5xx: certainly not done
+    UNKNOWN = "unknown"  # an error, and it was not done
+    LOST = "lost"  # done, but the answer was lost
+    DIED_BEFORE = "died_before"
+    DIED_AFTER = "died_after"
+    STALLED = "stalled"  # until whoever waits for the process has given up; then it goes on
+    REJECTED = "rejected"  # a model provider's no for good
+    MALFORMED = "malformed"  # model output that fits nothing
+    UNKNOWN_TOOL = "unknown_tool"
+    TRUNCATED = "truncated"
+    UPGRADED = "upgraded"  # the sandbox is replaced by a new code version
+    ABORTED = "aborted"  # the execution dies outside of every Catch
+    ORPHANED = "orphaned"  # the execution dies while its Lambda runs on
+    DUPLICATED = "duplicated"
+    DELAYED = "delayed"
+    UNDELETED = "undeleted"  # the message was handled, and deleting it failed
+
+
+PORT = (
+    Fault.REFUSED,
+    Fault.UNKNOWN,
+    Fault.LOST,
+    Fault.DIED_BEFORE,
+    Fault.DIED_AFTER,
+    Fault.STALLED,
+)
+MODEL = (*PORT, Fault.REJECTED, Fault.MALFORMED, Fault.UNKNOWN_TOOL, Fault.TRUNCATED)
+INVOKE = (*PORT, Fault.UPGRADED, Fault.ABORTED, Fault.ORPHANED)
+RING = (Fault.REFUSED, Fault.UNKNOWN, Fault.LOST, Fault.ABORTED)
+RECEIVE = (Fault.DUPLICATED, Fault.DELAYED, Fault.UNDELETED, Fault.REFUSED)
+EVENT = (Fault.LOST, Fault.DUPLICATED, Fault.DELAYED)
+
+KINDS: dict[str, tuple[Fault, ...]] = {
+    **dict.fromkeys(
+        (
+            "submit:store.create_task",
+            "submit:inbox.send",
+            "cancel:store.load_tip",
+            "cancel:store.commit",
+            "cancel:workflow.stop",
+            "cancel:outbox.send",
+            "resume:store.load_tip",
+            "resume:store.reopen",
+            "resume:inbox.send",
+            "dispatcher:store.load_tip",
+            "dispatcher:workflow.start",
+            "dispatcher:store.mark_started",
+            "step_executor:store.load",
+            "step_executor:store.commit",
+            "step_executor:store.begin_effect",
+            "step_executor:store.end_effect",
+            "step_executor:tool.look",
+            "step_executor:tool.put",
+            "step_executor:tool.pay",
+            "deliverer:store.load_tip",
+            "deliverer:store.deliveries",
+            "deliverer:store.record_delivery",
+            "deliverer:store.due_again",
+            "deliverer:announce.sns",
+            "deliverer:announce.webhook",
+            "sweeper:store.due_tasks",
+            "sweeper:store.load_tip",
+            "sweeper:store.postpone",
+            "sweeper:store.commit",
+            "sweeper:store.mark_started",
+            "sweeper:store.erase",
+            "sweeper:inbox.send",
+            "sweeper:outbox.send",
+            "sweeper:workflow.describe",
+            "sweeper:workflow.start",
+        ),
+        PORT,
+    ),
+    "step_executor:chat.complete": MODEL,
+    "execution:invoke": INVOKE,
+    "execution:sqs.inbox": RING,
+    "execution:sqs.outbox": RING,
+    "inbox:receive": RECEIVE,
+    "outbox:receive": RECEIVE,
+    "events:execution_ended": EVENT,
+    "events:schedule": EVENT,
+}
+"""Every call site and what may go wrong there: the rows and cells of the coverage matrix."""
+
+Place = tuple[str, int]  # a call site and which of its calls, counted from 1
+Plan = Mapping[Place, Fault]
+
+
+class Injector:
+    """Decides at each call; remembers what it did."""
+
+    def __init__(self, plan: Plan | None = None) -> None:
+        self.plan = dict(plan or {})
+        self.places: Counter[str] = Counter()
+        self.calls: list[str] = []
+        self.injected: dict[Place, Fault] = {}
+        self.last_fault_ms = 0
+        self._dice: Random | None = None
+        self._rate = 0.0
+        self._until_ms = 0
+
+    def roll(self, dice: Random, *, rate: float, until_ms: int) -> None:
+        """From now on the dice decide, until that time."""
+        self._dice, self._rate, self._until_ms = dice, rate, until_ms
+
+    def next(self, site: str, *, now_ms: int) -> Fault | None:
+        """What goes wrong at this call."""
+        self.places[site] += 1
+        self.calls.append(site)
+        place = (site, self.places[site])
+        fault = self.plan.get(place)
+        dice = self._dice if now_ms < self._until_ms else None
+        if fault is None and dice is not None and dice.random() < self._rate:
+            fault = dice.choice(KINDS[site])
+        if fault is not None:
+            self.note(place, fault, now_ms)
+        return fault
+
+    def note(self, place: Place, fault: Fault, now_ms: int) -> None:
+        """Something went wrong there."""
+        self.injected[place] = fault
+        self.last_fault_ms = now_ms
+
+
+def plan_to_json(plan: Plan) -> dict[str, str]:
+    """A plan as JSON."""
+    return {f"{site}#{number}": fault.value for (site, number), fault in plan.items()}
+
+
+def plan_from_json(data: Mapping[str, str]) -> dict[Place, Fault]:
+    """The inverse of `plan_to_json`."""
+    split = {key: key.rsplit("#", 1) for key in data}
+    return {(split[k][0], int(split[k][1])): Fault(fault) for k, fault in data.items()}

@@ -1,0 +1,101 @@
+"""Kill a process at a line of its own code: at each that a story reaches, in each function, the sweeper included."""
+
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from tests.simulation.explore import Figures
+from tests.simulation.faults import Fault, Injector
+from tests.simulation.scheduler import Killed
+from tests.simulation.story import Story
+from tests.simulation.world import World
+
+ROOT = Path(__file__).parents[2]
+FILES = frozenset(
+    str(path)
+    for path in (
+        *(ROOT / "shared" / "ratchet" / "app").glob("*.py"),
+        *(ROOT / "functions").glob("*/handler.py"),
+    )
+)
+ROLES = ("submit", "cancel", "resume", "dispatcher", "step_executor", "deliverer", "sweeper")
+STORIES = (
+    "planned",
+    "structured",
+    "unsafe-fickle",
+    "parallel",
+    "cancel-running",
+    "resume",
+    "roll-over",
+    "give-up",
+    "erased",
+    "limit",
+)
+Line = tuple[str, int]
+
+
+class Tracer:
+    """Counts the lines that processes of one role come to, and kills the process at one of them."""
+
+    def __init__(self, world: World, role: str, kill_at: int = 0) -> None:
+        self.lines: list[Line] = []
+        self._world = world
+        self._role = role
+        self._kill_at = kill_at
+
+    def __call__(self, frame: FrameType, event: str, _: Any) -> Any:
+        """A function is called: watch it if it is ours and the process is of the role."""
+        if frame.f_code.co_filename not in FILES:
+            return None
+        current = self._world.scheduler.current
+        if current is None or current.life.role != self._role:
+            return None
+        return self._line
+
+    def _line(self, frame: FrameType, event: str, _: Any) -> Any:
+        if event != "line":
+            return self._line
+        self.lines.append((frame.f_code.co_filename, frame.f_lineno))
+        if len(self.lines) == self._kill_at:
+            world = self._world
+            world.injector.note(
+                (f"{self._role}:line", self._kill_at), Fault.DIED_BEFORE, world.scheduler.now_ms
+            )
+            world.scheduler.me().life.is_dead = True
+            raise Killed
+        return self._line
+
+
+def play_lines(story: Story, role: str, kill_at: int = 0) -> tuple[World, list[Line]]:
+    """Run a story; the process of that role dies at its line of that number (0: none dies)."""
+    world = World(story, Injector())
+    tracer = Tracer(world, role, kill_at)
+    before = sys.gettrace()
+    sys.settrace(tracer)
+    try:
+        world.run()
+    finally:
+        sys.settrace(before)
+    return world, tracer.lines
+
+
+def moments(lines: list[Line]) -> list[int]:
+    """Where to kill: the first and the last time that the role comes to each line."""
+    times: defaultdict[Line, list[int]] = defaultdict(list)
+    for number, line in enumerate(lines, start=1):
+        times[line].append(number)
+    return sorted({n for found in times.values() for n in (found[0], found[-1])})
+
+
+def kill_everywhere(story: Story, figures: Figures) -> Iterator[World]:
+    """The story with every role killed at every line; notes the lines in the figures."""
+    for role in ROLES:
+        _, lines = play_lines(story, role)
+        figures.lines |= {(role, *line) for line in lines}
+        for kill_at in moments(lines):
+            world, _ = play_lines(story, role, kill_at)
+            figures.kills += 1
+            yield world

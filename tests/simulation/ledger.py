@@ -1,0 +1,207 @@
+"""What must hold whatever happens: looked at after every write, and all of it at the end."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ratchet.contracts.messages import TaskRef
+from ratchet.contracts.names import TaskStatus
+from ratchet.domain import keys
+from ratchet.domain.steps import End, StepRecord, Totals
+from ratchet.testing.store import InMemoryCheckpoints
+from ratchet.testing.store_rows import Body, Partition
+from tests.simulation.brain import rounds_of
+from tests.simulation.faults import Injector
+from tests.simulation.scheduler import Future, Scheduler
+from tests.simulation.story import Story
+
+if TYPE_CHECKING:
+    from tests.simulation.doors import Receiver
+    from tests.simulation.orchestrator import Execution
+
+DAY_MS = 24 * 3_600_000
+UNSAFE = "pay"
+MAX_GENERATIONS = 200  # no story has so many steps, and a step that kills executions gets a few
+DONE = ("Roll over", "Announce")  # states of an execution that only rings any more
+
+
+@dataclass(slots=True)
+class Seen:
+    """What was seen of a task so far."""
+
+    bodies: dict[int, Body] = field(default_factory=dict)
+    last: StepRecord | None = None
+    ends: list[StepRecord] = field(default_factory=list)
+    is_erased: bool = False
+    ended: Future = field(default_factory=Future)
+
+
+class Ledger:
+    """Keeps its own books and compares them with the table."""
+
+    def __init__(self, scheduler: Scheduler, story: Story, injector: Injector) -> None:
+        self.violations: list[str] = []
+        self.tasks: dict[TaskRef, Seen] = {}
+        self.receivers: Sequence[Receiver] = ()
+        self.states: set[str] = set()
+        self.called: Counter[tuple[TaskRef, int]] = Counter()
+        self.acted: defaultdict[tuple[str, TaskRef, int], Counter[str]] = defaultdict(Counter)
+        self.longest_recovery_ms = 0
+        self._scheduler = scheduler
+        self._story = story
+        self._injector = injector
+        self._twin: InMemoryCheckpoints | None = None
+
+    def watch(self, twin: InMemoryCheckpoints) -> None:
+        """The books that are compared."""
+        self._twin = twin
+
+    def violate(self, text: str) -> None:
+        """Something happened that must not."""
+        if len(self.violations) < 5:
+            self.violations.append(text)
+
+    def touched(self, ref: TaskRef) -> None:
+        """A process reads or writes a task: it may, if it was invoked for it."""
+        current = self._scheduler.current
+        subject = None if current is None else current.life.subject
+        if isinstance(subject, frozenset) and ref not in subject:
+            self.violate(f"I9: a process that was not invoked for {ref} touched it")
+
+    def wrote(self, ref: TaskRef) -> None:
+        """A task has been written: records only grow, by one, and never change."""
+        partition = self.partition(ref)
+        if partition.head is None and ref not in self.tasks:
+            return  # a key that was used before: the task of that id was never made
+        seen = self.tasks.setdefault(ref, Seen())
+        if partition.head is None:
+            if partition.steps:
+                self.violate(f"I5: {ref.task_id} has steps and no head")
+            seen.is_erased = bool(seen.bodies)
+            return
+        for number, body in seen.bodies.items():
+            if partition.steps.get(number) is not body:
+                self.violate(f"I5: step {number} of {ref.task_id} changed or is gone")
+        for number in range(len(seen.bodies) + 1, len(partition.steps) + 1):
+            self._added(ref, seen, number, partition)
+        self._check_status(ref, seen, partition)
+
+    def end_of(self, ref: TaskRef) -> Future:
+        """Set when the task has ended for the first time."""
+        return self.tasks.setdefault(ref, Seen()).ended
+
+    def started(self, ref: TaskRef, generation: int, others: "Sequence[Execution]") -> None:
+        """An execution starts: there is none of its generation, and it is not beside a living one without need."""
+        if generation > MAX_GENERATIONS:
+            self.violate(f"I12: {ref.task_id} is given execution after execution")
+        head = self.partition(ref).head
+        is_running = head is not None and head.state.status is TaskStatus.RUNNING
+        for other in others:
+            if other.input["execution"]["generation"] == generation:
+                self.violate(f"I10: {ref.task_id} has two executions of generation {generation}")
+            elif not (other.is_running and is_running and other.states):
+                continue
+            elif (
+                other.input["execution"]["generation"] == generation - 1
+                and other.states[-1] not in DONE
+            ):
+                self.violate(f"I10: {ref.task_id} was given an execution beside a living one")
+
+    def tool_called(self, name: str, ref: TaskRef, step: int, argument: int) -> None:
+        """A tool is called, whatever becomes of it."""
+        if name != UNSAFE:
+            return
+        self.called[ref, step] += 1
+        allowed = self._program(ref)[argument % 100 // 10].count(UNSAFE)
+        if self.called[ref, step] > allowed:
+            self.violate(
+                f"I4: step {step} of {ref.task_id} called an unsafe tool "
+                f"{self.called[ref, step]} times, and {allowed} was asked for"
+            )
+
+    def tool_acted(self, name: str, ref: TaskRef, step: int, key: str) -> None:
+        """A tool had its effect."""
+        count = self.acted[name, ref, step]
+        count[key] += 1
+        if name == UNSAFE and count[key] > 1:
+            self.violate(f"I4: step {step} of {ref.task_id} had an unsafe effect twice")
+
+    def effect_recorded(self, ref: TaskRef, step: int, key: str) -> None:
+        """The result of an unsafe call was written."""
+        effect = self.partition(ref).effects.get(keys.effect_sort_key(step, key))
+        if effect is None or effect.body is None:
+            self.violate(f"I3: the result of an unsafe call of {ref.task_id} was not recorded")
+
+    def is_at_rest(self, now_ms: int) -> bool:
+        """Whether every task has ended and only its retention is waited for."""
+        heads = [p.head for ref in self.tasks if (p := self.partition(ref)).head is not None]
+        if self._story.is_erased:
+            return not heads
+        far = now_ms + 20 * DAY_MS
+        return all(h.due_at_ms > far and h.state.status.is_terminal for h in heads if h)
+
+    def partition(self, ref: TaskRef) -> Partition:
+        """The task's items in the table."""
+        if self._twin is None:
+            raise RuntimeError("no table")
+        return self._twin._partitions[keys.task_key(ref)]
+
+    def record(self, body: Body) -> StepRecord:
+        """A stored step."""
+        if self._twin is None:
+            raise RuntimeError("no table")
+        return self._twin.payloads.read_record(body)
+
+    def _program(self, ref: TaskRef) -> list[list[str]]:
+        head = self.partition(ref).head
+        if self._twin is None or head is None:
+            return []
+        return rounds_of(self._twin.payloads.read_task(head).goal)
+
+    def _added(self, ref: TaskRef, seen: Seen, number: int, partition: Partition) -> None:
+        body = partition.steps.get(number)
+        if body is None:
+            self.violate(f"I5: step {number} of {ref.task_id} is missing, and later ones are there")
+            return
+        record = self.record(body)
+        before = seen.last.totals if seen.last else Totals()
+        cost = before.cost_microusd + record.result.cost_microusd
+        if (
+            record.number != number
+            or record.totals.cost_microusd != cost
+            or record.totals.usage != before.usage + record.result.usage
+            or not 0 <= record.totals.steps - before.steps <= 1
+        ):
+            self.violate(f"I6: the totals of step {number} of {ref.task_id} are not the sum")
+        is_after_end = seen.last is not None and isinstance(seen.last.next, End)
+        if is_after_end and (isinstance(record.next, End) or record.result.messages):
+            self.violate(f"I2: step {number} of {ref.task_id} was added after its end")
+        seen.bodies[number] = body
+        seen.last = record
+        if isinstance(record.next, End):
+            seen.ends.append(record)
+            self._recovered()
+            seen.ended.settle()
+
+    def _recovered(self) -> None:
+        took = self._scheduler.now_ms - self._injector.last_fault_ms
+        if self._injector.injected:
+            self.longest_recovery_ms = max(self.longest_recovery_ms, took)
+
+    def _check_status(self, ref: TaskRef, seen: Seen, partition: Partition) -> None:
+        if partition.head is None:
+            return
+        state = partition.head.state
+        last = seen.last.next if seen.last else None
+        status = last.status if isinstance(last, End) else None
+        if (
+            state.status.is_terminal != (status is not None)
+            or (status or state.status) != state.status
+        ):
+            self.violate(
+                f"I2: {ref.task_id} is {state.status.value}, and its last step says "
+                f"{'it goes on' if status is None else status.value}"
+            )
+        fence = min(state.generation, 3)
+        self.states.add(f"{state.status.value}/{min(len(seen.bodies), 6)}/{fence}")

@@ -1,0 +1,155 @@
+"""Callers of the API: they repeat what had no answer, and remember what they were promised."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ratchet.contracts.errors import (
+    IdempotencyKeyReused,
+    RequestError,
+    RetryableError,
+    TaskAlreadyFinished,
+    TaskNotFound,
+    TaskNotResumable,
+)
+from ratchet.contracts.messages import TaskRef
+from ratchet.contracts.names import TaskStatus
+from ratchet.ports import Created
+from tests.simulation.scheduler import Future, Killed, Life
+from tests.simulation.story import Act, Cancel, Resume, Submit, Trespass
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+TRIES = 8
+PATIENCE_MS = 30_000
+SECOND_MS = 1_000
+LONGEST_TASK_MS = 3_600_000
+
+
+class People:
+    """All callers of a story; `accepted` is what each submit, by place, was answered."""
+
+    def __init__(self, world: "World") -> None:
+        self.accepted: dict[int, TaskRef] = {}
+        self._world = world
+        self._scheduler = world.scheduler
+        self.acts: list[Act] = []
+        self._answered: list[Future] = []
+        self._keys: dict[tuple[str, str], tuple[TaskRef, str]] = {}
+
+    def begin(self) -> None:
+        """Everybody sets out."""
+        story = self._world.story.acts
+        for act in sorted(story, key=lambda act: not isinstance(act, Submit)):
+            self.set_out(act)
+
+    def set_out(self, act: Act) -> None:
+        """One caller does this; what names a submit comes after it."""
+        self.acts.append(act)
+        life = Life("person")
+        if isinstance(act, Submit):
+            place = len(self._answered)
+            self._answered.append(Future())
+            self._scheduler.spawn(lambda: self._submit(act, place), life)
+        else:
+            self._scheduler.spawn(lambda: self._later(act), life)
+
+    def _submit(self, act: Submit, place: int) -> None:
+        self._scheduler.sleep(act.at_ms)
+        request = act.request(0 if act.key else place)
+        try:
+            created = self._ask(
+                "submit",
+                lambda: self._world.submit(request, tenant=act.tenant, idempotency_key=act.key),
+            )
+        except IdempotencyKeyReused:
+            earlier = self._keys.get((act.tenant, act.key or ""))
+            if earlier is not None and earlier[1] == request.model_dump_json():
+                self._world.ledger.violate("I2: the same key and body were refused")
+            return
+        if isinstance(created, Created):
+            self._accepted(act, place, created, request.model_dump_json())
+
+    def _accepted(self, act: Submit, place: int, created: Created, sent: str) -> None:
+        ref = created.task.ref
+        self.accepted[place] = ref
+        self._answered[place].settle(ref)
+        if ref.tenant != act.tenant:
+            self._world.ledger.violate(f"I9: {act.tenant} was given {ref}")
+        if act.key is not None:
+            before, body = self._keys.setdefault((act.tenant, act.key), (ref, sent))
+            if before != ref or body != sent:
+                self._world.ledger.violate(f"I2: one key made {before.task_id} and {ref.task_id}")
+
+    def _later(self, act: Act) -> None:
+        if isinstance(act, Submit):
+            return
+        ref = self._known(act.of)
+        if ref is None:
+            return
+        match act:
+            case Cancel():
+                self._scheduler.sleep(act.at_ms)
+                self._cancel(ref)
+            case Resume():
+                self._resume(ref, act.after_ms)
+            case Trespass():
+                self._scheduler.sleep(act.at_ms)
+                self._trespass(TaskRef(act.tenant, ref.task_id))
+
+    def _cancel(self, ref: TaskRef) -> None:
+        world = self._world
+        try:
+            tip = self._ask("cancel", lambda: world.cancel(ref))
+        except TaskAlreadyFinished:
+            head = world.ledger.partition(ref).head
+            if head is not None and not head.state.status.is_terminal:
+                resumes = any(isinstance(a, Resume) for a in self.acts)
+                if not resumes:
+                    world.ledger.violate(f"I2: {ref.task_id} was said to have ended, and runs")
+            return
+        head = world.ledger.partition(ref).head
+        if tip is not None and head is not None and head.state.status is not TaskStatus.CANCELLED:
+            world.ledger.violate(
+                f"I2: {ref.task_id} was cancelled and is {head.state.status.value}"
+            )
+
+    def _resume(self, ref: TaskRef, after_ms: int) -> None:
+        world = self._world
+        if not self._scheduler.wait(world.ledger.end_of(ref), timeout_ms=LONGEST_TASK_MS):
+            return
+        self._scheduler.sleep(after_ms)
+        try:
+            self._ask("resume", lambda: world.resume(ref))
+        except TaskNotResumable:
+            return
+
+    def _trespass(self, ref: TaskRef) -> None:
+        """Nothing of another tenant can be found, whatever one calls it."""
+        for name, verb in (("cancel", self._world.cancel), ("resume", self._world.resume)):
+            try:
+                found = self._ask(name, lambda verb=verb: verb(ref))  # type: ignore[misc]
+            except TaskNotFound:
+                continue
+            if found is not None:
+                self._world.ledger.violate(f"I9: {ref.tenant} could {name} another tenant's task")
+
+    def _known(self, place: int) -> TaskRef | None:
+        answered = self._answered[place]
+        self._scheduler.wait(answered, timeout_ms=LONGEST_TASK_MS)
+        return self.accepted.get(place)
+
+    def _ask(self, role: str, call: Callable[[], Any]) -> Any:
+        """A request, repeated while the answer is 5xx or none; None when one gives up."""
+        for tries in range(TRIES):
+            invocation = self._world.lambdas.invoke(role, {"call": call})
+            is_answered = self._scheduler.wait(invocation.done, timeout_ms=PATIENCE_MS)
+            error = invocation.done.error
+            if is_answered and error is None:
+                return invocation.done.value
+            if isinstance(error, RequestError):
+                raise error
+            if error is not None and not isinstance(error, RetryableError | Killed):
+                self._world.ledger.violate(f"{role} was answered with {error!r}")
+            self._scheduler.sleep(SECOND_MS * (tries + 1))
+        return None

@@ -1,0 +1,222 @@
+"""Planted bugs that take more than a line."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
+
+from functions.deliverer import handler as deliverer
+from functions.dispatcher import handler as dispatcher
+from ratchet.app.announce_task import AnnounceTask
+from ratchet.app.execute_step import ExecuteStep, _Attempt
+from ratchet.app.sweep_tasks import SweepTasks
+from ratchet.app.tool_runner import ToolRunner
+from ratchet.contracts import limits
+from ratchet.contracts.messages import Doorbell, StepOutput
+from ratchet.contracts.names import TaskStatus
+from ratchet.domain.keys import tool_call_key
+from ratchet.domain.steps import End
+from ratchet.ports import ExecutionState
+from tests.simulation import machine_code, orchestrator
+
+Patch = Callable[[], AbstractContextManager[Any]]
+
+
+def key_by_place() -> AbstractContextManager[Any]:
+    """A call's key counts all calls before it."""
+
+    def keys_of(self: Any, calls: Any) -> list[str]:
+        ref, step = self.task.ref, self.step
+        return [tool_call_key(ref, step, i, p.tool.name) for i, p in enumerate(calls)]
+
+    return patch.object(ToolRunner, "_keys", keys_of)
+
+
+def blind_rerun() -> AbstractContextManager[Any]:
+    """An intent without a result is no reason to ask."""
+
+    def once(self: Any, key: str, planned: Any) -> Any:
+        ref = self.task.ref
+        self.store.begin_effect(ref, step=self.step, key=key, attempt_id=self.attempt_id)
+        return self._call(key, planned)
+
+    return patch.object(ToolRunner, "_once", once)
+
+
+def stubborn_loser() -> AbstractContextManager[Any]:
+    """Who loses the race for a number goes on from its own step."""
+
+    def commit(self: Any, history: Any, record: Any, event: Any) -> Any:
+        due = record.finished_at_ms + 60_000
+        self.store.commit(history.task, record, due_at_ms=due)
+        self.warm.put(history.with_record(record))
+        return self._after(record, event)
+
+    return patch.object(ExecuteStep, "_commit", commit)
+
+
+def trusted_history() -> AbstractContextManager[Any]:
+    """What a sandbox remembers is all there is."""
+
+    def history(self: Any, event: Any) -> Any:
+        return self.warm.get(event.task) or self.store.load(event.task)
+
+    return patch.object(ExecuteStep, "_history", history)
+
+
+def forgetful() -> AbstractContextManager[Any]:
+    """A step is run as the next one, whatever its number says."""
+
+    def call(self: Any, event: Any, *, remaining_seconds: Any) -> Any:
+        history = self._history(event)
+        attempt = _Attempt(
+            self,
+            replace(event, step=replace(event.step, number=history.next_number)),
+            history,
+            remaining_seconds,
+        )
+        outcome = attempt.run()
+        return outcome if isinstance(outcome, StepOutput) else self._commit(history, outcome, event)
+
+    return patch.object(ExecuteStep, "__call__", call)
+
+
+def impatient() -> AbstractContextManager[Any]:
+    """Waits for a throttled model count as waits for one that is out."""
+    original = _Attempt._wait
+
+    def wait(self: Any, error: Any) -> Any:
+        waiting = original(self, error)
+        if waiting is None:
+            return None
+        waited = self.event.step.waited_seconds + waiting.wait_seconds
+        return replace(waiting, step=replace(waiting.step, waited_seconds=waited))
+
+    return patch.object(_Attempt, "_wait", wait)
+
+
+def no_give_up() -> AbstractContextManager[Any]:
+    """The invocation that should record why a step cannot be run fails itself."""
+    original = _Attempt._work
+
+    def work(self: Any, spending: Any) -> Any:
+        if self.event.failure is not None:
+            raise RuntimeError("no give up")
+        return original(self, spending)
+
+    return patch.object(_Attempt, "_work", work)
+
+
+def wrong_generation(around: Callable[..., Any]) -> Patch:
+    """The roll-over rings for the execution that there is."""
+    original = StepOutput.to_dict
+    return lambda: patch.object(StepOutput, "to_dict", lambda self: around(original, self))
+
+
+@contextmanager
+def small_executions() -> Iterator[None]:
+    """Executions may have few events, and the first death of one is its task's."""
+    with (
+        patch.object(orchestrator, "MAX_EVENTS", 31),
+        patch.object(limits, "MAX_RESTARTS", 0),
+    ):
+        yield
+
+
+def no_roll_over() -> AbstractContextManager[Any]:
+    """Executions grow until Step Functions ends them."""
+    return patch.object(ExecuteStep, "_after", _never_full(ExecuteStep._after))
+
+
+def _never_full(original: Any) -> Any:
+    def after(self: Any, record: Any, event: Any) -> Any:
+        execution = replace(event.execution, first_step=record.number + 1)
+        output = original(self, record, replace(event, execution=execution))
+        return replace(output, execution=event.execution)
+
+    return after
+
+
+def stale_sweeper() -> AbstractContextManager[Any]:
+    """The sweeper believes the status that the index shows."""
+    original = SweepTasks._look_at
+
+    def look_at(self: Any, due: Any) -> None:
+        if due.status is TaskStatus.QUEUED:
+            tip = self.store.load_tip(due.ref)
+            if tip is not None:
+                self.inbox.send(Doorbell(due.ref, tip.state.generation + 1))
+                self.store.postpone(due, until_ms=self.clock.now_ms() + 60_000)
+            return
+        original(self, due)
+
+    return patch.object(SweepTasks, "_look_at", look_at)
+
+
+def hasty_sweeper() -> AbstractContextManager[Any]:
+    """The sweeper does not ask whether the execution lives."""
+    original = SweepTasks._watch
+
+    def watch(self: Any, tip: Any) -> Any:
+        class Dead:
+            def __init__(self, workflow: Any) -> None:
+                self.start = workflow.start
+
+            def describe(self, ref: Any, *, generation: int) -> Any:
+                return ExecutionState(is_running=False, cause="not asked")
+
+        return original(replace(self, workflow=Dead(self.workflow)), tip)
+
+    return patch.object(SweepTasks, "_watch", watch)
+
+
+@contextmanager
+def _batches(handle: Any) -> Iterator[None]:
+    with (
+        patch.object(dispatcher, "run_batch", handle),
+        patch.object(deliverer, "run_batch", handle),
+    ):
+        yield
+
+
+def raising_batch(handle: Any) -> Patch:
+    """One bad message returns the whole batch."""
+    return lambda: _batches(handle)
+
+
+def careless() -> AbstractContextManager[Any]:
+    """A failed try is not tried again."""
+    original = AnnounceTask._deliver
+
+    def deliver(self: Any, announcer: Any, event: Any, tip: Any) -> bool:
+        original(self, announcer, event, tip)
+        return True
+
+    return patch.object(AnnounceTask, "_deliver", deliver)
+
+
+def early_announcer(use_case: Any) -> Patch:
+    """The outcome is announced when it is worked out, not when it is committed."""
+    original = ExecuteStep._commit
+
+    def commit(self: Any, history: Any, record: Any, event: Any) -> Any:
+        if isinstance(record.next, End):
+            from tests.simulation.brain import _Now  # noqa: PLC0415 - the world of this process
+
+            world: Any = _Now.stage
+            tip = replace(history, records=(*history.records, record))
+            event_ = use_case.__call__.__globals__["terminal_event"](tip, record.next)
+            world.sns.arrived.append(event_)
+        return original(self, history, record, event)
+
+    return lambda: patch.object(ExecuteStep, "_commit", commit)
+
+
+@contextmanager
+def no_retry() -> Iterator[None]:
+    """The state machine gives up on a step at the first crash of its sandbox."""
+    start, states = machine_code.machine()
+    changed = {name: replace(state, retry=state.retry[:1]) for name, state in states.items()}
+    with patch.object(orchestrator, "machine", lambda: (start, changed)):
+        yield

@@ -1,0 +1,151 @@
+"""Spreads the work over processes: each piece is a pure function of its arguments."""
+
+import gc
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from random import Random
+
+from tests.simulation.explore import (
+    Figures,
+    failure_of,
+    following_plans,
+    play,
+    play_dice,
+    single_plans,
+)
+from tests.simulation.handlers import installed
+from tests.simulation.kill_lines import STORIES, kill_everywhere
+from tests.simulation.scenarios import SCENARIOS
+from tests.simulation.story import Story
+from tests.simulation.world import World
+
+MAX_FAILURES = 5
+PIECE = 250
+PAIRS_OF_A_PIECE = 800
+
+
+@dataclass(frozen=True, slots=True)
+class Dice:
+    """Random schedules of some seeds."""
+
+    first: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Singles:
+    """All plans of one fault of a story."""
+
+    story: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """The plans of two faults whose first fault is one of these; of each, that share is tried."""
+
+    story: int
+    first: int
+    count: int
+    share: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kills:
+    """A story with its processes killed at every line."""
+
+    story: int
+
+
+Piece = Dice | Singles | Pairs | Kills
+
+
+def story_of(number: int) -> Story:
+    """The story of that number."""
+    return SCENARIOS[number]
+
+
+def run_piece(piece: Piece) -> Figures:
+    """Do a piece of the work."""
+    gc.disable()  # worlds are taken apart by hand below; a sweep now and then takes the rest
+    figures = Figures()
+    with installed():
+        for world in _worlds(piece, figures):
+            if world.ledger.violations and len(figures.failures) < MAX_FAILURES:
+                figures.failures.append(failure_of(world))
+            figures.violations += bool(world.ledger.violations)
+            vars(world).clear()
+    gc.collect()
+    return figures
+
+
+def _worlds(piece: Piece, figures: Figures) -> Iterator[World]:
+    match piece:
+        case Dice():
+            for seed in range(piece.first, piece.first + piece.count):
+                yield play_dice(seed, figures)
+        case Singles():
+            story = story_of(piece.story)
+            for plan in single_plans(story, figures):
+                world = play(story, plan, figures)
+                figures.pairs[story.name] += sum(1 for _ in following_plans(world))
+                figures.singles[story.name] += 1
+                yield world
+        case Pairs():
+            yield from _pairs(piece, figures)
+        case Kills():
+            for world in kill_everywhere(story_of(piece.story), figures):
+                figures.count(world)
+                yield world
+
+
+def _pairs(piece: Pairs, figures: Figures) -> Iterator[World]:
+    story = story_of(piece.story)
+    dice = Random(f"{piece.seed}/{story.name}/{piece.first}")
+    plans = list(single_plans(story))[piece.first : piece.first + piece.count]
+    for plan in plans:
+        wanted = [p for p in following_plans(play(story, plan)) if dice.random() < piece.share]
+        for pair in wanted:
+            figures.two_fault_plans[story.name] += 1
+            yield play(story, pair, figures)
+
+
+def run_all(pieces: Iterable[Piece], processes: int, tell: Callable[[Figures], None]) -> Figures:
+    """Do all pieces."""
+    total = Figures()
+    context = get_context("spawn")  # fork copies threads' locks
+    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        for figures in pool.map(run_piece, list(pieces)):
+            total.add(figures)
+            tell(total)
+    return total
+
+
+def dice_pieces(first_seed: int, schedules: int) -> list[Piece]:
+    """Random schedules, cut up."""
+    ends = range(0, schedules, PIECE)
+    return [Dice(first_seed + at, min(PIECE, schedules - at)) for at in ends]
+
+
+def single_pieces() -> list[Piece]:
+    """All one-fault plans of all stories."""
+    return [Singles(number) for number in range(len(SCENARIOS))]
+
+
+def kill_pieces() -> list[Piece]:
+    """Processes killed at every line, story by story."""
+    return [Kills(n) for n, story in enumerate(SCENARIOS) if story.name in STORIES]
+
+
+def pair_pieces(singles: Figures, *, most: int, seed: int) -> list[Piece]:
+    """Two-fault plans of all stories: all of a story's, or a sample when there are more than `most`."""
+    pieces: list[Piece] = []
+    for number, story in enumerate(SCENARIOS):
+        count = singles.pairs[story.name]
+        share = min(1.0, most / count) if count else 0.0
+        firsts = singles.singles[story.name]
+        step = max(1, round(PAIRS_OF_A_PIECE * firsts / max(share * count, 1)))
+        pieces += [Pairs(number, at, step, share, seed) for at in range(0, firsts, step) if share]
+    return pieces

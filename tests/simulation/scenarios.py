@@ -1,0 +1,109 @@
+"""The stories whose fault plans are all tried, and random ones."""
+
+from random import Random
+
+from tests.simulation.story import HOUR_MS, Act, Cancel, Resume, Story, Submit, Trespass
+
+SCENARIOS: tuple[Story, ...] = (
+    Story("plain", (Submit("", webhook=True),)),
+    Story("planned", (Submit("look", agent="planner"),)),
+    Story("structured", (Submit("", agent="writer"),)),
+    Story("tools", (Submit("look;put"),)),
+    Story("unsafe", (Submit("pay"),)),
+    Story("unsafe-twice", (Submit("pay+pay"),), fickle="reversed"),
+    Story("unsafe-fickle", (Submit("pay;pay"),), fickle="longer"),
+    Story("parallel", (Submit("put+put+look"),)),
+    Story("cancel-queued", (Submit("look"), Cancel(at_ms=0))),
+    Story("cancel-running", (Submit("look;pay"), Cancel(at_ms=250))),
+    Story("cancel-ending", (Submit(""), Cancel(at_ms=260))),
+    Story("resume", (Submit(""), Resume(after_ms=100)), rejecting_ms=400),
+    Story("resume-late", (Submit(""), Resume(after_ms=380_000)), rejecting_ms=400),
+    Story("roll-over", (Submit("look;put;look;look"),), steps_per_execution=3),
+    Story("webhook-down", (Submit("", webhook=True),), webhook_down_ms=10 * 60_000),
+    Story("throttled", (Submit("look"),), throttled_ms=100_000),
+    Story("outage", (Submit(""),), outage_ms=HOUR_MS),
+    Story("resubmission", (Submit("", key="k"), Submit("", key="k", at_ms=20))),
+    Story("reused-key", (Submit("", key="k"), Submit("look", key="k", at_ms=15))),
+    Story(
+        "two-tenants",
+        (
+            Submit("put", tenant="acme"),
+            Submit("put", tenant="globex"),
+            Trespass(of=0),
+            Trespass(of=1),
+        ),
+    ),
+    Story("dead-executions", (Submit("look"),), dying_executions=2),
+    Story("give-up", (Submit(""),), dying_executions=1_000),
+    Story("broken-step", (Submit("look"),), dying_steps=7),
+    Story("poison", (Submit("look"),), poison_at_ms=20),
+    Story("cap", (Submit("$look;look;look;look", agent="loop", max_cost_usd=0.002),)),
+    Story("webhook-gone", (Submit("", webhook=True),), webhook_down_ms=1_000 * HOUR_MS),
+    Story("concurrency-used-up", (Submit("look"),), lambda_throttled_ms=40_000),
+    Story("erased", (Submit(""),), is_erased=True, limit_ms=40 * 24 * HOUR_MS),
+    Story("limit", (Submit("look;look;look", agent="hasty"),)),
+)
+
+GOALS = (
+    "",
+    "look",
+    "pay",
+    "put",
+    "look;pay",
+    "pay;pay",
+    "put+put",
+    "pay+put",
+    "look+look;put",
+    "pay+pay",
+)
+AGENTS = ("loop", "loop", "planner", "writer")
+TENANTS = ("acme", "globex", "initech")
+
+
+def random_story(seed: int) -> Story:
+    """One of many days, told by its seed."""
+    dice = Random(seed * 2 + 1)
+    acts: list[Act] = []
+    count = dice.choice((1, 1, 1, 2, 2, 3))
+    for number in range(count):
+        acts.append(_submit(dice, number))
+    for number in range(count):
+        acts += _verbs(dice, number)
+    return Story(
+        name="random",
+        acts=tuple(acts),
+        seed=seed,
+        fickle=dice.choice(("", "longer", "other", "reversed")),
+        steps_per_execution=dice.choice((1, 2, 3, 500)),
+        webhook_down_ms=dice.choice((0, 0, 0, 20_000, 3 * HOUR_MS, 120 * HOUR_MS)),
+        throttled_ms=dice.choice((0, 0, 0, 90_000)),
+        outage_ms=dice.choice((0, 0, 0, 0, 8_000, 120_000)),
+        rejecting_ms=dice.choice((0, 0, 0, 1_000)),
+        dying_executions=dice.choice((0, 0, 0, 0, 1, 3, 6)),
+        dying_steps=dice.choice((0, 0, 0, 0, 2, 7)),
+        poison_at_ms=dice.choice((0, 0, 0, 20)),
+        lambda_throttled_ms=dice.choice((0, 0, 0, 0, 20 * 60_000)),
+        max_skew_ms=dice.choice((0, 300_000)),
+    )
+
+
+def _submit(dice: Random, number: int) -> Submit:
+    return Submit(
+        goal=dice.choice(GOALS),
+        agent=dice.choice(AGENTS),
+        tenant=dice.choice(TENANTS),
+        key=dice.choice((None, "same", f"key-{number}")),
+        at_ms=dice.randrange(0, 400),
+        webhook=dice.random() < 0.3,
+    )
+
+
+def _verbs(dice: Random, of: int) -> list[Act]:
+    verbs: list[Act] = []
+    if dice.random() < 0.25:
+        verbs.append(Cancel(of, at_ms=int(dice.expovariate(1 / 1500))))
+    if dice.random() < 0.25:
+        verbs.append(Resume(of, after_ms=dice.choice((0, 50, 5_000, 90_000))))
+    if dice.random() < 0.05:
+        verbs.append(Trespass(of, at_ms=dice.randrange(0, 500)))
+    return verbs

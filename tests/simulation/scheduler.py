@@ -1,0 +1,164 @@
+"""Virtual time and coroutines: one runs at a time, and who is next is a pure function of the schedule."""
+
+import heapq
+from collections.abc import Callable
+from typing import Any
+
+from greenlet import greenlet
+
+
+class Killed(BaseException):
+    """The process is dead: nothing in it may act any more, `finally` blocks included."""
+
+
+class Life:
+    """What dies at once: a process with everything that it runs beside itself."""
+
+    __slots__ = ("is_dead", "role", "skew_ms", "stalled_ms", "step", "subject")
+
+    def __init__(self, role: str, *, skew_ms: int = 0) -> None:
+        self.role = role
+        self.skew_ms = skew_ms
+        self.stalled_ms = 0
+        self.is_dead = False
+        self.step = 0  # of step_executor: the step that the attempt is at
+        self.subject: object = None  # of step_executor: its task
+
+
+class Future:
+    """A value that comes once."""
+
+    __slots__ = ("_waiters", "error", "is_set", "value")
+
+    def __init__(self) -> None:
+        self.is_set = False
+        self.value: Any = None
+        self.error: BaseException | None = None
+        self._waiters: list[Callable[[], None]] = []
+
+    def settle(self, value: Any = None, error: BaseException | None = None) -> None:
+        """Set it, and wake who waits."""
+        if self.is_set:
+            return
+        self.is_set, self.value, self.error = True, value, error
+        for wake in self._waiters:
+            wake()
+
+    def on_settled(self, wake: Callable[[], None]) -> None:
+        """Call back at the end (or at once)."""
+        if self.is_set:
+            wake()
+        else:
+            self._waiters.append(wake)
+
+
+class Process:
+    """A coroutine."""
+
+    __slots__ = ("body", "done", "green", "life")
+
+    def __init__(self, body: Callable[[], Any], life: Life, hub: greenlet) -> None:
+        self.body = body
+        self.life = life
+        self.done = Future()
+        self.green = greenlet(self._main, parent=hub)
+
+    def _main(self) -> None:
+        try:
+            value = self.body()
+        except (Exception, Killed) as exc:  # noqa: BLE001 - whoever waits for it gets the error
+            self.done.settle(error=exc)
+        else:
+            self.done.settle(value)
+
+
+class Scheduler:
+    """Owns the time. Events at the same moment happen in the order in which they were planned."""
+
+    def __init__(self) -> None:
+        self.now_ms = 0
+        self.current: Process | None = None
+        self.busy = 0
+        self._hub = greenlet.getcurrent()
+        self._heap: list[tuple[int, int, Callable[[], None]]] = []
+        self._sequence = 0
+        self._living: dict[Process, None] = {}
+
+    def at(self, delay_ms: int, event: Callable[[], None]) -> None:
+        """Plan an event."""
+        self._sequence += 1
+        heapq.heappush(self._heap, (self.now_ms + delay_ms, self._sequence, event))
+
+    def spawn(self, body: Callable[[], Any], life: Life, *, delay_ms: int = 0) -> Process:
+        """A new coroutine of that life."""
+        process = Process(body, life, self._hub)
+        self.busy += 1
+        self._living[process] = None
+        self.at(delay_ms, lambda: self._resume(process))
+        return process
+
+    def sleep(self, ms: int) -> None:
+        """Let the others run for so long."""
+        me = self.me()
+        self.at(ms, lambda: self._resume(me))
+        self._yield(me)
+
+    def wait(self, future: Future, *, timeout_ms: int | None = None) -> bool:
+        """Wait until it is set; False when the time is up before."""
+        if future.is_set:
+            return True
+        me, woken = self.me(), False
+
+        def wake() -> None:
+            nonlocal woken
+            if not woken:
+                woken = True
+                self._resume(me)
+
+        future.on_settled(lambda: self.at(0, wake))
+        if timeout_ms is not None:
+            self.at(timeout_ms, wake)
+        self._yield(me)
+        return future.is_set
+
+    def me(self) -> Process:
+        """The coroutine that runs now. Raises Killed in a dead one."""
+        if self.current is None:
+            raise RuntimeError("only a process may wait")
+        if self.current.life.is_dead:
+            raise Killed
+        return self.current
+
+    def run(self, *, until_ms: int, is_over: Callable[[], bool]) -> None:
+        """Go on from event to event. `is_over` is asked whenever nothing runs."""
+        heap = self._heap
+        while heap and not (self.busy == 0 and is_over()):
+            if heap[0][0] > until_ms:
+                self.now_ms = until_ms
+                break
+            self.now_ms, _, event = heapq.heappop(heap)
+            event()
+
+    def close(self) -> None:
+        """Kill what is left, so that nothing of this world runs in the next."""
+        self._heap.clear()
+        for process in list(self._living):
+            process.life.is_dead = True
+            if process.green:
+                self.current = process
+                process.green.throw(Killed)
+        self._living.clear()
+        self.current = None
+
+    def _yield(self, me: Process) -> None:
+        self._hub.switch()
+        if me.life.is_dead:
+            raise Killed
+
+    def _resume(self, process: Process) -> None:
+        before, self.current = self.current, process
+        process.green.switch()
+        self.current = before
+        if process.green.dead and process in self._living:
+            del self._living[process]
+            self.busy -= 1

@@ -1,0 +1,80 @@
+"""A story is everything of a schedule but its faults: who asks for what and when, and what the day is like."""
+
+from dataclasses import dataclass
+
+from ratchet.contracts.api import TaskRequest
+
+HOUR_MS = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """A caller submits a goal, and again until there is an answer."""
+
+    goal: str
+    agent: str = "loop"
+    tenant: str = "acme"
+    key: str | None = "key"
+    at_ms: int = 0
+    webhook: bool = False
+    max_cost_usd: float | None = None
+
+    def request(self, number: int) -> TaskRequest:
+        """The body; the same on every try."""
+        body: dict[str, object] = {"goal": f"{self.goal}#{number}", "agent": self.agent}
+        if self.webhook:
+            body["webhook"] = {"url": "https://example.com/hook"}
+        if self.max_cost_usd is not None:
+            body["limits"] = {"max_cost_usd": self.max_cost_usd}
+        return TaskRequest.model_validate(body)
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """The caller of a submit cancels its task."""
+
+    of: int = 0
+    at_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Somebody resumes a task some time after it has ended."""
+
+    of: int = 0
+    after_ms: int = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Trespass:
+    """Another tenant tries to cancel and resume a task by its id."""
+
+    of: int = 0
+    at_ms: int = 0
+    tenant: str = "mallory"
+
+
+Act = Submit | Cancel | Resume | Trespass
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What happens. `seed` throws the dice of latencies, clocks and lags; without one all calls take the same time."""
+
+    name: str
+    acts: tuple[Act, ...]
+    seed: int | None = None
+    fickle: str = ""
+    steps_per_execution: int = 500
+    patience_seconds: int = 30
+    webhook_down_ms: int = 0
+    throttled_ms: int = 0  # the provider answers 429 until then
+    outage_ms: int = 0  # the provider is down until then
+    rejecting_ms: int = 0  # the provider refuses all calls until then
+    dying_executions: int = 0  # that many executions die in their first Task state
+    dying_steps: int = 0  # the sandboxes of that many steps die at once
+    poison_at_ms: int = 0  # a message that is not ours arrives then
+    lambda_throttled_ms: int = 0  # the account's concurrency is used up until then
+    max_skew_ms: int = 0
+    is_erased: bool = False  # go on until retention is over
+    limit_ms: int = 6 * 24 * HOUR_MS

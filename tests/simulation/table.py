@@ -1,0 +1,192 @@
+"""The CheckpointStore of the simulation: the in-memory twin behind the network, with an index that lags."""
+
+from collections.abc import Callable, Mapping, Sequence
+from random import Random
+from typing import Protocol, TypeVar
+
+from ratchet.contracts.errors import StoreUnavailable
+from ratchet.contracts.messages import TaskRef
+from ratchet.domain.keys import due_key
+from ratchet.domain.steps import StepRecord
+from ratchet.domain.task import History, Task
+from ratchet.ports import (
+    Clock,
+    Created,
+    DeliveryAttempt,
+    DeliveryState,
+    DueTask,
+    IdempotencyClaim,
+    Intent,
+    ListFilter,
+    Page,
+    Reopening,
+    Start,
+)
+from ratchet.testing.store import InMemoryCheckpoints
+from tests.simulation.calls import Errors, Network
+
+T = TypeVar("T")
+
+AWS = Errors(
+    lambda: StoreUnavailable("throttled"), lambda: StoreUnavailable("the answer did not come")
+)
+MAX_LAG_MS = 30_000
+FOREVER = 1 << 62
+
+
+class Index:
+    """The `due` index: what it shows of a task is up to half a minute old, and never goes back."""
+
+    def __init__(self, network: Network, dice: Random | None) -> None:
+        self._network = network
+        self._dice = dice
+        self._shown: dict[TaskRef, DueTask] = {}
+        self._coming: list[tuple[int, TaskRef, DueTask | None]] = []
+        self._latest: dict[TaskRef, int] = {}
+
+    def changed(self, ref: TaskRef, due: DueTask | None) -> None:
+        """The table has this now."""
+        lag = 0
+        if self._dice is not None and self._dice.random() < 0.2:
+            lag = int(self._dice.random() * MAX_LAG_MS)
+        at = max(self._network.scheduler.now_ms + lag, self._latest.get(ref, 0))
+        self._latest[ref] = at
+        self._coming.append((at, ref, due))
+
+    def shown(self) -> Mapping[TaskRef, DueTask]:
+        """What a query sees now."""
+        now = self._network.scheduler.now_ms
+        late = []
+        for at, ref, due in self._coming:
+            if at > now:
+                late.append((at, ref, due))
+            elif due is None:
+                self._shown.pop(ref, None)
+            else:
+                self._shown[ref] = due
+        self._coming = late
+        return self._shown
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it shows what the table has."""
+        self.shown()
+        return not self._coming
+
+
+class Witness(Protocol):
+    """Who is told what is read and written."""
+
+    def touched(self, ref: TaskRef) -> None: ...
+
+    def wrote(self, ref: TaskRef) -> None: ...
+
+    def effect_recorded(self, ref: TaskRef, step: int, key: str) -> None: ...
+
+
+class Checkpoints:
+    """Calls the twin through the network; the witness sees every task that is touched."""
+
+    def __init__(
+        self,
+        network: Network,
+        clock: Clock,
+        dice: Random | None,
+        ledger: "Witness",
+    ) -> None:
+        self.twin = InMemoryCheckpoints(clock)
+        self.index = Index(network, dice)
+        self._network = network
+        self._ledger = ledger
+
+    def due_now(self, ref: TaskRef) -> DueTask | None:
+        """When the task is due, from the table itself."""
+        found = self.twin.due_tasks(due_key(ref), now_ms=FOREVER, limit=1000)
+        return next((due for due in found if due.ref == ref), None)
+
+    def _read(self, name: str, ref: TaskRef | None, effect: Callable[[], T]) -> T:
+        if ref is not None:
+            self._ledger.touched(ref)
+        return self._network.call(f"store.{name}", effect, AWS)
+
+    def _write(self, name: str, ref: TaskRef, effect: Callable[[], T]) -> T:
+        self._ledger.touched(ref)
+
+        def written() -> T:
+            before = self.due_now(ref)
+            answer = effect()
+            after = self.due_now(ref)
+            if after != before:
+                self.index.changed(ref, after)
+            self._ledger.wrote(ref)
+            return answer
+
+        return self._network.call(f"store.{name}", written, AWS)
+
+    def create_task(self, task: Task, *, claim: IdempotencyClaim | None, due_at_ms: int) -> Created:
+        return self._write(
+            "create_task",
+            task.ref,
+            lambda: self.twin.create_task(task, claim=claim, due_at_ms=due_at_ms),
+        )
+
+    def load(self, ref: TaskRef, *, after: int = 0) -> History | None:
+        return self._read("load", ref, lambda: self.twin.load(ref, after=after))
+
+    def load_tip(self, ref: TaskRef) -> History | None:
+        return self._read("load_tip", ref, lambda: self.twin.load_tip(ref))
+
+    def mark_started(self, ref: TaskRef, start: Start) -> None:
+        self._write("mark_started", ref, lambda: self.twin.mark_started(ref, start))
+
+    def commit(self, task: Task, record: StepRecord, *, due_at_ms: int) -> StepRecord:
+        return self._write(
+            "commit", task.ref, lambda: self.twin.commit(task, record, due_at_ms=due_at_ms)
+        )
+
+    def reopen(self, tip: History, reopening: Reopening) -> bool:
+        return self._write("reopen", tip.task.ref, lambda: self.twin.reopen(tip, reopening))
+
+    def due_tasks(self, shard: str, *, now_ms: int, limit: int) -> Sequence[DueTask]:
+        def query() -> list[DueTask]:
+            shown = self.index.shown().values()
+            found = [d for d in shown if d.due_at_ms <= now_ms and due_key(d.ref) == shard]
+            return sorted(found, key=lambda due: due.due_at_ms)[:limit]
+
+        return self._read("due_tasks", None, query)
+
+    def postpone(self, due: DueTask, *, until_ms: int) -> bool:
+        return self._write("postpone", due.ref, lambda: self.twin.postpone(due, until_ms=until_ms))
+
+    def begin_effect(self, ref: TaskRef, *, step: int, key: str, attempt_id: str) -> Intent:
+        return self._write(
+            "begin_effect",
+            ref,
+            lambda: self.twin.begin_effect(ref, step=step, key=key, attempt_id=attempt_id),
+        )
+
+    def end_effect(self, ref: TaskRef, *, step: int, key: str, intent: Intent) -> None:
+        def effect() -> None:
+            self.twin.end_effect(ref, step=step, key=key, intent=intent)
+            self._ledger.effect_recorded(ref, step, key)
+
+        self._write("end_effect", ref, effect)
+
+    def list_tasks(
+        self, tenant: str, *, where: ListFilter, limit: int, after: str | None = None
+    ) -> Page:
+        raise NotImplementedError("no use case of the simulation lists tasks")
+
+    def deliveries(self, ref: TaskRef, event_id: str) -> Mapping[str, DeliveryState]:
+        return self._read("deliveries", ref, lambda: self.twin.deliveries(ref, event_id))
+
+    def record_delivery(self, ref: TaskRef, attempt: DeliveryAttempt) -> None:
+        self._write("record_delivery", ref, lambda: self.twin.record_delivery(ref, attempt))
+
+    def due_again(self, ref: TaskRef, *, ended_at_ms: int, at_ms: int) -> None:
+        self._write(
+            "due_again", ref, lambda: self.twin.due_again(ref, ended_at_ms=ended_at_ms, at_ms=at_ms)
+        )
+
+    def erase(self, ref: TaskRef) -> int:
+        return self._write("erase", ref, lambda: self.twin.erase(ref))

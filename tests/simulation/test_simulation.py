@@ -1,0 +1,106 @@
+"""The promises of DESIGN.md section 2 under every fault: see RELIABILITY.md section 4."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.explore import Figures, play, play_dice
+from tests.simulation.faults import Fault
+from tests.simulation.handlers import installed
+from tests.simulation.mutants import hunt
+from tests.simulation.regressions import kept, replay
+from tests.simulation.report import coverage, lines, missing
+from tests.simulation.runner import (
+    dice_pieces,
+    kill_pieces,
+    pair_pieces,
+    run_all,
+    single_pieces,
+)
+from tests.simulation.scenarios import SCENARIOS
+
+PROCESSES = 2
+SCHEDULES = int(os.environ.get("SIM_SCHEDULES", "50000"))
+PAIRS = int(os.environ.get("SIM_PAIRS", "300"))
+
+
+def explored(*, pairs: int, schedules: int) -> Figures:
+    singles = run_all(single_pieces(), PROCESSES, lambda _: None)
+    pieces = [
+        *pair_pieces(singles, most=pairs, seed=1),
+        *dice_pieces(1, schedules),
+    ]
+    singles.add(run_all(pieces, PROCESSES, lambda _: None))
+    return singles
+
+
+def test_no_schedule_breaks_a_promise(capsys: pytest.CaptureFixture[str]) -> None:
+    figures = explored(pairs=PAIRS, schedules=SCHEDULES)
+    told = [
+        f"{sum(figures.singles.values())} one-fault plans (all), "
+        f"{sum(figures.two_fault_plans.values())} two-fault plans, {SCHEDULES} random schedules, "
+        f"{figures.faults} faults, {figures.calls} calls",
+        *lines(figures),
+    ]
+    with capsys.disabled():
+        sys.stdout.write("\n".join(["", *told, ""]))
+    assert figures.failures == []
+    assert missing(figures) == []
+    assert coverage(figures) == 1.0
+
+
+def test_a_process_may_die_at_any_line(capsys: pytest.CaptureFixture[str]) -> None:
+    figures = run_all(kill_pieces(), PROCESSES, lambda _: None)
+    with capsys.disabled():
+        sys.stdout.write(f"\n{figures.kills} kills at {len(figures.lines)} (role, line)\n")
+    assert figures.failures == []
+    assert figures.violations == 0
+    assert figures.kills > 1_000
+
+
+@pytest.mark.parametrize("path", kept(), ids=lambda path: path.stem)
+def test_what_was_broken_once_stays_mended(path: Path) -> None:
+    with installed():
+        assert replay(path) == []
+
+
+def test_the_same_seed_is_the_same_schedule() -> None:
+    with installed():
+        first, second, other = (play_dice(seed) for seed in (7, 7, 8))
+    assert first.injector.calls == second.injector.calls
+    assert first.network.digest == second.network.digest
+    assert first.network.digest != other.network.digest
+
+
+@pytest.mark.parametrize("story", SCENARIOS, ids=lambda story: story.name)
+def test_a_quiet_day_needs_no_net(story: object) -> None:
+    with installed():
+        world = play(next(s for s in SCENARIOS if s is story), {})
+    assert world.ledger.violations == []
+
+
+def test_a_dead_process_makes_no_more_calls() -> None:
+    story = next(s for s in SCENARIOS if s.name == "planned")
+    with installed():
+        world = play(story, {("step_executor:store.commit", 1): Fault.DIED_BEFORE})
+    assert world.injector.calls.count("step_executor:store.load") == 2
+    assert world.ledger.violations == []
+
+
+@pytest.mark.parametrize(
+    "bug",
+    [
+        "no due at create",
+        "commit without condition",
+        "end without the head",
+        "no intent before an unsafe tool",
+        "tool key by place in the answer",
+        "due again without condition",
+        "warm history taken for complete",
+        "webhook id of each attempt",
+    ],
+)
+def test_a_planted_bug_is_caught(bug: str) -> None:
+    assert hunt(bug).is_caught

@@ -1,0 +1,146 @@
+"""The invariants at the end of a story."""
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from ratchet.app.announce_task import MAX_TRIES
+from ratchet.contracts.limits import MAX_RESTARTS
+from ratchet.contracts.messages import TaskRef
+from ratchet.contracts.names import TaskStatus
+from ratchet.domain.keys import event_id
+from ratchet.domain.steps import End, StepRecord
+from tests.simulation.faults import Fault
+from tests.simulation.ledger import UNSAFE, Ledger, Seen
+from tests.simulation.story import Cancel, Submit
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+BAD_OUTPUT = {Fault.MALFORMED, Fault.UNKNOWN_TOOL, Fault.TRUNCATED}
+OUT = {Fault.UNKNOWN, Fault.LOST}
+
+
+def judge(ledger: Ledger, world: "World") -> None:
+    """Everything that must hold when nothing can happen any more."""
+    if not world.is_over():
+        ledger.violate(
+            f"I1: not at rest after {world.scheduler.now_ms / 3.6e6:.1f} h: {_why(world)}"
+        )
+    for ref in world.people.accepted.values():
+        if ref not in ledger.tasks:
+            ledger.violate(f"I1: {ref.task_id} was accepted and is not in the table")
+    for ref, seen in ledger.tasks.items():
+        if not seen.is_erased:
+            _judge_task(ledger, world, ref, seen)
+    _judge_events(ledger, world)
+
+
+def _judge_task(ledger: Ledger, world: "World", ref: TaskRef, seen: Seen) -> None:
+    history = world.store.twin.load(ref)
+    if history is None:
+        ledger.violate(f"I1: {ref.task_id} cannot be read")
+        return
+    if not isinstance(history.next, End):
+        ledger.violate(f"I1: {ref.task_id} is {history.state.status.value} and has not ended")
+        return
+    cap = history.task.limits.max_cost_usd * 1_000_000
+    if history.totals.cost_microusd > cap:
+        ledger.violate(f"I6: {ref.task_id} spent {history.totals.cost_microusd} of {cap}")
+    if len(history.work) > history.task.limits.max_steps:
+        ledger.violate(f"I6: {ref.task_id} took {len(history.work)} steps")
+    for record in seen.ends:
+        _judge_end(ledger, world, ref, record)
+    if history.next.status is TaskStatus.SUCCEEDED:
+        _judge_effects(ledger, ref, history.records)
+    _judge_announced(ledger, world, ref, history.records[-1])
+
+
+def _judge_end(ledger: Ledger, world: "World", ref: TaskRef, record: StepRecord) -> None:
+    """A task ends without success only when something happened that explains it."""
+    end = record.next
+    if not isinstance(end, End) or end.failure is None:
+        return
+    explanations = _explanations(world)
+    is_explained = explanations.get(end.failure.code, False)
+    code = end.failure.code
+    if not is_explained:
+        ledger.violate(f"I1: {ref.task_id} failed of {code} without a cause: {end.failure.message}")
+
+
+def _explanations(world: "World") -> dict[str, bool]:
+    """For each code of failure: whether something happened in this story that may cause it."""
+    faults, story = world.injector.injected, world.story
+    kinds = list(faults.values())
+    submits = [act for act in world.people.acts if isinstance(act, Submit)]
+    near = ("step_executor", "execution", "cancel", "sweeper", "dispatcher", "inbox", "events")
+    deaths = len(faults) + story.dying_executions + story.dying_steps
+    return {
+        "effect_outcome_unknown": any(site.startswith(near) for site, _ in faults),
+        "execution_failed": deaths > MAX_RESTARTS,
+        "model_rejected": Fault.REJECTED in kinds or story.rejecting_ms > 0,
+        "model_unavailable": sum(k in OUT for k in kinds) > 3 or story.outage_ms > 0,
+        "model_output": sum(k in BAD_OUTPUT for k in kinds) > 2,
+        "cancelled": any(isinstance(act, Cancel) for act in world.people.acts),
+        "max_steps": any(submit.agent == "hasty" for submit in submits),
+        "max_cost_usd": any(submit.max_cost_usd for submit in submits),
+    }
+
+
+def _judge_effects(ledger: Ledger, ref: TaskRef, records: tuple[StepRecord, ...]) -> None:
+    for record in records:
+        for name in ("put", UNSAFE):
+            told = sum(run.ok for run in record.result.tool_runs if run.name == name)
+            acted = len(ledger.acted.get((name, ref, record.number), ()))
+            if told > acted:
+                ledger.violate(
+                    f"I3: step {record.number} of {ref.task_id} tells of {told} x {name}, "
+                    f"and it happened {acted} times"
+                )
+
+
+def _judge_announced(ledger: Ledger, world: "World", ref: TaskRef, record: StepRecord) -> None:
+    if not isinstance(record.next, End):
+        return
+    wanted = event_id(ref, f"task.{record.next.status.value}", record.number)
+    tries = world.store.twin.deliveries(ref, wanted)
+    task = world.store.twin.load_tip(ref)
+    for receiver in ledger.receivers:
+        if receiver.channel == "webhook" and (task is None or task.task.webhook_url is None):
+            continue
+        arrived = any(event.id == wanted for event in receiver.arrived)
+        log = tries.get(receiver.channel)
+        is_parked = log is not None and log.tries >= MAX_TRIES
+        if not arrived and not is_parked:
+            ledger.violate(f"I8: {ref.task_id} has ended and {receiver.channel} was not told")
+
+
+def _judge_events(ledger: Ledger, world: "World") -> None:
+    known: dict[str, TaskRef] = {}
+    for ref, seen in ledger.tasks.items():
+        for record in seen.ends:
+            if isinstance(record.next, End):
+                name = event_id(ref, f"task.{record.next.status.value}", record.number)
+                known[name] = ref
+    bodies: defaultdict[str, set[bytes]] = defaultdict(set)
+    for receiver in ledger.receivers:
+        for event in receiver.arrived:
+            bodies[event.id].add(event.body)
+            if event.id not in known:
+                ledger.violate(f"I2: {event.id} was announced, and no such end is recorded")
+            elif event.attributes["tenant"] != known[event.id].tenant:
+                ledger.violate(f"I9: {event.id} was announced for another tenant")
+    for name, different in bodies.items():
+        if len(different) > 1:
+            ledger.violate(f"I8: {name} was announced with {len(different)} different bodies")
+
+
+def _why(world: "World") -> str:
+    heads = {
+        ref.task_id: (p.head.state.status.value, p.head.state.generation)
+        for ref in world.ledger.tasks
+        if (p := world.ledger.partition(ref)).head is not None
+    }
+    return (
+        f"{world.scheduler.busy} busy, {len(world.inbox.messages)}+{len(world.outbox.messages)} "
+        f"messages, tasks {heads}"
+    )

@@ -1,0 +1,224 @@
+"""One deployment in virtual time: our handlers and use cases, and all that they stand on."""
+
+import json
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from ratchet.app.agents import AgentDirectory, AgentRegistry
+from ratchet.app.announce_task import AnnounceTask
+from ratchet.app.cancel_task import CancelTask
+from ratchet.app.dispatch_task import DispatchTask
+from ratchet.app.execute_step import ExecuteStep
+from ratchet.app.resume_task import ResumeTask
+from ratchet.app.submit_task import SubmitTask
+from ratchet.app.sweep_tasks import SweepTasks
+from ratchet.app.warm_histories import WarmHistories
+from ratchet.contracts.errors import ModelRejected, ModelThrottled, ModelUnavailable
+from ratchet.contracts.messages import Doorbell, StepInput
+from ratchet.domain.tools import ToolContext
+from ratchet.ports import ModelAnswer, ModelCall
+from tests.simulation.brain import AGENTS, Brain, owner, set_stage
+from tests.simulation.calls import Errors, Network
+from tests.simulation.doors import (
+    Door,
+    Machine,
+    Numbers,
+    Provider,
+    Receiver,
+    Silence,
+    SkewedClock,
+)
+from tests.simulation.events import Events
+from tests.simulation.faults import Injector
+from tests.simulation.handlers import Beside, Context, handle
+from tests.simulation.lambdas import Body, Event, Lambdas
+from tests.simulation.ledger import Ledger
+from tests.simulation.machine_code import STEP_TIMEOUT_SECONDS
+from tests.simulation.orchestrator import Execution, Orchestrator
+from tests.simulation.people import People
+from tests.simulation.queues import Queue
+from tests.simulation.scheduler import Scheduler
+from tests.simulation.story import Story
+from tests.simulation.table import Checkpoints
+from tests.simulation.verdict import judge
+
+REGISTRY = AgentRegistry({a.name: a for a in AGENTS})
+DIRECTORY = AgentDirectory(REGISTRY.manifest(), default="loop")
+TOOL = Errors(lambda: RuntimeError("503"), lambda: TimeoutError("no answer"))
+
+
+class World:
+    """A story with its faults. Run once."""
+
+    def __init__(self, story: Story, injector: Injector) -> None:
+        self.story = story
+        self.injector = injector
+        dice = None if story.seed is None else Random(story.seed)
+        self.dice = dice
+        self.scheduler = Scheduler()
+        self.network = Network(self.scheduler, injector, dice)
+        self.clock = SkewedClock(self.scheduler)
+        self.ledger = Ledger(self.scheduler, story, injector)
+        self.store = Checkpoints(self.network, self.clock, dice, self.ledger)
+        self.ledger.watch(self.store.twin)
+        self.lambdas = Lambdas(self.network, self._body, self._skew_ms)
+        self.lambdas.throttled_until_ms = story.lambda_throttled_ms
+        self._queues()
+        self.orchestrator = Orchestrator(
+            self.network,
+            self.lambdas,
+            {"inbox": self.inbox, "outbox": self.outbox},
+            dice=dice,
+            ledger=self.ledger,
+            on_death=self._on_death,
+        )
+        self.orchestrator.dying = story.dying_executions
+        self.orchestrator.dying_steps = story.dying_steps
+        self.events = Events(
+            self.network,
+            self.lambdas,
+            self.store.index,
+            is_idle=self.is_idle,
+            skew_ms=story.max_skew_ms,
+        )
+        self._ports()
+        self.people = People(self)
+
+    def _queues(self) -> None:
+        self.inbox = Queue(
+            "inbox", "dispatcher", self.network, self.lambdas, visibility_seconds=180
+        )
+        self.outbox = Queue(
+            "outbox", "deliverer", self.network, self.lambdas, visibility_seconds=360
+        )
+
+    def _ports(self) -> None:
+        network, clock = self.network, self.clock
+        inbox, outbox = Door(network, self.inbox), Door(network, self.outbox)
+        workflow = Machine(network, self.orchestrator)
+        self.ids = Numbers()
+        self.sns = Receiver("sns", network)
+        self.webhook = Receiver("webhook", network)
+        self.webhook.down_until_ms = self.story.webhook_down_ms
+        self.ledger.receivers = (self.sns, self.webhook)
+        self.brain = Brain(self.story.fickle)
+        self.chat = Provider(network, self._answer)
+        self.submit = SubmitTask(
+            store=self.store,
+            inbox=inbox,
+            agents=DIRECTORY,
+            clock=clock,
+            ids=self.ids,
+            check_webhook=lambda url: None,
+        )
+        self.cancel = CancelTask(self.store, workflow, outbox, clock)
+        self.resume = ResumeTask(self.store, inbox, DIRECTORY, clock)
+        self.use_cases: dict[str, Callable[[Any], Any]] = {
+            "dispatcher": DispatchTask(self.store, workflow, clock),
+            "deliverer": AnnounceTask(self.store, (self.sns, self.webhook), clock),
+        }
+        self.sweep = SweepTasks(self.store, inbox, outbox, workflow, clock)
+
+    def _on_death(self, execution: Execution) -> None:
+        self.events.execution_ended(execution)
+
+    def run(self) -> list[str]:
+        """Play the story to its end; what was violated."""
+        Beside.network = self.network
+        set_stage(self)
+        try:
+            self.people.begin()
+            self.events.begin()
+            if self.story.poison_at_ms:
+                self.scheduler.at(self.story.poison_at_ms, lambda: self.inbox.put("{}"))
+            self.scheduler.run(until_ms=self.story.limit_ms, is_over=self.is_over)
+            judge(self.ledger, self)
+        finally:
+            self.scheduler.close()
+            set_stage(None)
+        return self.ledger.violations
+
+    def is_idle(self) -> bool:
+        """Whether nothing is on its way, but for what the sweeper will find."""
+        return not (self.scheduler.busy or self.inbox.messages or self.outbox.messages)
+
+    def is_over(self) -> bool:
+        """Whether nothing will ever happen again, but for the end of retention."""
+        if not self.is_idle() or self.events.coming or not self.store.index.is_settled:
+            return bool(self.ledger.violations)
+        return self.ledger.is_at_rest(self.clock.now_ms())
+
+    def use(self, name: str, context: ToolContext, argument: int) -> str:
+        """A tool of ours is called."""
+        life = self.network.life()
+        self.ledger.tool_called(name, owner(context), life.step, argument)
+
+        def effect() -> str:
+            self.ledger.tool_acted(name, owner(context), life.step, context.idempotency_key)
+            return f"{name} {argument}"
+
+        return self.network.call(f"tool.{name}", effect, TOOL)
+
+    def _answer(self, call: ModelCall) -> ModelAnswer:
+        now = self.scheduler.now_ms
+        if now < self.story.throttled_ms:
+            raise ModelThrottled("429", 30.0)
+        if now < self.story.outage_ms:
+            raise ModelUnavailable("503")
+        if now < self.story.rejecting_ms:
+            raise ModelRejected("402")
+        return self.brain(call)
+
+    def _skew_ms(self) -> int:
+        most = self.story.max_skew_ms
+        return 0 if self.dice is None or not most else self.dice.randint(-most, most)
+
+    def _body(self, role: str) -> Body:
+        match role:
+            case "step_executor":
+                return self._step_executor()
+            case "sweeper":
+                return lambda event: handle(role, self.sweep, event, _ENDLESS)
+            case "dispatcher" | "deliverer":
+                return lambda event: self._batch(role, event)
+            case _:
+                return lambda event: event["call"]()
+
+    def _batch(self, role: str, event: Event) -> Any:
+        bodies = [record["body"] for record in event["Records"] if record["body"] != "{}"]
+        bells = [Doorbell.from_json(body) for body in bodies]
+        self.network.life().subject = frozenset(bell.task for bell in bells)
+        return handle(role, self.use_cases[role], event, _ENDLESS)
+
+    def _step_executor(self) -> Body:
+        use = ExecuteStep(
+            store=self.store,
+            chat=self.chat,
+            agents=REGISTRY,
+            clock=self.clock,
+            ids=self.ids,
+            metrics=Silence(),
+            warm=WarmHistories(),
+            patience_seconds=self.story.patience_seconds,
+            steps_per_execution=self.story.steps_per_execution,
+        )
+
+        def body(event: Event) -> Any:
+            life = self.network.life()
+            life.step = event["step"]["number"]
+            life.subject = frozenset([StepInput.task_of(event)])
+            started = self.scheduler.now_ms
+
+            def remaining_ms() -> float:
+                # A stalled sandbox is frozen: its clock stands still, which is what makes it dangerous.
+                spent = self.scheduler.now_ms - started - life.stalled_ms
+                return STEP_TIMEOUT_SECONDS * 1000 - spent
+
+            answer = handle("step_executor", use, event, Context(remaining_ms))
+            return json.loads(json.dumps(answer))
+
+        return body
+
+
+_ENDLESS = Context(lambda: 30_000.0)
