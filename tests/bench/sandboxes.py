@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from cdk import bundling
+from ratchet.contracts.limits import STEPS_PER_EXECUTION
 from ratchet.contracts.settings import (
     ApiSettings,
     AuthorizerSettings,
@@ -24,6 +25,7 @@ from ratchet.contracts.settings import (
     DispatcherSettings,
     Settings,
     StepExecutorSettings,
+    SweeperSettings,
 )
 
 ROOT = bundling.ROOT
@@ -42,6 +44,7 @@ FACTORIES = {
     "authorizer": "functions.authorizer.handler:api_keys",
     "deliverer": "functions.deliverer.handler:announce_task",
     "dispatcher": "functions.dispatcher.handler:dispatch_task",
+    "sweeper": "functions.sweeper.handler:sweep_tasks",
     "step_executor": "functions.step_executor.handler:execute_step",
 }
 _ARN = "arn:aws:sns:us-east-1:123456789012:bench"
@@ -52,7 +55,10 @@ SETTINGS: dict[str, Settings] = {
     "authorizer": AuthorizerSettings(_ARN),
     "deliverer": DelivererSettings("table", "bucket", _ARN, _ARN),
     "dispatcher": DispatcherSettings("table", "bucket", _MACHINE),
-    "step_executor": StepExecutorSettings("table", "bucket", "https://api.openai.com/v1", _ARN, 30),
+    "sweeper": SweeperSettings("table", "bucket", _QUEUE, _QUEUE, _MACHINE),
+    "step_executor": StepExecutorSettings(
+        "table", "bucket", "https://api.openai.com/v1", _ARN, 30, STEPS_PER_EXECUTION
+    ),
 }
 ENVIRONMENT = {
     "AWS_REGION": "us-east-1",

@@ -112,7 +112,10 @@ def subjects(endpoint: str) -> dict[str, Callable[[], float]]:
     plain: Any = boto3.client("dynamodb")
     memory: Any = MemoryClient()
     on_aws = DynamoDbCheckpoints(
-        client("dynamodb"), table="steps", payloads=S3Payloads(client("s3"), "-"), clock=CLOCK
+        client("dynamodb"),
+        table="steps",
+        payloads=S3Payloads(lambda: client("s3"), "-"),
+        clock=CLOCK,
     )
     sdk = OpenAiChat(f"{endpoint}/v1", api_key=lambda *, fresh=False: "sk-stub", clock=CLOCK)
     return {

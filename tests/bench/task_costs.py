@@ -12,11 +12,11 @@ from botocore.session import Session
 
 from ratchet.app.agents import AgentDirectory
 from ratchet.app.announce_task import AnnounceTask
-from ratchet.app.dispatch_task import DispatchTask, first_state
+from ratchet.app.dispatch_task import DispatchTask
 from ratchet.app.execute_step import ExecuteStep
 from ratchet.app.submit_task import SubmitTask
 from ratchet.contracts.api import TaskRequest
-from ratchet.contracts.messages import StepOutput, TaskRef
+from ratchet.contracts.messages import Doorbell, StepOutput, TaskRef
 from ratchet.domain import keys
 from ratchet.testing.announcers import RecordingAnnouncer
 from ratchet.testing.chat import ScriptedChat
@@ -58,10 +58,8 @@ class Life:
         with self.meter.phase("submit"):
             ref = self._submitted()
         with self.meter.phase("dispatch"):
-            DispatchTask(store, self._workflow, clock)(ref)
-        tip = store.load_tip(ref)
-        first = None if tip is None else first_state(tip)
-        assert first is not None
+            DispatchTask(store, self._workflow, clock)(Doorbell(ref))
+        first = self._workflow.input_of(ref, 1)
         kept = self._sandbox()
         with self.meter.phase("steps"):
             self.states.append(first)
@@ -69,7 +67,7 @@ class Life:
                 clock.advance(MODEL_SECONDS)
                 self.states.append(state)
         with self.meter.phase("announce"):
-            AnnounceTask(store, (RecordingAnnouncer("sns"),), clock)(ref)
+            AnnounceTask(store, (RecordingAnnouncer("sns"),), clock)(Doorbell(ref))
 
     def _submitted(self) -> TaskRef:
         clock = self._bench.clock

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -13,7 +14,9 @@ from typing import Any, Self
 import httpx
 
 from ratchet.cli.dev_stack import DevStack
-from ratchet.contracts.messages import TaskRef
+from ratchet.contracts.limits import TERMINAL_RETENTION_SECONDS
+from ratchet.contracts.messages import Doorbell, TaskRef
+from ratchet.domain.keys import execution_name
 from ratchet.testing.model_faults import Fault
 from ratchet.testing.model_server import ModelServer, RecordedRequest
 from tests.e2e.waiting import wait_until
@@ -22,7 +25,7 @@ from tests.e2e.wire import Wire
 Json = Any
 
 TERMINAL = {"succeeded", "failed", "cancelled", "timed_out", "budget_exceeded"}
-MAX_SANDBOXES = 6
+MAX_SANDBOXES = 7
 OTHER_TENANT, OTHER_KEY = "globex", "key-of-globex"
 _HTTP_SECONDS = 60.0
 _OF_NO_TASK = TaskRef("default", "task_00000000000000000000000000")
@@ -41,8 +44,16 @@ def api_client(url: str, key: str | None) -> httpx.Client:
 class Stage:
     """A stack with its scripted model, the wire below its functions, and a queue on its topic."""
 
-    def __init__(self, stack: DevStack, wire: Wire, ledger: Path, cleanup: ExitStack) -> None:
+    def __init__(
+        self,
+        stack: DevStack,
+        wire: Wire,
+        ledger: Path,
+        models: ModelServer | None,
+        cleanup: ExitStack,
+    ) -> None:
         self.stack = stack
+        self._models = models or stack.models
         self.local = stack.local
         self.wire = wire
         self.ledger = ledger
@@ -52,22 +63,25 @@ class Stage:
         self.dynamodb = self.local.client("dynamodb")
         self.sqs = self.local.client("sqs")
         self.workflow = self.local.client("stepfunctions")
+        self.s3 = self.local.client("s3")
         self._announced: defaultdict[str, list[Json]] = defaultdict(list)
         self._queue_url = self._subscribe()
         self._cleanup = cleanup
 
     @classmethod
-    def start(cls, folder: Path, **options: Any) -> Self:
-        """Start a stack with two tenants; `options` are those of DevStack."""
+    def start(cls, folder: Path, models: ModelServer | None = None, **options: Any) -> Self:
+        """Start a stack with two tenants, and models of its own or these; `options` are those of DevStack."""
         ledger = folder / "refunds.jsonl"
         with ExitStack() as cleanup:
             wire = cleanup.enter_context(Wire())
             env = {**wire.worker_env, "RATCHET_EXAMPLE_LEDGER": str(ledger)}
+            if models is not None:
+                options["model_base_url"] = models.base_url
             options = {"max_sandboxes": MAX_SANDBOXES, "worker_env": env, **options}
             stack = cleanup.enter_context(DevStack.start(**options))
             wire.upstream = stack.local.endpoint_url
             _add_tenant(stack)
-            return cls(stack, wire, ledger, cleanup.pop_all())
+            return cls(stack, wire, ledger, models, cleanup.pop_all())
 
     def close(self) -> None:
         """End the stack."""
@@ -87,9 +101,9 @@ class Stage:
     @property
     def models(self) -> ModelServer:
         """The scripted model."""
-        if self.stack.models is None:
+        if self._models is None:
             raise AssertionError("this stack has no scripted model")
-        return self.stack.models
+        return self._models
 
     def inject(self, **fault: Any) -> None:
         """Let the model fail so."""
@@ -144,17 +158,19 @@ class Stage:
     def announced(self, task_id: str) -> list[Json]:
         """What the topic said about a task, once nothing is left to announce."""
 
-        def nothing_is_due() -> bool:
+        def only_erasing_is_due() -> bool:
             head = self.items(task_id)["TASK"]
-            return head["status"]["S"] in TERMINAL and "due" not in head
+            kept_ms = int(head["due_at"]["N"]) - int(head["updated_at"]["N"])
+            ended = head["status"]["S"] in TERMINAL
+            return ended and kept_ms == TERMINAL_RETENTION_SECONDS * 1000
 
-        wait_until(nothing_is_due, f"the announcement of {task_id}")
+        wait_until(only_erasing_is_due, f"the announcement of {task_id}")
         self._receive()
         return self._announced[task_id]
 
-    def execution(self, task_id: str) -> Json:
-        """The task's execution, once it is over."""
-        arn = self.execution_arn(task_id)
+    def execution(self, task_id: str, generation: int = 1) -> Json:
+        """One execution of the task, once it is over."""
+        arn = self.execution_arn(task_id, generation)
 
         def over() -> Json:
             try:
@@ -165,25 +181,74 @@ class Stage:
 
         return wait_until(over, f"the end of {arn}")
 
-    def execution_arn(self, task_id: str) -> str:
-        """The execution named after the task."""
+    def execution_arn(self, task_id: str, generation: int = 1) -> str:
+        """The execution named after the task and its generation."""
         machine = self.local.outputs["StateMachineArn"]
-        return f"{machine.replace(':stateMachine:', ':execution:')}:{task_id}"
+        name = execution_name(TaskRef("default", task_id), generation)
+        return f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
 
-    def history(self, task_id: str) -> list[Json]:
-        """The events of the task's execution."""
+    def executions(self, task_id: str) -> list[str]:
+        """The names of the task's executions, in the order in which they began."""
+        pages = self.workflow.get_paginator("list_executions").paginate(
+            stateMachineArn=self.local.outputs["StateMachineArn"]
+        )
+        found = [e for page in pages for e in page["executions"] if e["name"].startswith(task_id)]
+        return [e["name"] for e in sorted(found, key=lambda e: e["startDate"])]
+
+    def history(self, task_id: str, generation: int = 1) -> list[Json]:
+        """The events of an execution of the task."""
         pages = self.workflow.get_paginator("get_execution_history").paginate(
-            executionArn=self.execution_arn(task_id)
+            executionArn=self.execution_arn(task_id, generation)
         )
         return [event for page in pages for event in page["events"]]
 
-    def states(self, task_id: str) -> list[str]:
-        """The states that the task's execution entered: what AWS bills."""
+    def states(self, task_id: str, generation: int = 1) -> list[str]:
+        """The states that an execution of the task entered: what AWS bills."""
         return [
             event["stateEnteredEventDetails"]["name"]
-            for event in self.history(task_id)
+            for event in self.history(task_id, generation)
             if event["type"].endswith("StateEntered")
         ]
+
+    def stop(self, task_id: str, generation: int = 1) -> None:
+        """StopExecution, as somebody would in the console."""
+        self.workflow.stop_execution(
+            executionArn=self.execution_arn(task_id, generation), cause="stopped by a test"
+        )
+
+    def sweep(self) -> Json:
+        """Run the sweeper, as the schedule does each minute; what it says it did."""
+        name = next(n for n in self.local.function_names() if "Sweeper" in n)
+        answer = self.local.client("lambda").invoke(FunctionName=name, Payload=b"{}")
+        assert "FunctionError" not in answer, answer["Payload"].read()
+        return json.loads(answer["Payload"].read())
+
+    def make_due(self, task_id: str) -> None:
+        """Let the time pass until somebody should look at the task."""
+        self._set(task_id, "TASK", "due_at", _now_ms())
+
+    def pass_time(self, task_id: str, seconds: int) -> None:
+        """Let so many seconds pass for what waits for a time: the task's next look, its next deliveries."""
+        items = self.items(task_id)
+        due_at = int(items["TASK"]["due_at"]["N"])
+        self._set(task_id, "TASK", "due_at", due_at - seconds * 1000)
+        for sk, item in items.items():
+            for place, attempt in enumerate(item.get("attempts", {"L": []})["L"]):
+                at = int(attempt["M"]["at"]["N"]) - seconds * 1000
+                self._set(task_id, sk, f"attempts[{place}].#at", at)
+
+    def pass_retention(self, task_id: str) -> None:
+        """Let the time be over for which a finished task is kept."""
+        ended_at = _now_ms() - TERMINAL_RETENTION_SECONDS * 1000
+        self._set(task_id, "TASK", "updated_at", ended_at)
+        self.make_due(task_id)
+
+    def objects(self, task_id: str) -> list[str]:
+        """The keys of the task's large bodies."""
+        found = self.s3.list_objects_v2(
+            Bucket=self.local.outputs["PayloadBucketName"], Prefix=f"default/{task_id}/"
+        )
+        return [entry["Key"] for entry in found.get("Contents", ())]
 
     def kill(self, function: str) -> None:
         """kill -9 every sandbox of a function."""
@@ -212,10 +277,20 @@ class Stage:
         lines = self.ledger.read_text(encoding="utf-8").splitlines() if self.ledger.exists() else []
         return [json.loads(line) for line in lines]
 
+    def _set(self, task_id: str, sk: str, path: str, value: int) -> None:
+        names = {"#at": "at"} if "#at" in path else {}
+        self.dynamodb.update_item(
+            TableName=self.local.outputs["TableName"],
+            Key={"pk": {"S": f"TENANT#default#TASK#{task_id}"}, "sk": {"S": sk}},
+            UpdateExpression=f"SET {path} = :value",
+            ExpressionAttributeValues={":value": {"N": str(value)}},
+            **({"ExpressionAttributeNames": names} if names else {}),
+        )
+
     def _finish_running_poll(self, url: str) -> None:
         """A long poll keeps the timeout that the queue had when it began: give it a message to end with."""
         counts = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        self.sqs.send_message(QueueUrl=url, MessageBody=_OF_NO_TASK.to_json())
+        self.sqs.send_message(QueueUrl=url, MessageBody=Doorbell(_OF_NO_TASK).to_json())
 
         def is_empty() -> bool:
             answer = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=counts)
@@ -255,6 +330,10 @@ def _add_tenant(stack: DevStack) -> None:
     stack.local.client("secretsmanager").put_secret_value(
         SecretId=stack.local.outputs["ApiKeysSecretArn"], SecretString=json.dumps({"keys": keys})
     )
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _goal_of(request: RecordedRequest) -> str:

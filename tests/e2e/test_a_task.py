@@ -11,7 +11,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from cdk.bundling import ROOT
-from ratchet.contracts.limits import TERMINAL_RETENTION_SECONDS
+from ratchet.contracts.limits import TERMINAL_RETENTION_SECONDS, TTL_MARGIN_SECONDS
 from ratchet.contracts.names import Complexity, StepType
 from ratchet.contracts.routing import RoutingTable
 from ratchet.testing.receiver import WebhookReceiver
@@ -24,7 +24,7 @@ STEP_TYPES = [
     *("tool_dispatch", "tool_dispatch", "final_synthesis"),
 ]
 # Everything that may travel through Step Functions: ids and counters.
-STATE_FIELDS = {"tenant", "task_id", "action", "step", "wait_seconds", "status"}
+STATE_FIELDS = {"tenant", "task_id", "action", "step", "execution", "wait_seconds", "status"}
 STEP_FIELDS = {"number", "type", "complexity", "waits", "waited_seconds"}
 GOAL = research("canary-main")
 
@@ -114,8 +114,10 @@ def test_only_what_has_ended_expires(finished: Finished) -> None:
     items = finished.stage.items(finished.id)
     head = items["TASK"]
     assert head["status"] == {"S": "succeeded"}
-    ended_at = int(head["updated_at"]["N"]) // 1000
-    assert head["expires_at"] == {"N": str(ended_at + TERMINAL_RETENTION_SECONDS)}
+    ended_at = int(head["updated_at"]["N"])
+    assert head["due_at"] == {"N": str(ended_at + TERMINAL_RETENTION_SECONDS * 1000)}
+    kept_seconds = TERMINAL_RETENTION_SECONDS + TTL_MARGIN_SECONDS  # the sweeper comes first
+    assert head["expires_at"] == {"N": str(ended_at // 1000 + kept_seconds)}
     expiring = {sk for sk, item in items.items() if "expires_at" in item}
     assert expiring == {"TASK", f"STEP#{RESEARCH_STEPS:06d}"}
 
@@ -123,10 +125,7 @@ def test_only_what_has_ended_expires(finished: Finished) -> None:
 def test_one_execution_ran_it_under_its_name(finished: Finished) -> None:
     execution = finished.stage.execution(finished.id)
     assert execution["status"] == "SUCCEEDED"
-    running = finished.stage.workflow.list_executions(
-        stateMachineArn=finished.stage.local.outputs["StateMachineArn"]
-    )["executions"]
-    assert [e["name"] for e in running].count(finished.id) == 1
+    assert finished.stage.executions(finished.id) == [finished.id]
 
 
 def test_only_ids_travel_through_step_functions(finished: Finished) -> None:
@@ -141,6 +140,7 @@ def test_only_ids_travel_through_step_functions(finished: Finished) -> None:
         state = json.loads(text)
         assert set(state) <= STATE_FIELDS
         assert set(state["step"]) <= STEP_FIELDS
+        assert state["execution"] == {"generation": 1, "first_step": 1}
     assert "canary-main" not in json.dumps([execution, events], default=str)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from cdk.bundling import ROOT
 from tests.e2e.goals import RESEARCH_STEPS, research
 from tests.e2e.stage import Json, Stage
 
@@ -22,6 +23,7 @@ def ratchet(stage: Stage, tmp_path: Path) -> Command:
     """Runs a command as a user would, away from the checkout."""
     environment = {
         "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "shared"), str(ROOT)]),
         "RATCHET_API_URL": stage.stack.api_url,
         "RATCHET_API_KEY": stage.stack.api_key,
     }
@@ -99,6 +101,27 @@ def test_cancel_ends_a_task_and_refuses_one_that_has_ended(stage: Stage, ratchet
     refused = ratchet("cancel", ended["task_id"], "--json")
     assert (refused.returncode, refused.stdout) == (1, "")
     assert "read its result instead" in refused.stderr
+
+
+def test_resume_lets_a_failed_task_go_on(stage: Stage, ratchet: Command) -> None:
+    stage.inject(status=401, goal=re.compile("cli-resume"), turn=2)
+    failed = _document(ratchet("submit", research("cli-resume"), "--json", "--wait"), code=1)
+    stage.announced(failed["task_id"])
+    done = ratchet("resume", failed["task_id"], "--max-steps", "20", "--watch", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    steps = [event["data"] for event in events if event["type"] == "step.completed"]
+    assert steps == stage.steps(failed["task_id"])
+    assert len(steps) == RESEARCH_STEPS, "the try that was refused did nothing: it is no step"
+    assert events[-1]["data"] == stage.task(failed["task_id"])
+    assert events[-1]["data"]["limits"]["max_steps"] == 20
+    types = [
+        m["MessageAttributes"]["type"]["StringValue"] for m in stage.announced(failed["task_id"])
+    ]
+    assert types == ["task.failed", "task.succeeded"]
+    refused = ratchet("resume", failed["task_id"])
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "Submit a new task instead" in refused.stderr
 
 
 def test_what_is_wrong_is_told_with_what_to_do(ratchet: Command) -> None:

@@ -108,15 +108,6 @@ def test_a_deliverer_killed_at_a_hanging_receiver_delivers_the_same_again(
         request.verify(stage.stack.webhook_secret)
 
 
-def test_a_webhook_that_fails_is_tried_again(stage: Stage, receiver: WebhookReceiver) -> None:
-    receiver.answer_with(Answer(status=500), Answer(status=302, headers={"location": receiver.url}))
-    with stage.visibility("OutboxQueueUrl", 1):
-        task_id = stage.submit(research("webhook-down"), webhook={"url": receiver.url})
-        _assert_whole(stage, task_id)
-    assert len({(r.headers["webhook-id"], r.body) for r in receiver.requests}) == 1
-    assert _delivery_attempts(stage, task_id) == {"sns": [True], "webhook": [False, False, True]}
-
-
 def _commits(stage: Stage, task_id: str, number: int) -> list[int]:
     matches = puts_step(number)
     return [call.status for call in stage.wire.calls("PutItem", about=task_id) if matches(call)]
@@ -124,11 +115,3 @@ def _commits(stage: Stage, task_id: str, number: int) -> list[int]:
 
 def _starts(stage: Stage, task_id: str) -> list[Call]:
     return stage.wire.calls("StartExecution", about=task_id)
-
-
-def _delivery_attempts(stage: Stage, task_id: str) -> dict[str, list[bool]]:
-    return {
-        item["channel"]["S"]: [a["M"]["ok"]["BOOL"] for a in item["attempts"]["L"]]
-        for sk, item in stage.items(task_id).items()
-        if sk.startswith("DELIVERY#")
-    }

@@ -1,19 +1,13 @@
 """`ratchet dev`: one line for programs, nothing left behind, and with --state everything there again."""
 
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
 
-from cdk.bundling import ROOT
 from ratchet.cli.dev_stack import DevStack
+from tests.e2e.dev_process import dev, living
 from tests.e2e.goals import RESEARCH_STEPS, research
 from tests.e2e.stage import TERMINAL, Json, api_client
 from tests.e2e.waiting import wait_until
@@ -24,26 +18,7 @@ DOCUMENTED_KEYS = {
     *("api_url", "api_key", "endpoint_url", "region", "table", "topic_arn", "queue_url"),
     *("state_machine_arn", "function_names"),
 }
-CLOSES_WITHIN_SECONDS = 5
-FUNCTIONS = 5
-
-
-@dataclass(frozen=True)
-class Dev:
-    """A running `ratchet dev --json` and the line that it printed."""
-
-    process: subprocess.Popen[str]
-    ready: Json
-
-    def children(self) -> set[int]:
-        """Process ids of its workers."""
-        return {pid for pid in _pids() if _parent(pid) == self.process.pid}
-
-    def terminate(self) -> tuple[int, str]:
-        """SIGTERM; its exit code, and what else it printed."""
-        self.process.terminate()
-        rest, _ = self.process.communicate(timeout=CLOSES_WITHIN_SECONDS)
-        return self.process.returncode, rest
+FUNCTIONS = 6
 
 
 @dataclass(frozen=True)
@@ -54,32 +29,6 @@ class FirstLife:
     task: Json
     steps: Json
     workers: set[int]
-
-
-@contextmanager
-def dev(folder: Path, *options: str) -> Iterator[Dev]:
-    """Run `ratchet dev` in a folder that looks like a checkout, so that ours is not written to."""
-    for name in ("cdk", "functions", "shared"):
-        if not (folder / name).exists():
-            (folder / name).symlink_to(ROOT / name)
-    command = ["-m", "ratchet.cli.main", "dev", "--port", "0", "--json", "--no-reload", *options]
-    with (
-        (folder / "stages.log").open("w") as stages,
-        subprocess.Popen(
-            [sys.executable, *command],
-            cwd=folder,
-            env={name: value for name, value in os.environ.items() if "OPENAI" not in name},
-            stdout=subprocess.PIPE,
-            stderr=stages,
-            text=True,
-        ) as process,
-    ):
-        try:
-            line = process.stdout.readline() if process.stdout else ""
-            assert line, (folder / "stages.log").read_text()
-            yield Dev(process, json.loads(line))
-        finally:
-            process.kill()
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +56,7 @@ def first_life(folder: Path) -> FirstLife:
 
 def test_killed_it_leaves_no_workers_behind(first_life: FirstLife) -> None:
     assert len(first_life.workers) >= len({"api", "authorizer", "dispatcher", "step_executor"})
-    wait_until(lambda: not first_life.workers & _pids(), "the end of the workers")
+    wait_until(lambda: not first_life.workers & living(), "the end of the workers")
 
 
 def test_what_was_answered_before_a_kill_is_there_afterwards(
@@ -132,7 +81,7 @@ def test_it_prints_one_line_keeps_its_state_and_ends_on_sigterm(
         workers = running.children()
         assert workers
         assert running.terminate() == (0, "")
-        wait_until(lambda: not workers & _pids(), "the end of the workers")
+        wait_until(lambda: not workers & living(), "the end of the workers")
     assert not list((folder / ".ratchet").iterdir()), "the file for other terminals is gone"
 
 
@@ -147,22 +96,3 @@ def _assert_kept(before: FirstLife, api_url: str) -> None:
         assert http.get(f"/v1/tasks/{task_id}").json() == before.task
         assert http.get(f"/v1/tasks/{task_id}/steps").json() == before.steps
         assert task_id in [task["task_id"] for task in http.get("/v1/tasks").json()["tasks"]]
-
-
-def _pids() -> set[int]:
-    """The processes that live; one that nobody has reaped yet does not."""
-    found = {int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()}
-    return {pid for pid in found if _status(pid)[:1] not in ([], ["Z"])}
-
-
-def _parent(pid: int) -> int:
-    return int((_status(pid) or ["Z", "0"])[1])
-
-
-def _status(pid: int) -> list[str]:
-    """State, parent and so on; nothing if the process has just ended."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
-    except (FileNotFoundError, ProcessLookupError):
-        return []
-    return text.rpartition(")")[2].split()

@@ -70,6 +70,17 @@ REFUSED = {
     "unknown id": get(f"/v1/tasks/{AN_ID}", NOT_FOUND, "GET /v1/tasks lists yours"),
     "odd id": get("/v1/tasks/odd/steps", NOT_FOUND, "GET /v1/tasks lists yours"),
     "unknown path": get("/v1/nothing", NOT_FOUND, "see /v1/openapi.json"),
+    "resume of an unknown id": Refused(
+        "POST", f"/v1/tasks/{AN_ID}/resume", NOT_FOUND, "GET /v1/tasks lists yours", {}
+    ),
+    "resume with an unknown limit": Refused(
+        *("POST", f"/v1/tasks/{AN_ID}/resume", INVALID, "limits.max_hops: unknown field"),
+        {"json": {"limits": {"max_hops": 3}}},
+    ),
+    "resume with a form": Refused(
+        *("POST", f"/v1/tasks/{AN_ID}/resume", INVALID, "content-type: application/json"),
+        {"data": ACCEPTED},
+    ),
     "unknown method": Refused("PUT", "/v1/tasks", NOT_FOUND, "see /v1/openapi.json", {}),
 }
 
@@ -97,7 +108,8 @@ def test_a_key_with_another_body_is_refused(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "suffix"), [("GET", ""), ("GET", "/steps"), ("POST", "/cancel")]
+    ("method", "suffix"),
+    [("GET", ""), ("GET", "/steps"), ("POST", "/cancel"), ("POST", "/resume")],
 )
 def test_another_tenants_task_does_not_exist(stage: Stage, method: str, suffix: str) -> None:
     task_id = stage.submit(ACCEPTED["goal"])
@@ -116,6 +128,9 @@ def test_tenants_share_neither_lists_nor_idempotency_keys(stage: Stage) -> None:
     listed = stage.other_tenant.get("/v1/tasks").json()["tasks"]
     assert [task["task_id"] for task in listed] == [theirs.json()["task_id"]]
     stage.outcome(mine.json()["task_id"])
+    path = f"/v1/tasks/{theirs.json()['task_id']}"
+    ended = stage.other_tenant.get(path, params={"wait": 25}).json()
+    assert ended["status"] == "succeeded"
 
 
 # API Gateway itself answers these. It keeps an authorizer's answer for five minutes, and the authorizer

@@ -14,8 +14,8 @@ def test_an_unreachable_model_is_waited_for_and_then_fails_the_task(tmp_path: Pa
     with socket.socket() as nobody_listens:
         nobody_listens.bind(("127.0.0.1", 0))
         host = f"127.0.0.1:{nobody_listens.getsockname()[1]}"
-        options = {"model_base_url": f"http://{host}/v1", "patience_seconds": 2}
-        with Stage.start(tmp_path, **options) as stage:
+        url = f"http://{host}/v1"
+        with Stage.start(tmp_path, model_base_url=url, patience_seconds=2) as stage:
             task = stage.outcome(task_id := stage.submit(research("unreachable")))
             assert (task["status"], task["error"]["code"]) == ("failed", "model_unavailable")
             assert f"{host} could not be reached" in task["error"]["message"]

@@ -79,6 +79,7 @@ class Wire:
         self.upstream = ""
         self._lock = threading.Lock()
         self._gates: list[Gate] = []
+        self._refused: list[Matcher] = []
         self._calls: list[Call] = []
         self._server = _Server(self)
         self._thread = threading.Thread(
@@ -90,7 +91,7 @@ class Wire:
     def worker_env(self) -> dict[str, str]:
         """What leads a function's clients here: https://docs.aws.amazon.com/sdkref/latest/guide/ss-endpoints-table.html."""
         url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        return {"AWS_ENDPOINT_URL_DYNAMODB": url, "AWS_ENDPOINT_URL_SFN": url}
+        return {f"AWS_ENDPOINT_URL_{name}": url for name in ("DYNAMODB", "SFN", "SQS")}
 
     def calls(self, operation: str | None = None, *, about: str = "") -> list[Call]:
         """The answered calls so far whose body contains `about`, in order."""
@@ -110,6 +111,23 @@ class Wire:
             gate.open()
             with self._lock:
                 self._gates.remove(gate)
+
+    @contextmanager
+    def refuse(self, matches: Matcher) -> Iterator[None]:
+        """Answer matching calls 503, and carry none of them out, until the block ends."""
+        with self._lock:
+            self._refused.append(matches)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._refused.remove(matches)
+
+    def is_refused(self, call: Call) -> bool:
+        """Whether the call is to be answered 503."""
+        with self._lock:
+            refused = list(self._refused)
+        return any(matches(call) for matches in refused)
 
     def pass_gates(self, call: Call, phase: Phase) -> None:
         """Hold the call wherever a gate is closed for it."""
@@ -184,14 +202,21 @@ class _Handler(BaseHTTPRequestHandler):
         operation = self.headers["x-amz-target"].rpartition(".")[2]
         call = Call(operation, body.decode())
         wire.pass_gates(call, Phase.REQUEST)
+        if wire.is_refused(call):
+            wire.record(replace(call, status=503))
+            self._answer(503, [], b'{"__type": "ServiceUnavailable"}')
+            return
         self._upstream.request("POST", self.path, body, dict(self.headers.items()))
         answer = self._upstream.getresponse()
         data = answer.read()
         call = replace(call, status=answer.status)
         wire.record(call)
         wire.pass_gates(call, Phase.REPLY)
-        self.send_response_only(answer.status)
-        for name, value in answer.getheaders():
+        self._answer(answer.status, answer.getheaders(), data)
+
+    def _answer(self, status: int, headers: list[tuple[str, str]], data: bytes) -> None:
+        self.send_response_only(status)
+        for name, value in headers:
             if name.lower() not in _HOP_BY_HOP:
                 self.send_header(name, value)
         self.send_header("content-length", str(len(data)))
@@ -215,6 +240,11 @@ def ends_task(call: Call) -> bool:
 def ends_effect(call: Call) -> bool:
     """The note of what an unsafe tool call brought."""
     return call.operation == "UpdateItem" and '"EFFECT#' in call.body
+
+
+def rings(call: Call) -> bool:
+    """A doorbell."""
+    return call.operation == "SendMessage"
 
 
 def starts_execution(call: Call) -> bool:
