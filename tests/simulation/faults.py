@@ -64,6 +64,7 @@ KINDS: dict[str, tuple[Fault, ...]] = {
             "step_executor:tool.put",
             "step_executor:tool.pay",
             "deliverer:store.load_tip",
+            "deliverer:store.load",
             "deliverer:store.deliveries",
             "deliverer:store.record_delivery",
             "deliverer:store.due_again",

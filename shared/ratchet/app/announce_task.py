@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from ratchet.contracts.errors import DeliveryFailed
@@ -27,24 +27,36 @@ class AnnounceTask:
     clock: Clock
 
     def __call__(self, bell: Doorbell) -> None:
-        """Deliver the terminal event to every channel on which it has not arrived; what failed is due later.
+        """Deliver each end of the task to every channel on which it has not arrived; what failed is due later.
+
+        A resumed task has ended more than once, and each end is announced: also one that was resumed before anybody
+        heard of it, at the latest when the task ends again.
 
         Raises:
             StoreUnavailable: the message must come back.
         """
-        ref = bell.task
-        tip = self.store.load_tip(ref)
-        if tip is None or not isinstance(tip.next, End):
-            logger.info("nothing to announce", extra={"task_id": ref.task_id})
+        tip = self.store.load_tip(bell.task)
+        if tip is None:
+            logger.info("nothing to announce", extra={"task_id": bell.task.task_id})
             return
-        event = terminal_event(tip, tip.next)
-        log = self.store.deliveries(ref, event.id)
-        waits = [self._try(announcer, event, tip, log) for announcer in self.announcers]
-        due = [at for at in waits if at is not None]
-        last = tip.records[-1]
-        self.store.due_again(
-            ref, ended_at_ms=last.finished_at_ms, at_ms=min(due, default=erase_at(last))
-        )
+        due = [at for end in self._ends(tip) for at in self._announce(end)]
+        if isinstance(tip.next, End):
+            last = tip.records[-1]
+            at_ms = min(due, default=erase_at(last))
+            self.store.due_again(bell.task, ended_at_ms=last.finished_at_ms, at_ms=at_ms)
+
+    def _ends(self, tip: History) -> list[History]:
+        """The task as of each of its ends."""
+        is_resumed = tip.state.opened_at_ms > tip.task.created_at_ms
+        history = (self.store.load(tip.task.ref) if is_resumed else tip) or tip
+        return [replace(history, records=(r,)) for r in history.records if isinstance(r.next, End)]
+
+    def _announce(self, ended: History) -> list[int]:
+        """Try the channels whose time has come; when to try the others."""
+        event = terminal_event(ended)
+        log = self.store.deliveries(ended.task.ref, event.id)
+        waits = [self._try(announcer, event, ended, log) for announcer in self.announcers]
+        return [at for at in waits if at is not None]
 
     def _try(
         self, announcer: Announcer, event: Event, tip: History, log: Mapping[str, DeliveryState]
@@ -85,9 +97,11 @@ def next_try_ms(state: DeliveryState) -> int:
     return state.last_at_ms + DELIVERY_DELAYS_SECONDS[state.tries - 1] * 1000
 
 
-def terminal_event(tip: History, end: End) -> Event:
-    """The announcement of a task's end; the same bytes whenever it is built."""
-    task = tip.task
+def terminal_event(tip: History) -> Event:
+    """The announcement of a task as of its end; the same bytes whenever it is built."""
+    task, end = tip.task, tip.next
+    if not isinstance(end, End):
+        raise TypeError(f"{task.ref.task_id} has not ended")
     type_ = f"task.{end.status.value}"
     finished_ms = tip.records[-1].finished_at_ms
     data: dict[str, Json] = {

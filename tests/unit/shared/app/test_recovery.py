@@ -180,6 +180,31 @@ def test_a_failed_task_resumes_with_the_step_that_failed() -> None:
     assert any((text or "").startswith("[ratchet:act]") for text in opened)
 
 
+def test_an_end_that_was_resumed_before_anybody_heard_of_it_is_announced_too() -> None:
+    world = World(LOOP, chat=[ModelRejected("the key is wrong"), says("Done.")])
+    ref = world.submitted()
+    world.run(ref)
+    world.clock.advance(1)
+    world.resume(ref)
+    world.announce(Doorbell(ref))
+    assert [event.type for event in world.sns.delivered] == ["task.failed"]
+    world.run(ref)
+    world.announce(Doorbell(ref))
+    world.announce(Doorbell(ref))
+    assert [event.type for event in world.sns.delivered] == ["task.failed", "task.succeeded"]
+
+
+def test_an_end_that_nobody_rang_for_is_announced_with_the_next_one() -> None:
+    world = World(LOOP, chat=[ModelRejected("the key is wrong"), says("Done.")])
+    ref = world.submitted()
+    world.run(ref)
+    world.clock.advance(1)
+    world.resume(ref)
+    world.run(ref)
+    world.announce(Doorbell(ref))
+    assert [event.type for event in world.sns.delivered] == ["task.failed", "task.succeeded"]
+
+
 def test_resuming_a_task_that_runs_changes_nothing() -> None:
     world = World(LOOP, chat=[ModelRejected("no")])
     ref = world.submitted()
