@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ratchet.cli.errors import CliError
 from ratchet.cli.project import require_project
+from ratchet.cli.waking import wake_tasks
 from ratchet.contracts.names import Json
 from ratchet.contracts.settings import PREFIX
 
@@ -119,6 +120,8 @@ class DevStack:
             )
             cleanup.callback(local.close)
             keys = _exchange_keys(local, model_api_key or _SCRIPTED_KEY)
+            if state_dir is not None and (woken := wake_tasks(local)):
+                say(f"open tasks of an earlier run that go on now: {woken}")
             return cls(local, models, keys, model_base_url, cleanup.pop_all())
 
     def description(self) -> dict[str, Json]:
