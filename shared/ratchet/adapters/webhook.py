@@ -37,7 +37,7 @@ def connect(address: Address, timeout: float) -> socket.socket:
     try:
         connection.settimeout(timeout)
         connection.connect((address.ip, address.port))
-    except BaseException:
+    except BaseException:  # whatever happens, the socket must not leak; it goes on to the caller
         connection.close()
         raise
     return connection
@@ -110,7 +110,7 @@ class WebhookAnnouncer:
             connection.settimeout(deadline.left())
             tls = self._network.tls or _system_tls()
             return tls.wrap_socket(connection, server_hostname=url.host)
-        except BaseException:
+        except BaseException:  # as above: close what was opened, hide nothing
             connection.close()
             raise
 

@@ -67,8 +67,3 @@ class RoutingTable(BaseModel):
             models=models,
             escalation=escalation if escalation != models else (),
         )
-
-    def all_models(self) -> tuple[str, ...]:
-        """Every model that a task may be sent to."""
-        named = {m for rule in self.rules for m in rule.models} | set(self.default)
-        return tuple(sorted(named))

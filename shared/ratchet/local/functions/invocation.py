@@ -46,11 +46,6 @@ class Invocation:
         """Waits for an outcome; false when none came in time."""
         return self._done.wait(timeout)
 
-    @property
-    def is_done(self) -> bool:
-        """Whether an outcome is recorded."""
-        return self._done.is_set()
-
     def _finish(self, result: bytes, function_error: str | None) -> None:
         with self._lock:
             if self._done.is_set():
