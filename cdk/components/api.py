@@ -21,6 +21,8 @@ PROTECTED = (
     ("GET", "/tasks/{task_id}/steps"),
     ("POST", "/tasks/{task_id}/cancel"),
     ("POST", "/tasks/{task_id}/resume"),
+    ("POST", "/tasks/{task_id}/interrupts/{interrupt_id}"),
+    ("GET", "/interrupts"),
     ("GET", "/agents"),
 )
 PUBLIC = (("GET", "/health"), ("GET", "/openapi.json"))

@@ -26,6 +26,7 @@ READ_BODIES = "s3:GetObject"
 WRITE_BODIES = "s3:PutObject"
 ERASE_BODIES = "s3:DeleteObject"
 WRITE = ("dynamodb:PutItem", "dynamodb:UpdateItem")
+CHECK = ("dynamodb:ConditionCheckItem",)  # the fence of unsafe calls
 
 
 class Checkpoints(Construct):

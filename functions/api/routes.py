@@ -10,11 +10,19 @@ from aws_lambda_powertools.event_handler.openapi.params import Header, Query
 from functions.api.caller import tenant_of
 from functions.api.problems import from_request_error, from_validation, problem
 from functions.api.wiring import wiring
-from ratchet.app.task_views import agent_view, list_view, task_view, timeline_view
+from ratchet.app.task_views import (
+    agent_view,
+    interrupt_views,
+    list_view,
+    task_view,
+    timeline_view,
+)
 from ratchet.contracts import limits
 from ratchet.contracts.api import (
     AgentListView,
+    DecisionRequest,
     HealthView,
+    InterruptListView,
     ResumeRequest,
     StepListView,
     TaskListView,
@@ -121,6 +129,30 @@ def resume_task(task_id: str, body: ResumeRequest = EMPTY_RESUME) -> TaskView:
     ref = TaskRef(_tenant(), task_id)
     wiring().read.tip(ref)
     return task_view(wiring().resume(ref, body))
+
+
+@app.get(
+    "/v1/interrupts", summary="List open questions", operation_id="listInterrupts", tags=["tasks"]
+)
+def list_interrupts(
+    limit: Annotated[int, Query(ge=1, le=limits.MAX_PAGE_SIZE)] = limits.DEFAULT_PAGE_SIZE,
+    cursor: str | None = None,
+) -> InterruptListView:
+    """What your tasks ask people, newest task first; `limit` counts tasks."""
+    tips, next_cursor = wiring().read.interrupts(_tenant(), limit=limit, cursor=cursor)
+    interrupts = [view for tip in tips for view in interrupt_views(tip)]
+    return InterruptListView(interrupts=interrupts, next_cursor=next_cursor)
+
+
+@app.post(
+    "/v1/tasks/<task_id>/interrupts/<interrupt_id>",
+    summary="Answer a question",
+    operation_id="decideInterrupt",
+    tags=["tasks"],
+)
+def decide_interrupt(task_id: str, interrupt_id: str, body: DecisionRequest) -> TaskView:
+    """The first answer counts; once none is missing, the task goes on."""
+    return task_view(wiring().decide(TaskRef(_tenant(), task_id), interrupt_id, body))
 
 
 @app.get("/v1/agents", summary="List the agents", operation_id="listAgents", tags=["agents"])

@@ -11,6 +11,7 @@ from ratchet.adapters.stepfunctions import StepFunctionsWorkflow
 from ratchet.adapters.system import SystemClock, UlidIds
 from ratchet.app.agents import AgentDirectory
 from ratchet.app.cancel_task import CancelTask
+from ratchet.app.decide_interrupt import DecideInterrupt
 from ratchet.app.read_task import ReadTask
 from ratchet.app.resume_task import ResumeTask
 from ratchet.app.submit_task import SubmitTask
@@ -30,6 +31,7 @@ class Wiring:
     read: ReadTask
     cancel: CancelTask
     resume: ResumeTask
+    decide: DecideInterrupt
     agents: AgentDirectory
 
 
@@ -41,6 +43,7 @@ def wiring() -> Wiring:
     clock = SystemClock()
     store = checkpoints(settings, clock)
     inbox = SqsInbox(client("sqs"), settings.queue_url)
+    outbox = SqsInbox(client("sqs"), settings.outbox_queue_url)
     agents = AgentDirectory.load(_BUNDLE / AGENTS_MANIFEST_FILE, default=settings.default_agent)
     return Wiring(
         submit=SubmitTask(
@@ -55,9 +58,10 @@ def wiring() -> Wiring:
         cancel=CancelTask(
             store,
             StepFunctionsWorkflow(client("stepfunctions"), settings.state_machine_arn),
-            SqsInbox(client("sqs"), settings.outbox_queue_url),
+            outbox,
             clock,
         ),
         resume=ResumeTask(store, inbox, agents, clock),
+        decide=DecideInterrupt(store, inbox, outbox, clock),
         agents=agents,
     )

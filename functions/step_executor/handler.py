@@ -38,6 +38,7 @@ def execute_step() -> ExecuteStep:
         metrics=EmfMetrics(),
         warm=WarmHistories(),
         patience_seconds=settings.model_patience_seconds,
+        clock_margin_seconds=settings.clock_margin_seconds,
         steps_per_execution=settings.steps_per_execution,
     )
 

@@ -8,7 +8,7 @@ from ratchet.contracts.messages import Doorbell, StepOutput, TaskRef
 from ratchet.contracts.names import TaskStatus
 from ratchet.domain.messages import ToolCall
 from ratchet.domain.models import Usage
-from ratchet.domain.steps import StepRecord
+from ratchet.domain.steps import StepPlan, StepRecord
 from ratchet.domain.task import History, Task, TaskLimits, TaskState
 
 if TYPE_CHECKING:  # a prompt knows pydantic; of the functions only step_executor carries it
@@ -65,11 +65,24 @@ class ListFilter:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """The record that an unsafe tool call was begun; `result` once it is known."""
+    """The record that an unsafe tool call was begun; `result` once it is known.
+
+    After `dies_at_ms` the attempt that began it cannot be alive any more.
+    """
 
     attempt_id: str
+    call_id: str = ""
+    dies_at_ms: int = 0
     result: str | None = None
     ok: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The effects that attempts at a step have begun, by idempotency key, and what they were part of."""
+
+    plan: StepPlan
+    intents: Mapping[str, Intent]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +118,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Reopening:
-    """How an ended task goes on: `record` takes the next number and says with which step."""
+    """How an ended or paused task goes on: `record` takes the next number and says with which step."""
 
     record: StepRecord
     limits: TaskLimits
@@ -144,12 +157,12 @@ class CheckpointStore(Protocol):
     def commit(self, task: Task, record: StepRecord, *, due_at_ms: int) -> StepRecord:
         """Record a step unless its number is taken; returns the step that holds the number now.
 
-        When the step ends the task, its status and the duty to announce it are written with it, atomically.
+        When the step ends or pauses the task, its status and the duty to announce it are written with it, atomically.
         """
         ...
 
     def reopen(self, tip: History, reopening: Reopening) -> bool:
-        """Queue an ended task again with its next step; False if someone else has done so.
+        """Queue an ended or paused task again with its next step; False if someone else has done so.
 
         Atomically: the step that says so, the status, the new limits, and no more expiry on what had one.
         """
@@ -163,12 +176,38 @@ class CheckpointStore(Protocol):
         """Look again at that time; False if the task changed since it was found."""
         ...
 
-    def begin_effect(self, ref: TaskRef, *, step: int, key: str, attempt_id: str) -> Intent:
-        """Record the intent of an unsafe call unless there is one; returns the intent that stands."""
+    def begin_effect(
+        self, ref: TaskRef, plan: StepPlan, *, step: int, key: str, intent: Intent
+    ) -> Intent:
+        """Record the intent of an unsafe call unless there is one; returns the intent that stands.
+
+        With the first one of a step the plan is recorded, and its owner alone may begin the others.
+
+        Raises:
+            AttemptSuperseded: the step is committed, or another attempt owns its plan.
+        """
+        ...
+
+    def begun_effects(self, ref: TaskRef, *, step: int) -> Begun | None:
+        """What attempts at a step have begun, None if nothing."""
+        ...
+
+    def adopt_plan(self, ref: TaskRef, plan: StepPlan, *, step: int, owner: str) -> bool:
+        """Make `owner` the plan's: attempts before it begin no more effects. False if another was faster."""
+        ...
+
+    def retake_effect(
+        self, ref: TaskRef, *, step: int, key: str, before: Intent, after: Intent
+    ) -> bool:
+        """Take over a call that surely has not happened, to make it; False if it has been taken or has a result."""
         ...
 
     def end_effect(self, ref: TaskRef, *, step: int, key: str, intent: Intent) -> None:
-        """Record the result of an unsafe call."""
+        """Record the result of an unsafe call.
+
+        Raises:
+            AttemptSuperseded: the intent is another attempt's.
+        """
         ...
 
     def list_tasks(
@@ -186,7 +225,7 @@ class CheckpointStore(Protocol):
         ...
 
     def due_again(self, ref: TaskRef, *, ended_at_ms: int, at_ms: int) -> None:
-        """Look again at a task that ended then; nothing if it has been resumed, and perhaps ended again, since."""
+        """Look again at a task that ended or paused then; nothing if it has gone on since."""
         ...
 
     def erase(self, ref: TaskRef) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cdk.bundling import ROOT
-from tests.e2e.stage import Json
+from tests.e2e.stage import STEP_TIMEOUT_SECONDS, Json
 from tests.e2e.waiting import wait_until
 
 CLOSES_WITHIN_SECONDS = 5
@@ -55,7 +55,8 @@ def dev(folder: Path, *options: str, env: Mapping[str, str] = _NOTHING) -> Itera
     for name in ("cdk", "functions", "shared"):
         if not (folder / name).exists():
             (folder / name).symlink_to(ROOT / name)
-    command = ["-m", "ratchet.cli.main", "dev", "--port", "0", "--json", "--no-reload", *options]
+    command = ["-m", "ratchet.cli.main", "dev", "--port", "0", "--json", "--no-reload"]
+    command += ["-c", f"step_timeout_seconds={STEP_TIMEOUT_SECONDS}", *options]
     own = {name: value for name, value in os.environ.items() if "OPENAI" not in name}
     with (
         (folder / "stages.log").open("a") as stages,

@@ -26,6 +26,8 @@ Json = Any
 
 TERMINAL = {"succeeded", "failed", "cancelled", "timed_out", "budget_exceeded"}
 MAX_SANDBOXES = 7
+STEP_TIMEOUT_SECONDS = 30
+"""So long may an attempt be alive: who finds an unsafe call of unknown outcome waits for its end."""
 OTHER_TENANT, OTHER_KEY = "globex", "key-of-globex"
 _HTTP_SECONDS = 60.0
 _OF_NO_TASK = TaskRef("default", "task_00000000000000000000000000")
@@ -77,7 +79,13 @@ class Stage:
             env = {**wire.worker_env, "RATCHET_EXAMPLE_LEDGER": str(ledger)}
             if models is not None:
                 options["model_base_url"] = models.base_url
-            options = {"max_sandboxes": MAX_SANDBOXES, "worker_env": env, **options}
+            context = {"step_timeout_seconds": str(STEP_TIMEOUT_SECONDS)}
+            options = {
+                "context": context,
+                "max_sandboxes": MAX_SANDBOXES,
+                "worker_env": env,
+                **options,
+            }
             stack = cleanup.enter_context(DevStack.start(**options))
             wire.upstream = stack.local.endpoint_url
             _add_tenant(stack)
@@ -128,6 +136,21 @@ class Stage:
             return task if task["status"] in TERMINAL else None
 
         return wait_until(ended, f"the end of {task_id}")
+
+    def asks(self, task_id: str) -> list[Json]:
+        """The questions with which the task waits for a person, by long polls."""
+
+        def asking() -> Json:
+            answer = self.http.get(f"/v1/tasks/{task_id}", params={"wait": 25})
+            return answer.raise_for_status().json()["interrupts"]
+
+        found: list[Json] = wait_until(asking, f"a question of {task_id}")
+        return found
+
+    def answer(self, task_id: str, interrupt_id: str, answer: str) -> httpx.Response:
+        """What a person answers."""
+        path = f"/v1/tasks/{task_id}/interrupts/{interrupt_id}"
+        return self.http.post(path, json={"answer": answer})
 
     def steps(self, task_id: str) -> list[Json]:
         """The timeline."""

@@ -49,6 +49,7 @@ class Life:
         self._folder = folder
         self._open = ExitStack()
         self._dev: Dev | None = None
+        self.asked_people: set[str] = set()
 
     @property
     def dev(self) -> Dev:
@@ -96,6 +97,9 @@ class Life:
         def all_done() -> bool:
             nonlocal begun
             left = self._left(task_ids)
+            for task_id, head in left.items():
+                if head["status"]["S"] == "input_required":
+                    self._look(task_id)
             if left and time.monotonic() - begun > SWEEP_EVERY_SECONDS:
                 self._sweep(left)
                 begun = time.monotonic()
@@ -113,6 +117,14 @@ class Life:
         """How often the model was asked about a goal, by turn."""
         found = (r for r in self.models.requests() if f"{word}:" in str(r.messages[1:2]))
         return Counter(request.turn for request in found)
+
+    def _look(self, task_id: str) -> None:
+        """A person finds out whether the refund was paid, and says so."""
+        answer = "happened" if self.refunds()[task_id] else "did_not_happen"
+        for asked in self.task(task_id)["interrupts"]:
+            path = f"/v1/tasks/{task_id}/interrupts/{asked['id']}"
+            self._http.post(path, json={"answer": answer}).raise_for_status()
+            self.asked_people.add(task_id)
 
     def _left(self, task_ids: list[str]) -> dict[str, Json]:
         """The heads of those that have not ended, or are not announced."""
@@ -215,10 +227,11 @@ def test_random_kills_lose_nothing_and_do_nothing_twice(
             repeated += again.total()
             moved += len([s for s in life.steps(task_id) if s["attempt"]])
         outcome = _outcome(tasks[paid])
-        assert life.refunds()[paid] == 1 or outcome == "effect_outcome_unknown", (SEED, number)
+        is_asked = paid in life.asked_people
+        assert life.refunds()[paid] == 1 or is_asked, (SEED, number)
         assert life.refunds()[paid] <= 1, (SEED, number, kind)
-        assert outcome in {"succeeded", "effect_outcome_unknown"}, (SEED, number, tasks[paid])
-        ended[outcome] += 1
+        assert outcome == "succeeded", (SEED, number, tasks[paid])
+        ended["after a person looked" if is_asked else outcome] += 1
         kinds[kind] += 1
     with capsys.disabled():
         print(  # noqa: T201 - the figures are the result

@@ -1,5 +1,7 @@
 """An unsafe tool, whatever crashes: called at most once, and never guessed about."""
 
+import json
+
 from tests.e2e.goals import refund
 from tests.e2e.stage import Json, Stage
 from tests.e2e.wire import Phase, ends_effect
@@ -36,8 +38,20 @@ def test_a_refund_that_nobody_knows_the_outcome_of_is_left_to_a_person(stage: St
         task_id = stage.submit(refund("refund-unknown", "A-1007"), agent="support")
         gate.wait_reached()
         stage.kill("StepExecutor")
-        task = stage.outcome(task_id)
-    assert (task["status"], task["error"]["code"]) == ("failed", "effect_outcome_unknown")
-    assert "'refund'" in task["error"]["message"]
-    assert "check in the system it acts on" in task["error"]["message"]
+        (asked,) = stage.asks(task_id)
+    assert "'refund'" in asked["question"]
+    assert "Check in the system it acts on" in asked["question"]
+    assert asked["choices"] == ["happened", "did_not_happen", "abort"]
+    listed = stage.http.get("/v1/interrupts").json()["interrupts"]
+    assert asked in listed
+    assert stage.other_tenant.get("/v1/interrupts").json()["interrupts"] == []
+    assert stage.answer(task_id, asked["id"], "perhaps").status_code == 400
+    assert stage.answer(task_id, "int_0", "happened").status_code == 404
+    assert stage.answer(task_id, asked["id"], "happened").status_code == 200
+    assert stage.answer(task_id, asked["id"], "happened").status_code == 200
+    assert stage.answer(task_id, asked["id"], "did_not_happen").status_code == 409
+    task = stage.outcome(task_id)
+    assert task["status"] == "succeeded"
     assert len(_refunds(stage, task_id)) == 1
+    types = [json.loads(m["Body"])["type"] for m in stage.announced(task_id)]
+    assert sorted(types) == ["interrupt.requested", "task.succeeded"]

@@ -5,6 +5,7 @@ as REPLY the service has carried it out and the function does not know.
 """
 
 import http.client
+import re
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
@@ -239,7 +240,7 @@ def ends_task(call: Call) -> bool:
 
 def ends_effect(call: Call) -> bool:
     """The note of what an unsafe tool call brought."""
-    return call.operation == "UpdateItem" and '"EFFECT#' in call.body
+    return call.operation == "UpdateItem" and re.search(r'"EFFECT#\d+#', call.body) is not None
 
 
 def rings(call: Call) -> bool:

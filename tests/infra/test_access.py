@@ -29,6 +29,8 @@ PROTECTED = {
     "GET /v1/tasks/{task_id}/steps",
     "POST /v1/tasks/{task_id}/cancel",
     "POST /v1/tasks/{task_id}/resume",
+    "POST /v1/tasks/{task_id}/interrupts/{interrupt_id}",
+    "GET /v1/interrupts",
     "GET /v1/agents",
 }
 
@@ -114,7 +116,11 @@ def test_values_of_the_environment_come_from_this_stack(default: Synthesized) ->
         ("dispatcher", "dynamodb", {"GetItem", "Query", "UpdateItem"}),
         ("dispatcher", "states", {"StartExecution"}),
         ("dispatcher", "secretsmanager", set()),
-        ("step_executor", "dynamodb", {"GetItem", "Query", "PutItem", "UpdateItem"}),
+        (
+            "step_executor",
+            "dynamodb",
+            {"GetItem", "Query", "PutItem", "UpdateItem", "ConditionCheckItem"},
+        ),
         ("step_executor", "s3", {"GetObject", "PutObject", "ListBucket"}),
         ("step_executor", "secretsmanager", {"GetSecretValue", "DescribeSecret"}),
         ("step_executor", "sqs", set()),

@@ -29,7 +29,7 @@ from ratchet.contracts.errors import (
 )
 from ratchet.contracts.messages import TaskRef
 from ratchet.domain import codec, keys
-from ratchet.domain.steps import End, StepRecord
+from ratchet.domain.steps import End, Paused, StepRecord
 from ratchet.domain.task import History, Task, is_over
 from ratchet.ports import (
     Clock,
@@ -117,36 +117,38 @@ class DynamoDbCheckpoints(DynamoDbLedgers, DynamoDbAgenda, DynamoDbErasing):
 
     def mark_started(self, ref: TaskRef, start: Start) -> None:
         """Note that an execution runs the task; nothing if the task has ended or a later one was started."""
-        self._table.update(updates.started(ref, start))
+        if not self._table.update(updates.started(ref, start)):
+            self._table.update(updates.had_started(ref, start))
 
     def commit(self, task: Task, record: StepRecord, *, due_at_ms: int) -> StepRecord:
         """Record a step unless its number is taken; returns the step that holds the number now.
 
         Raises:
-            TaskAlreadyFinished: the record ends a task that another step has ended.
-            TaskNotFound: the record ends a task that there is not.
+            TaskAlreadyFinished: the record ends or pauses a task that another step has ended.
+            TaskNotFound: the record ends or pauses a task that there is not.
         """
         ref = task.ref
         step = self._step(ref, record)
-        if isinstance(record.next, End):
-            ended = updates.ended(ref, record, record.next.status, due_at_ms=due_at_ms)
-            stored = self._put_last(ref, step, record, ended)
+        if isinstance(record.next, End | Paused):
+            settled = updates.settled(ref, record, due_at_ms=due_at_ms)
+            stored = self._put_last(ref, step, record, settled)
         else:
             stored = self._table.put_new(step)
         return record if stored is None else items.read_record(ref, stored, self._bodies)
 
     def reopen(self, tip: History, reopening: Reopening) -> bool:
-        """Queue an ended task again with its next step; False if someone else has done so, or its time is over."""
+        """Queue a task that ended or paused again with its next step; False if someone has done so, or it is over."""
         ref, record, last = tip.task.ref, reopening.record, tip.records[-1]
         if is_over(tip.state, now_ms=self._clock.now_ms()):
             return False
         task = replace(tip.task, limits=reopening.limits)
         body = {} if task == tip.task else self._bodies.write(ref, codec.encode_task(task))
+        kept = [{"Update": updates.kept(ref, last.number)}] if isinstance(last.next, End) else []
         try:
             self._table.transact(
                 {"Put": _new(self._step(ref, record))},
                 {"Update": updates.reopened(tip, reopening, body)},
-                {"Update": updates.kept(ref, last.number)},
+                *kept,
             )
         except Refused:
             return False
@@ -165,12 +167,12 @@ class DynamoDbCheckpoints(DynamoDbLedgers, DynamoDbAgenda, DynamoDbErasing):
         return {**items.step_key(ref, record.number), **body}
 
     def _put_last(
-        self, ref: TaskRef, step: Item, record: StepRecord, ended: updates.Update
+        self, ref: TaskRef, step: Item, record: StepRecord, settled: updates.Update
     ) -> Item | None:
-        """Put the step that ends the task, with the head; returns the step that took its number before."""
+        """Put the step that ends or pauses the task, with the head; returns the step that took its number before."""
         put = _new({**step, **updates.expiry(record)})
         try:
-            self._table.transact({"Put": put}, {"Update": ended})
+            self._table.transact({"Put": put}, {"Update": settled})
         except Refused as refused:
             if refused.failed[0]:
                 return refused.items[0]

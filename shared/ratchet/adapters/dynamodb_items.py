@@ -9,7 +9,7 @@ from ratchet.contracts.errors import DataMissing
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import TaskStatus
 from ratchet.domain import codec, keys
-from ratchet.domain.steps import End, StepRecord
+from ratchet.domain.steps import End, Paused, StepRecord
 from ratchet.domain.task import History, Task, TaskState, is_over
 from ratchet.ports import IdempotencyClaim, TaskSummary
 
@@ -114,9 +114,9 @@ def is_expired(head: Item, now_ms: int) -> bool:
 
 
 def is_torn(head: Item, records: Sequence[StepRecord], *, after: int) -> bool:
-    """Whether head and steps were read on two sides of the end of the task, or of its reopening.
+    """Whether head and steps were read on two sides of the end or pause of the task, or of its going on.
 
-    A head that says where the task ended fits only steps up to that one.
+    A head that says where the task ended or paused fits only steps up to that one.
     """
     if "steps" not in head:
         return False
@@ -125,12 +125,13 @@ def is_torn(head: Item, records: Sequence[StepRecord], *, after: int) -> bool:
 
 
 def history(task: Task, head: Item, records: Iterable[StepRecord]) -> History:
-    """A task as of its last step: when that ends it, so does the state, whichever was read first."""
+    """A task as of its last step: when that ends or pauses it, so does the state, whichever was read first."""
     records = tuple(records)
     state = read_state(head)
-    if records and isinstance(records[-1].next, End) and not state.status.is_terminal:
-        end = records[-1].next
-        state = replace(state, status=end.status, updated_at_ms=records[-1].finished_at_ms)
+    following = records[-1].next if records else None
+    if isinstance(following, End | Paused) and "steps" not in head:
+        status = following.status if isinstance(following, End) else TaskStatus.INPUT_REQUIRED
+        state = replace(state, status=status, updated_at_ms=records[-1].finished_at_ms)
     return History(task, state, records)
 
 

@@ -1,14 +1,16 @@
 """What is noted beside the steps: unsafe tool calls, and how announcing an event went."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from ratchet.adapters.dynamodb_bodies import Bodies
-from ratchet.adapters.dynamodb_items import key
-from ratchet.adapters.dynamodb_table import Item, Table
-from ratchet.contracts.errors import EffectOutcomeUnknown
+from ratchet.adapters.dynamodb_items import key, number, step_key
+from ratchet.adapters.dynamodb_table import Item, Refused, Table
+from ratchet.contracts.errors import AttemptSuperseded
 from ratchet.contracts.messages import TaskRef
-from ratchet.domain import keys
-from ratchet.ports import DeliveryAttempt, DeliveryState, Intent
+from ratchet.domain import codec, keys
+from ratchet.domain.steps import StepPlan
+from ratchet.ports import Begun, DeliveryAttempt, DeliveryState, Intent
 
 MAX_ATTEMPTS_KEPT = 20
 MAX_DETAIL_CHARS = 500
@@ -21,17 +23,100 @@ class DynamoDbLedgers:
         self._table = table
         self._bodies = bodies
 
-    def begin_effect(self, ref: TaskRef, *, step: int, key: str, attempt_id: str) -> Intent:
-        """Record the intent of an unsafe call unless there is one; returns the intent that stands."""
-        intent = {**_effect_key(ref, step, key), "attempt_id": {"S": attempt_id}}
-        stored = self._table.put_new(intent)
-        return Intent(attempt_id) if stored is None else self._intent(ref, stored)
+    def begin_effect(
+        self, ref: TaskRef, plan: StepPlan, *, step: int, key: str, intent: Intent
+    ) -> Intent:
+        """Record the intent of an unsafe call unless there is one; returns the intent that stands.
+
+        One transaction of the intent, the plan (taken, or still the attempt's own), and the step not being committed.
+
+        Raises:
+            AttemptSuperseded: the step is committed, or another attempt owns its plan.
+        """
+        item = {**_effect_key(ref, step, key), **_began(intent)}
+        new = "attribute_not_exists(pk)"
+        try:
+            self._table.transact(
+                {"Put": {"Item": item, "ConditionExpression": new}},
+                {
+                    "Put": {
+                        "Item": {
+                            **_plan_key(ref, step),
+                            "attempt_id": {"S": plan.owner},
+                            **self._bodies.write(ref, codec.encode_plan(plan)),
+                        },
+                        "ConditionExpression": f"{new} OR attempt_id = :mine",
+                        "ExpressionAttributeValues": {":mine": {"S": plan.owner}},
+                    }
+                },
+                {
+                    "ConditionCheck": {
+                        "Key": step_key(ref, step),
+                        "ConditionExpression": new,
+                    }
+                },
+            )
+        except Refused as refused:
+            is_mine, is_open = (not failed for failed in refused.failed[1:])
+            if not is_mine or not is_open:
+                raise AttemptSuperseded(f"step {step} of {ref.task_id} is another's") from None
+            stored = refused.items[0] or self._table.get(_effect_key(ref, step, key)) or item
+            return self._intent(ref, stored)
+        return intent
+
+    def begun_effects(self, ref: TaskRef, *, step: int) -> Begun | None:
+        """What attempts at a step have begun, None if nothing."""
+        request = {
+            "KeyConditionExpression": "pk = :pk AND begins_with(sk, :prefix)",
+            "ExpressionAttributeValues": {
+                ":pk": {"S": keys.task_key(ref)},
+                ":prefix": {"S": keys.plan_sort_key(step)},
+            },
+            "ConsistentRead": True,
+        }
+        found = {i["sk"]["S"]: i for page in self._table.query(request) for i in page["Items"]}
+        plan = found.pop(keys.plan_sort_key(step), None)
+        if plan is None:
+            return None
+        prefix = keys.effect_sort_key(step, "")
+        return Begun(
+            codec.decode_plan(plan["attempt_id"]["S"], self._bodies.read(ref, plan)),
+            {sk.removeprefix(prefix): self._intent(ref, item) for sk, item in found.items()},
+        )
+
+    def adopt_plan(self, ref: TaskRef, plan: StepPlan, *, step: int, owner: str) -> bool:
+        """Make `owner` the plan's: attempts before it begin no more effects. False if another was faster."""
+        return self._table.update(
+            {
+                "Key": _plan_key(ref, step),
+                "UpdateExpression": "SET attempt_id = :new",
+                "ConditionExpression": "attempt_id = :old OR attempt_id = :new",
+                "ExpressionAttributeValues": {":old": {"S": plan.owner}, ":new": {"S": owner}},
+            }
+        )
+
+    def retake_effect(
+        self, ref: TaskRef, *, step: int, key: str, before: Intent, after: Intent
+    ) -> bool:
+        """Take over a call that surely has not happened, to make it; False if it has been taken or has a result."""
+        began = _began(after)
+        return self._table.update(
+            {
+                "Key": _effect_key(ref, step, key),
+                "UpdateExpression": "SET " + ", ".join(f"{name} = :{name}" for name in began),
+                "ConditionExpression": "attempt_id IN (:before, :attempt_id) AND attribute_not_exists(v)",
+                "ExpressionAttributeValues": {
+                    ":before": {"S": before.attempt_id},
+                    **{f":{name}": value for name, value in began.items()},
+                },
+            }
+        )
 
     def end_effect(self, ref: TaskRef, *, step: int, key: str, intent: Intent) -> None:
         """Record the result of an unsafe call.
 
         Raises:
-            EffectOutcomeUnknown: the intent is another attempt's.
+            AttemptSuperseded: the intent is another attempt's.
         """
         body = self._bodies.write(ref, {"result": intent.result, "ok": intent.ok})
         held = self._table.update(
@@ -46,7 +131,7 @@ class DynamoDbLedgers:
             }
         )
         if not held:
-            raise EffectOutcomeUnknown(f"call {key} of step {step} was begun by another attempt")
+            raise AttemptSuperseded(f"call {key} of step {step} is another attempt's")
 
     def deliveries(self, ref: TaskRef, event_id: str) -> Mapping[str, DeliveryState]:
         """How announcing the event went so far, by channel; a channel without a try is absent."""
@@ -107,15 +192,31 @@ class DynamoDbLedgers:
             )
 
     def _intent(self, ref: TaskRef, item: Item) -> Intent:
-        attempt_id = item["attempt_id"]["S"]
+        begun = Intent(
+            item["attempt_id"]["S"],
+            call_id=item["call_id"]["S"] if "call_id" in item else "",
+            dies_at_ms=int(item["dies_at"]["N"]) if "dies_at" in item else 0,
+        )
         if "v" not in item:
-            return Intent(attempt_id)
+            return begun
         result = self._bodies.read(ref, item)
-        return Intent(attempt_id, result["result"], result["ok"])
+        return replace(begun, result=result["result"], ok=result["ok"])
 
 
 def _effect_key(ref: TaskRef, step: int, idempotency_key: str) -> Item:
     return key(keys.task_key(ref), keys.effect_sort_key(step, idempotency_key))
+
+
+def _plan_key(ref: TaskRef, step: int) -> Item:
+    return key(keys.task_key(ref), keys.plan_sort_key(step))
+
+
+def _began(intent: Intent) -> Item:
+    return {
+        "attempt_id": {"S": intent.attempt_id},
+        "call_id": {"S": intent.call_id},
+        "dies_at": number(intent.dies_at_ms),
+    }
 
 
 def _log_line(attempt: DeliveryAttempt) -> Item:

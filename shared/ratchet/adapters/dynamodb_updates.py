@@ -8,7 +8,7 @@ from ratchet.adapters.dynamodb_table import Item
 from ratchet.contracts.limits import TERMINAL_RETENTION_SECONDS, TTL_MARGIN_SECONDS
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import TERMINAL_STATUSES, TaskStatus
-from ratchet.domain.steps import StepRecord
+from ratchet.domain.steps import End, StepRecord
 from ratchet.domain.task import History
 from ratchet.ports import DueTask, Reopening, Start
 
@@ -16,10 +16,13 @@ Update: TypeAlias = Mapping[str, Any]
 
 _TERMINAL: Item = {f":{status.value}": {"S": status.value} for status in sorted(TERMINAL_STATUSES)}
 _ENDED = f"#status IN ({', '.join(_TERMINAL)})"
+_ASKING: Item = {":input_required": {"S": TaskStatus.INPUT_REQUIRED.value}}
+_SETTLED = f"({_ENDED} OR #status = :input_required)"  # nothing happens until somebody decides
+_LATER = "(attribute_not_exists(#generation) OR #generation < :new_generation)"
 
 
 def started(ref: TaskRef, start: Start) -> Update:
-    """An execution runs the task, unless it has ended or a later execution was started."""
+    """An execution runs the task, unless it has ended or paused, or a later execution was started."""
     values = {
         "status": _text(TaskStatus.RUNNING),
         "updated_at": items.number(start.at_ms),
@@ -34,14 +37,25 @@ def started(ref: TaskRef, start: Start) -> Update:
         items.head_key(ref),
         {**values, **restarts} if start.restarts else values,
         remove=() if start.restarts else tuple(restarts),
-        only_if=f"attribute_exists(pk) AND NOT {_ENDED} "
-        "AND (attribute_not_exists(#generation) OR #generation < :new_generation)",
-        given=_TERMINAL,
+        only_if=f"attribute_exists(pk) AND NOT {_SETTLED} AND {_LATER}",
+        given=_TERMINAL | _ASKING,
     )
 
 
-def ended(ref: TaskRef, record: StepRecord, status: TaskStatus, *, due_at_ms: int) -> Update:
-    """The task has ended with this step, unless it had ended before."""
+def had_started(ref: TaskRef, start: Start) -> Update:
+    """An execution was so fast that the task had ended or paused when its start was noted: note only its number."""
+    return _update(
+        items.head_key(ref),
+        {"generation": items.number(start.generation)},
+        only_if=f"attribute_exists(pk) AND {_SETTLED} AND {_LATER}",
+        given=_TERMINAL | _ASKING,
+    )
+
+
+def settled(ref: TaskRef, record: StepRecord, *, due_at_ms: int) -> Update:
+    """The task has ended or paused with this step, unless it had ended before."""
+    following = record.next
+    status = following.status if isinstance(following, End) else TaskStatus.INPUT_REQUIRED
     values = {
         "status": _text(status),
         "updated_at": items.number(record.finished_at_ms),
@@ -90,12 +104,12 @@ def kept(ref: TaskRef, number: int) -> Update:
 
 
 def due_again(ref: TaskRef, ended_at_ms: int, at_ms: int) -> Update:
-    """Somebody should look again at a task that ended then and has not been resumed since."""
+    """Somebody should look again at a task that ended or paused then and has not gone on since."""
     return _update(
         items.head_key(ref),
         items.due(ref, at_ms),
-        only_if=f"{_ENDED} AND #updated_at = :ended_at",
-        given={**_TERMINAL, ":ended_at": items.number(ended_at_ms)},
+        only_if=f"{_SETTLED} AND #updated_at = :ended_at",
+        given={**_TERMINAL, **_ASKING, ":ended_at": items.number(ended_at_ms)},
     )
 
 
@@ -120,7 +134,9 @@ def erasing(ref: TaskRef, head: Item) -> Update:
 
 
 def expiry(record: StepRecord) -> Item:
-    """When TTL may take what ended with this step; readers and the sweeper come before it."""
+    """When TTL may take what ended with this step, if it ended; readers and the sweeper come before it."""
+    if not isinstance(record.next, End):
+        return {}
     kept_seconds = TERMINAL_RETENTION_SECONDS + TTL_MARGIN_SECONDS
     return {"expires_at": items.number(record.finished_at_ms // 1000 + kept_seconds)}
 

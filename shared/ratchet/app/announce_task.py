@@ -1,16 +1,13 @@
-"""Announce a finished task on every channel it has. Safe to repeat: same id, same bytes, arrived ones skipped."""
+"""Announce a finished or asking task on every channel. Safe to repeat: same id, same bytes, arrived ones skipped."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
+from ratchet.app.events import event_of
 from ratchet.contracts.errors import DeliveryFailed
-from ratchet.contracts.limits import DELIVERY_DELAYS_SECONDS, MAX_EVENT_BYTES
+from ratchet.contracts.limits import DELIVERY_DELAYS_SECONDS
 from ratchet.contracts.messages import Doorbell
-from ratchet.contracts.names import Json
-from ratchet.domain.keys import event_id
-from ratchet.domain.steps import End
+from ratchet.domain.steps import End, Paused
 from ratchet.domain.task import History, erase_at
 from ratchet.observability import logger
 from ratchet.ports import Announcer, CheckpointStore, Clock, DeliveryAttempt, DeliveryState, Event
@@ -27,7 +24,7 @@ class AnnounceTask:
     clock: Clock
 
     def __call__(self, bell: Doorbell) -> None:
-        """Deliver each end of the task to every channel on which it has not arrived; what failed is due later.
+        """Deliver each end, and the open question, to every channel on which it has not arrived; the rest is due later.
 
         A resumed task has ended more than once, and each end is announced: also one that was resumed before anybody
         heard of it, at the latest when the task ends again.
@@ -39,21 +36,23 @@ class AnnounceTask:
         if tip is None:
             logger.info("nothing to announce", extra={"task_id": bell.task.task_id})
             return
-        due = [at for end in self._ends(tip) for at in self._announce(end)]
-        if isinstance(tip.next, End):
+        due = [at for occasion in self._occasions(tip) for at in self._announce(occasion)]
+        if isinstance(tip.next, End | Paused):
             last = tip.records[-1]
-            at_ms = min(due, default=erase_at(last))
+            closes = tip.next.expires_at_ms if isinstance(tip.next, Paused) else erase_at(last)
+            at_ms = min([*due, closes])
             self.store.due_again(bell.task, ended_at_ms=last.finished_at_ms, at_ms=at_ms)
 
-    def _ends(self, tip: History) -> list[History]:
-        """The task as of each of its ends."""
+    def _occasions(self, tip: History) -> list[History]:
+        """The task as of each of its ends, and as it is if it asks: a question that has been answered is no news."""
         is_resumed = tip.state.opened_at_ms > tip.task.created_at_ms
         history = (self.store.load(tip.task.ref) if is_resumed else tip) or tip
-        return [replace(history, records=(r,)) for r in history.records if isinstance(r.next, End)]
+        ends = [replace(history, records=(r,)) for r in history.records if isinstance(r.next, End)]
+        return [*ends, tip] if isinstance(tip.next, Paused) else ends
 
     def _announce(self, ended: History) -> list[int]:
         """Try the channels whose time has come; when to try the others."""
-        event = terminal_event(ended)
+        event = event_of(ended)
         log = self.store.deliveries(ended.task.ref, event.id)
         waits = [self._try(announcer, event, ended, log) for announcer in self.announcers]
         return [at for at in waits if at is not None]
@@ -95,41 +94,3 @@ def next_try_ms(state: DeliveryState) -> int:
     if not state.tries:
         return 0
     return state.last_at_ms + DELIVERY_DELAYS_SECONDS[state.tries - 1] * 1000
-
-
-def terminal_event(tip: History) -> Event:
-    """The announcement of a task as of its end; the same bytes whenever it is built."""
-    task, end = tip.task, tip.next
-    if not isinstance(end, End):
-        raise TypeError(f"{task.ref.task_id} has not ended")
-    type_ = f"task.{end.status.value}"
-    finished_ms = tip.records[-1].finished_at_ms
-    data: dict[str, Json] = {
-        "task_id": task.ref.task_id,
-        "status": end.status.value,
-        "agent": task.agent,
-        "user_id": task.user_id,
-        "metadata": dict(task.metadata),
-        "result": end.output,
-        "error": None
-        if end.failure is None
-        else {"code": end.failure.code, "message": end.failure.message},
-        "steps": tip.totals.steps,
-        "cost_usd": tip.totals.cost_microusd / 1e6,
-    }
-    body = _envelope(type_, finished_ms, data)
-    if len(body) > MAX_EVENT_BYTES:
-        body = _envelope(type_, finished_ms, {**data, "result": None, "result_omitted": True})
-    attributes = {
-        "type": type_,
-        "status": end.status.value,
-        "agent": task.agent,
-        "tenant": task.ref.tenant,
-    }
-    return Event(event_id(task.ref, type_, tip.records[-1].number), type_, body, attributes)
-
-
-def _envelope(type_: str, at_ms: int, data: dict[str, Json]) -> bytes:
-    timestamp = datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds")
-    envelope = {"type": type_, "timestamp": timestamp.replace("+00:00", "Z"), "data": data}
-    return json.dumps(envelope, ensure_ascii=False, separators=(",", ":")).encode()

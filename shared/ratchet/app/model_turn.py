@@ -18,7 +18,7 @@ from ratchet.domain.budget import affordable_output
 from ratchet.domain.messages import Message
 from ratchet.domain.models import Usage, model_spec
 from ratchet.domain.prompt import Prompt
-from ratchet.domain.steps import StepResult, Totals
+from ratchet.domain.steps import StepPlan, StepResult, Totals
 from ratchet.domain.task import Task
 from ratchet.observability import logger
 from ratchet.ports import ChatModel, ModelAnswer, ModelCall
@@ -50,6 +50,16 @@ class Spending:
         self.usage += usage
         self.cost_microusd += model_spec(model).cost_microusd(usage)
         self.model = model
+
+    def carry_on(self, plan: StepPlan) -> None:
+        """Count what an earlier attempt has paid for the answer that is used again."""
+        self.usage += plan.usage
+        self.cost_microusd += plan.cost_microusd
+        self.model, self.reason = plan.model, plan.reason
+
+    def plan(self, owner: str, message: Message) -> StepPlan:
+        """What is about to be done with this answer, and what it has cost."""
+        return StepPlan(owner, message, self.model, self.reason, self.usage, self.cost_microusd)
 
     def on(self, result: StepResult) -> StepResult:
         """The result with what it cost."""

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from ratchet.contracts.errors import InvalidRequest, TaskNotFound
 from ratchet.contracts.limits import MAX_WAIT_SECONDS
 from ratchet.contracts.messages import TaskRef
+from ratchet.contracts.names import TaskStatus
 from ratchet.domain.keys import is_task_id
+from ratchet.domain.steps import End, Paused
 from ratchet.domain.task import History
 from ratchet.ports import CheckpointStore, Clock, ListFilter, Page
 
@@ -23,7 +25,7 @@ class ReadTask:
     clock: Clock
 
     def tip(self, ref: TaskRef, *, wait_seconds: float = 0) -> History:
-        """The task with its last step; with `wait_seconds`, as soon as it has ended.
+        """The task with its last step; with `wait_seconds`, as soon as it has ended or asks something.
 
         Raises:
             TaskNotFound: this tenant has no such task.
@@ -33,7 +35,7 @@ class ReadTask:
         while True:
             tip = self._existing(ref)
             left = deadline - self.clock.monotonic()
-            if tip.state.status.is_terminal or left <= 0:
+            if isinstance(tip.next, End | Paused) or left <= 0:
                 return tip
             self.clock.sleep(min(pause, left))
             pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
@@ -60,6 +62,19 @@ class ReadTask:
         after = None if cursor is None else _task_id_of(cursor)
         page = self.store.list_tasks(tenant, where=where, limit=limit, after=after)
         return page, None if page.after is None else _cursor_of(page.after)
+
+    def interrupts(
+        self, tenant: str, *, limit: int, cursor: str | None
+    ) -> tuple[list[History], str | None]:
+        """The tenant's tasks that wait for people, newest first, and the cursor of the next page.
+
+        Raises:
+            InvalidRequest: the cursor is not one of ours.
+        """
+        where = ListFilter(status=TaskStatus.INPUT_REQUIRED)
+        page, following = self.page(tenant, where=where, limit=limit, cursor=cursor)
+        tips = (self.store.load_tip(TaskRef(tenant, task.task_id)) for task in page.tasks)
+        return [t for t in tips if t is not None and isinstance(t.next, Paused)], following
 
     def _existing(self, ref: TaskRef) -> History:
         tip = self.store.load_tip(ref) if is_task_id(ref.task_id) else None

@@ -1,5 +1,6 @@
 """Resume: an ended task goes on from its last commit. The one way out of a terminal status, and a person's decision."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ratchet.app.agents import AgentDirectory
@@ -15,11 +16,11 @@ from ratchet.contracts.errors import (
 from ratchet.contracts.limits import RING_AGAIN_SECONDS
 from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.contracts.names import TaskStatus
-from ratchet.domain.messages import Message
-from ratchet.domain.steps import End, Step, StepRecord
+from ratchet.domain.messages import Message, ToolCall
+from ratchet.domain.steps import End, Paused, Step, StepRecord
 from ratchet.domain.task import History, TaskLimits, TaskState, end_record
 from ratchet.observability import logger
-from ratchet.ports import CheckpointStore, Clock, Inbox, Reopening
+from ratchet.ports import Begun, CheckpointStore, Clock, Inbox, Intent, Reopening
 
 NOTHING_NEW = ResumeRequest()
 RESUMABLE = frozenset({TaskStatus.FAILED, TaskStatus.TIMED_OUT, TaskStatus.BUDGET_EXCEEDED})
@@ -39,13 +40,18 @@ class ResumeTask:
 
         Raises:
             TaskNotFound: this tenant has no such task.
-            TaskNotResumable: it succeeded or was cancelled.
+            TaskNotResumable: it succeeded, was cancelled, waits for an answer, or a tool of it may still be running.
             InvalidRequest: `limits` are above the agent's own, or `effect_outcome` is missing or out of place.
             StoreUnavailable: send the same request again.
         """
         tip = self.store.load_tip(ref)
         if tip is None:
             raise TaskNotFound(f"there is no task {ref.task_id!r}; GET /v1/tasks lists yours")
+        if isinstance(tip.next, Paused):
+            raise TaskNotResumable(
+                "the task waits for an answer and goes on by itself then: "
+                f"POST /v1/tasks/{ref.task_id}/interrupts/{tip.next.interrupts[0].id}"
+            )
         if not isinstance(tip.next, End):
             return tip
         if tip.next.status not in RESUMABLE:
@@ -53,12 +59,24 @@ class ResumeTask:
                 f"the task has ended as {tip.next.status.value}; only failed, timed_out and "
                 "budget_exceeded tasks can go on. Submit a new task instead"
             )
-        told = _told(tip.next, request)
+        told = self._told(tip, tip.next, request)
         reopening = self._reopening(tip, told, self._limits(tip, request.limits))
         if self.store.reopen(tip, reopening):
             self._ring(tip)
         now = self.store.load_tip(ref)
         return now or _reopened(tip, reopening)
+
+    def _told(self, tip: History, end: End, request: ResumeRequest) -> tuple[Message, ...]:
+        """What the agent is told of unsafe calls that no step tells of: the attempt that made them was lost."""
+        begun = self.store.begun_effects(tip.task.ref, step=tip.records[-1].number)
+        lost = _lost_calls(begun) if begun is not None and _is_untold(tip, begun) else []
+        alive_ms = max((i.dies_at_ms for _, i in lost if i.result is None), default=0)
+        if self.clock.now_ms() < alive_ms:
+            seconds = -(-(alive_ms - self.clock.now_ms()) // 1000)
+            raise TaskNotResumable(
+                f"the last attempt may still be running a tool; resume the task in {seconds} s"
+            )
+        return _effects_told(end, lost, request.effect_outcome)
 
     def _limits(self, tip: History, request: LimitsRequest | None) -> TaskLimits:
         """The limits in force from now on: the task's own, with the request's in their place."""
@@ -85,22 +103,39 @@ class ResumeTask:
             logger.warning("doorbell failed", extra={"task_id": tip.task.ref.task_id})
 
 
-def _told(end: End, request: ResumeRequest) -> tuple[Message, ...]:
-    """What the agent is told of an unsafe call whose outcome only a person could find out."""
-    failure, outcome = end.failure, request.effect_outcome
-    is_unknown = failure is not None and failure.code == EffectOutcomeUnknown.code
-    if failure is None or not is_unknown:
-        if outcome is not None:
-            raise InvalidRequest(
-                "effect_outcome: this task did not end as effect_outcome_unknown; leave it out"
-            )
-        return ()
-    if outcome is None:
+def _is_untold(tip: History, begun: Begun) -> bool:
+    """Whether the last step is not the one that the calls were part of: an end took its number."""
+    return begun.plan.message not in tip.records[-1].result.messages
+
+
+def _lost_calls(begun: Begun) -> list[tuple[ToolCall, Intent]]:
+    by_call = {intent.call_id: intent for intent in begun.intents.values()}
+    return [(c, by_call[c.id]) for c in begun.plan.message.tool_calls if c.id in by_call]
+
+
+def _effects_told(
+    end: End, lost: Sequence[tuple[ToolCall, Intent]], outcome: str | None
+) -> tuple[Message, ...]:
+    failure = end.failure
+    known = [f"{_call(c)}: {i.result}" for c, i in lost if i.result is not None]
+    unknown = [f"{_call(c)} gave no answer" for c, i in lost if i.result is None]
+    if failure is not None and failure.code == EffectOutcomeUnknown.code:
+        unknown = unknown or [failure.message]
+    if unknown and outcome is None:
+        asked = "; ".join(unknown)
+        raise InvalidRequest(f"effect_outcome: say `happened` or `did_not_happen`, because {asked}")
+    if not unknown and outcome is not None:
         raise InvalidRequest(
-            f"effect_outcome: say `happened` or `did_not_happen`, because {failure.message}"
+            "effect_outcome: the outcome of every unsafe call of this task is known; leave it out"
         )
     found = "it happened, so do not call it again" if outcome == "happened" else "it did not happen"
-    return (Message("user", f"[ratchet:effect] {failure.message}. A person has looked: {found}."),)
+    told = [f"{call}. A person has looked: {found}." for call in unknown]
+    lines = [f"called before the task ended: {call}" for call in known] + told
+    return tuple(Message("user", f"[ratchet:effect] {line}") for line in lines)
+
+
+def _call(call: ToolCall) -> str:
+    return f"{call.name}({call.arguments[:500]})"
 
 
 def _reopened(tip: History, reopening: Reopening) -> History:

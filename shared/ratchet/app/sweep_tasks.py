@@ -1,18 +1,24 @@
 """The safety net: every minute, look at whatever is due. All of it can be done twice, or late.
 
-A lost doorbell is rung again, an unannounced end is announced, and a running task whose execution has died goes on in
-the next one, one that cannot be run ends at its deadline, and a finished one is erased when its retention is over.
+A lost doorbell is rung again, an unannounced end or question is announced, a running task whose execution has died goes
+on in the next one, one that cannot be run ends at its deadline, one that waits for an answer ends when the question
+closes, and a finished one is erased when its retention is over.
 """
 
 from dataclasses import dataclass
 
 from ratchet.app.dispatch_task import start_execution
 from ratchet.contracts import limits
-from ratchet.contracts.errors import DeadlineExceeded, ExecutionFailed, RatchetError
+from ratchet.contracts.errors import (
+    DeadlineExceeded,
+    EffectOutcomeUnknown,
+    ExecutionFailed,
+    RatchetError,
+)
 from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.contracts.names import TaskStatus
 from ratchet.domain.keys import due_shards
-from ratchet.domain.steps import End, Failure
+from ratchet.domain.steps import End, Failure, Paused
 from ratchet.domain.task import History, announce_by, end_record
 from ratchet.observability import logger
 from ratchet.ports import CheckpointStore, Clock, DueTask, ExecutionState, Inbox, Start, Workflow
@@ -72,12 +78,15 @@ class SweepTasks:
             self.store.erase(due.ref)  # its retention has passed, so readers no longer see it
             return
         again = limits.RING_AGAIN_SECONDS
-        if not tip.state.status.is_terminal and self._is_late(tip):
+        if self._is_late(tip):
             self._end(tip, TaskStatus.TIMED_OUT, _LATE)
+            return
+        if self._is_unanswered(tip):
+            self._end(tip, TaskStatus.FAILED, _unanswered(tip))
             return
         if tip.state.status is TaskStatus.QUEUED:
             self.inbox.send(Doorbell(due.ref, tip.state.generation + 1))
-        elif tip.state.status.is_terminal:
+        elif isinstance(tip.next, End | Paused):
             self.outbox.send(Doorbell(due.ref))
         elif self._watch(tip):
             again = limits.WATCH_SECONDS
@@ -105,9 +114,14 @@ class SweepTasks:
         return False
 
     def _is_late(self, tip: History) -> bool:
-        """Whether the deadline has passed so long ago that no step can be about to notice it."""
+        """Whether the deadline has passed so long ago that no step can be about to notice it; pauses have none."""
+        if isinstance(tip.next, End | Paused):
+            return False
         seconds = tip.task.limits.deadline_seconds + limits.WATCH_SECONDS
         return self.clock.now_ms() >= tip.state.opened_at_ms + seconds * 1000
+
+    def _is_unanswered(self, tip: History) -> bool:
+        return isinstance(tip.next, Paused) and self.clock.now_ms() >= tip.next.expires_at_ms
 
     def _end(self, tip: History, status: TaskStatus, failure: Failure) -> None:
         record = end_record(tip, End(status, failure=failure), now_ms=self.clock.now_ms())
@@ -119,6 +133,13 @@ _LATE = Failure(
     DeadlineExceeded.code,
     "no step could be run before the task's deadline; raise limits.deadline_seconds and resume it",
 )
+
+
+def _unanswered(tip: History) -> Failure:
+    """Nobody said whether an unsafe call happened: the task ends, and can be resumed by who finds out."""
+    asked = tip.next.interrupts if isinstance(tip.next, Paused) else ()
+    questions = " ".join(interrupt.question for interrupt in asked)
+    return Failure(EffectOutcomeUnknown.code, f"nobody answered in time: {questions}")
 
 
 def _given_up(tip: History, execution: ExecutionState) -> Failure:

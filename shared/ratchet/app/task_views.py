@@ -1,11 +1,10 @@
 """How tasks and steps look from outside: domain values to the answers of the HTTP API."""
 
-from datetime import UTC, datetime
-
 from ratchet.app.agents import AgentInfo
 from ratchet.contracts.api import (
     AgentView,
     ErrorView,
+    InterruptView,
     LimitsView,
     ProgressView,
     StepListView,
@@ -17,15 +16,10 @@ from ratchet.contracts.api import (
     UsageView,
 )
 from ratchet.domain.models import Usage
-from ratchet.domain.steps import End, StepRecord
-from ratchet.domain.task import History, TaskLimits
+from ratchet.domain.rfc3339 import timestamp
+from ratchet.domain.steps import End, Paused, StepRecord
+from ratchet.domain.task import History, TaskLimits, step_after
 from ratchet.ports import Page
-
-
-def timestamp(ms: int) -> str:
-    """RFC 3339 in UTC with milliseconds."""
-    text = datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
 
 
 def task_view(tip: History) -> TaskView:
@@ -45,14 +39,32 @@ def task_view(tip: History) -> TaskView:
             max(tip.state.updated_at_ms, *(r.finished_at_ms for r in tip.records), 0)
         ),
         progress=ProgressView(
-            steps=tip.totals.steps, next_step=None if isinstance(end, End) else end.type
+            steps=tip.totals.steps,
+            next_step=None if isinstance(end, End) else step_after(tip).type,
         ),
         limits=limits_view(task.limits),
         result=end.output if isinstance(end, End) else None,
+        interrupts=interrupt_views(tip),
         error=None if failure is None else ErrorView(code=failure.code, message=failure.message),
         usage=_usage_view(tip.totals.usage),
         cost_usd=_usd(tip.totals.cost_microusd),
     )
+
+
+def interrupt_views(tip: History) -> list[InterruptView]:
+    """The open questions of a task."""
+    asked = tip.next.interrupts if isinstance(tip.next, Paused) else ()
+    return [
+        InterruptView(
+            id=interrupt.id,
+            task_id=tip.task.ref.task_id,
+            kind=interrupt.kind,
+            question=interrupt.question,
+            choices=list(interrupt.choices),
+            expires_at=timestamp(interrupt.expires_at_ms),
+        )
+        for interrupt in asked
+    ]
 
 
 def timeline_view(history: History) -> StepListView:

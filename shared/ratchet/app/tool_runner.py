@@ -1,17 +1,16 @@
 """Run the tool calls of one step. Results are keyed by call id; an unsafe call happens at most once."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from ratchet.contracts.errors import EffectOutcomeUnknown, RatchetError
+from ratchet.contracts.errors import AttemptSuperseded, RatchetError
 from ratchet.contracts.names import Effect
 from ratchet.domain.keys import tool_call_key
 from ratchet.domain.messages import Message, ToolCall, valid_text
-from ratchet.domain.steps import ToolRun
-from ratchet.domain.task import Task
+from ratchet.domain.steps import StepPlan, ToolRun
+from ratchet.domain.task import UNANSWERED, Task
 from ratchet.domain.tools import Tool, ToolContext
 from ratchet.observability import logger
 from ratchet.ports import CheckpointStore, Clock, Intent
@@ -19,7 +18,6 @@ from ratchet.ports import CheckpointStore, Clock, Intent
 MAX_PARALLEL_CALLS = 8
 UNKNOWN_OUTCOMES = (TimeoutError, ConnectionError)
 """What leaves it open whether an unsafe call happened: a tool raises one of these, or a subclass, to say so."""
-_UNKNOWN = "error: whether this call happened is not known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +30,31 @@ class PlannedCall:
 
 
 @dataclass(frozen=True, slots=True)
+class Unknown:
+    """An unsafe call that may have happened, and what a person needs to find out."""
+
+    call_id: str
+    question: str
+
+
+@dataclass(frozen=True, slots=True)
 class ToolResults:
-    """The tool messages and how each call went, in the order of the calls; `unknown` when one may have happened."""
+    """The tool messages and how each call went, in the order of the calls.
+
+    A call in `unknown` has no message yet: what becomes of it is for a person to say.
+    """
 
     messages: tuple[Message, ...]
     runs: tuple[ToolRun, ...]
-    unknown: EffectOutcomeUnknown | None = None
+    unknown: tuple[Unknown, ...] = ()
+
+
+class EffectPending(Exception):
+    """An earlier attempt may still be making this call; look again in `seconds`."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"an earlier attempt may be alive for {seconds} s")
+        self.seconds = seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,27 +63,34 @@ class _Result:
 
     text: str
     ok: bool
-    unknown: EffectOutcomeUnknown | None = None
+    unknown: Unknown | None = None
 
 
 _NOT_RUN = _Result("error: not called, because the outcome of an earlier call is not known", False)
+_NOT_DONE = "error: the call gave no answer, and has not happened"
 
 
 @dataclass(frozen=True, slots=True)
 class ToolRunner:
-    """Runs the calls of one step of one task."""
+    """Runs the calls of one step of one task, as the attempt that owns `plan`.
+
+    `alive_seconds` is how long from now this attempt may be alive, by anybody's clock.
+    """
 
     store: CheckpointStore
     clock: Clock
     task: Task
     step: int
-    attempt_id: str
+    plan: StepPlan
+    alive_seconds: Callable[[], float]
 
     def run(self, calls: Sequence[PlannedCall]) -> ToolResults:
         """Run the calls. When one may have happened in an attempt that died, no unsafe call after it is made.
 
         Raises:
             StoreUnavailable: an intent could not be recorded; the call was not made.
+            AttemptSuperseded: another attempt has taken the step over.
+            EffectPending: an earlier attempt may be in the middle of a call.
         """
         beside = [i for i, planned in enumerate(calls) if planned.tool.parallel]
         results: dict[int, tuple[ToolRun, _Result]] = {}
@@ -75,7 +99,7 @@ class ToolRunner:
             with ThreadPoolExecutor(min(len(beside), MAX_PARALLEL_CALLS)) as pool:
                 done = pool.map(lambda i: self._run_one(named[i], calls[i]), beside)
                 results.update(zip(beside, done, strict=True))
-        unknown = [result.unknown for _, result in results.values() if result.unknown]
+        unknown = any(result.unknown for _, result in results.values())
         for index, planned in enumerate(calls):
             if index in results:
                 continue
@@ -83,13 +107,8 @@ class ToolRunner:
                 results[index] = ToolRun(planned.call.id, planned.tool.name, False, 0), _NOT_RUN
                 continue
             results[index] = self._run_one(named[index], planned)
-            unknown += filter(None, [results[index][1].unknown])
-        ordered = [results[i] for i in range(len(calls))]
-        messages = tuple(
-            Message("tool", result.text, tool_call_id=run.call_id) for run, result in ordered
-        )
-        together = EffectOutcomeUnknown("; also ".join(map(str, unknown))) if unknown else None
-        return ToolResults(messages, tuple(run for run, _ in ordered), together)
+            unknown = unknown or results[index][1].unknown is not None
+        return _together([results[i] for i in range(len(calls))])
 
     def _keys(self, calls: Sequence[PlannedCall]) -> list[str]:
         """The calls' idempotency keys.
@@ -109,33 +128,59 @@ class ToolRunner:
         return ToolRun(planned.call.id, planned.tool.name, result.ok, elapsed), result
 
     def _once(self, key: str, planned: PlannedCall) -> _Result:
-        ref = self.task.ref
-        asked = f"{planned.tool.name}\n{planned.call.arguments}"
-        digest = hashlib.sha256(asked.encode()).hexdigest()[:16]
-        mine = f"{self.attempt_id}/{digest}"
-        intent = self.store.begin_effect(ref, step=self.step, key=key, attempt_id=mine)
-        if intent.attempt_id != mine:
-            if intent.result is not None and intent.attempt_id.endswith(f"/{digest}"):
+        ref, step = self.task.ref, self.step
+        mine = self._intent(planned)
+        intent = self.store.begin_effect(ref, self.plan, step=step, key=key, intent=mine)
+        if intent.attempt_id != mine.attempt_id:
+            if intent.result is not None:
                 return _Result(intent.result, intent.ok)
-            return _Result(_UNKNOWN, ok=False, unknown=self._unknown(key, planned))
+            found = self._look_after(key, planned, intent)
+            if found is not None:
+                return found
+            if not self.store.retake_effect(ref, step=step, key=key, before=intent, after=mine):
+                raise AttemptSuperseded(f"call {key} of step {step} is another attempt's")
         result = self._call(key, planned)
-        if result.unknown is not None:
-            return result
-        intent = Intent(mine, result.text, result.ok)
-        self.store.end_effect(ref, step=self.step, key=key, intent=intent)
+        if result.unknown is None:
+            after = replace(mine, result=result.text, ok=result.ok)
+            self.store.end_effect(ref, step=step, key=key, intent=after)
         return result
 
-    def _unknown(self, key: str, planned: PlannedCall) -> EffectOutcomeUnknown:
-        return EffectOutcomeUnknown(
-            f"the tool {planned.tool.name!r} was called in step {self.step} (now asked for with "
-            f"{planned.call.arguments[:500]}) and gave no answer; check in the system it acts on whether "
-            f"it happened (idempotency key {key}), then resume the task with effect_outcome"
+    def _intent(self, planned: PlannedCall) -> Intent:
+        dies_at_ms = self.clock.now_ms() + round(self.alive_seconds() * 1000)
+        return Intent(self.plan.owner, planned.call.id, dies_at_ms)
+
+    def _look_after(self, key: str, planned: PlannedCall, intent: Intent) -> _Result | None:
+        """What became of a call that an attempt before this one began; None if it surely did not happen."""
+        alive_ms = intent.dies_at_ms - self.clock.now_ms()
+        if alive_ms > 0:
+            raise EffectPending(-(-alive_ms // 1000))
+        if planned.tool.verify is None:
+            return self._unknown(key, planned)
+        return self._verified(key, planned)
+
+    def _verified(self, key: str, planned: PlannedCall) -> _Result | None:
+        """What the tool's own `verify` says; None if the call has not happened."""
+        try:
+            text = planned.tool.check(planned.arguments, self._context(key))
+        except Exception as exc:  # noqa: BLE001 - a team's own code: whatever it raises, it cannot tell
+            logger.warning("verify failed", extra={"tool": planned.tool.name, "error": repr(exc)})
+            return self._unknown(key, planned)
+        return None if text is None else _Result(valid_text(text), ok=True)
+
+    def _unknown(self, key: str, planned: PlannedCall) -> _Result:
+        question = (
+            f"The tool {planned.tool.name!r} was called in step {self.step} with "
+            f"{planned.call.arguments[:500]} and gave no answer. Check in the system it acts on whether it "
+            f"happened (idempotency key {key})."
         )
+        return _Result(UNANSWERED, ok=False, unknown=Unknown(planned.call.id, question))
+
+    def _context(self, key: str) -> ToolContext:
+        ref = self.task.ref
+        return ToolContext(ref.tenant, ref.task_id, self.task.user_id, idempotency_key=key)
 
     def _call(self, key: str, planned: PlannedCall) -> _Result:
-        context = ToolContext(
-            self.task.ref.tenant, self.task.ref.task_id, self.task.user_id, idempotency_key=key
-        )
+        context = self._context(key)
         try:
             text, ok = call_tool(
                 lambda: planned.tool.call(planned.arguments, context), planned.tool.name
@@ -143,8 +188,22 @@ class ToolRunner:
         except UNKNOWN_OUTCOMES as exc:
             if planned.tool.effect is not Effect.UNSAFE:
                 return _Result(valid_text(f"error: {type(exc).__name__}: {exc}"[:2000]), ok=False)
-            return _Result(_UNKNOWN, ok=False, unknown=self._unknown(key, planned))
+            if planned.tool.verify is None:
+                return self._unknown(key, planned)
+            return self._verified(key, planned) or _Result(_NOT_DONE, ok=False)
         return _Result(text, ok)
+
+
+def _together(done: Sequence[tuple[ToolRun, _Result]]) -> ToolResults:
+    return ToolResults(
+        messages=tuple(
+            Message("tool", result.text, tool_call_id=run.call_id)
+            for run, result in done
+            if result.unknown is None
+        ),
+        runs=tuple(run for run, _ in done),
+        unknown=tuple(result.unknown for _, result in done if result.unknown),
+    )
 
 
 def call_tool(call: Callable[[], str], name: str) -> tuple[str, bool]:

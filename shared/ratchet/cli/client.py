@@ -16,6 +16,7 @@ from ratchet.contracts import limits
 from ratchet.contracts.api import (
     AgentListView,
     HealthView,
+    InterruptListView,
     Problem,
     StepListView,
     TaskListView,
@@ -124,6 +125,22 @@ class ApiClient:
     def resume(self, task_id: str, body: Mapping[str, Json]) -> TaskView:
         """Let an ended task go on; one that runs is answered as it is."""
         return self._ask(TaskView, "POST", f"/v1/tasks/{_segment(task_id)}/resume", json=body)
+
+    def interrupts(self) -> InterruptListView:
+        """All open questions, newest task first."""
+        found = self._ask(InterruptListView, "GET", "/v1/interrupts")
+        while found.next_cursor is not None:
+            query = _query(cursor=found.next_cursor)
+            page = self._ask(InterruptListView, "GET", "/v1/interrupts", params=query)
+            found = InterruptListView(
+                interrupts=found.interrupts + page.interrupts, next_cursor=page.next_cursor
+            )
+        return found
+
+    def answer(self, task_id: str, interrupt_id: str, answer: str) -> TaskView:
+        """Answer a question; the same answer again gets the same result."""
+        path = f"/v1/tasks/{_segment(task_id)}/interrupts/{_segment(interrupt_id)}"
+        return self._ask(TaskView, "POST", path, json={"answer": answer})
 
     def agents(self) -> AgentListView:
         """What is deployed."""

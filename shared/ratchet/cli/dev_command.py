@@ -6,6 +6,7 @@ import shlex
 import shutil
 import signal
 import sys
+from argparse import ArgumentTypeError
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ratchet.cli.config import DevFile, model_config
+from ratchet.cli.errors import CliError
 from ratchet.cli.output import write_line
 from ratchet.cli.project import require_project
 from ratchet.cli.stages import Stages
@@ -37,6 +39,10 @@ def dev(
     state: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keep tasks here over restarts.")
     ] = None,
+    context: Annotated[
+        list[str],
+        typer.Option("-c", "--context", metavar="KEY=VALUE", help="As for `make deploy`."),
+    ] = [],  # noqa: B006 - typer's own way; never written to
     reload: Annotated[bool, typer.Option(help="Pick up changes of the code.")] = True,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show all function logs.")] = False,
     as_json: Annotated[
@@ -55,6 +61,7 @@ def dev(
             DevStack.start(
                 port=port,
                 state_dir=state,
+                context=_pairs(context),
                 model_api_key=model.key,
                 model_base_url=model.base_url if model.key else None,
                 say=stages.say,
@@ -76,6 +83,15 @@ def dev(
             stages.say("ready")
             _print_welcome(stack, state, reload=reload)
         Event().wait()
+
+
+def _pairs(context: list[str]) -> dict[str, str]:
+    from cdk.synth import context_pair  # noqa: PLC0415
+
+    try:
+        return dict(context_pair(text) for text in context)
+    except ArgumentTypeError as exc:
+        raise CliError(str(exc), "-c takes the keys of cdk/cdk.json.") from exc
 
 
 @contextmanager

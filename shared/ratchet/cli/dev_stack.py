@@ -76,6 +76,7 @@ class DevStack:
         scenarios: Path | None = None,
         patience_seconds: int | None = None,
         steps_per_execution: int | None = None,
+        context: Mapping[str, str] = _NOTHING,
         worker_env: Mapping[str, str] = _NOTHING,
         say: Say = _quiet,
         **local_options: Any,
@@ -84,7 +85,7 @@ class DevStack:
 
         Without a model's address or key a scripted model is started, with these `scenarios`.
         `patience_seconds`: how long a step waits for a silent model; `steps_per_execution`: when
-        a task goes on in its next execution (None: as deployed).
+        a task goes on in its next execution (None: as deployed). `context`: keys of cdk.json.
         `local_options` go to LocalStack.start (`on_log`, `timing`, `max_sandboxes`).
 
         Raises:
@@ -93,7 +94,7 @@ class DevStack:
         require_project()
         _require_free(port)
         with ExitStack() as cleanup:
-            assembly = _synthesize(say)
+            assembly = _synthesize(context, say)
             models = None
             if model_base_url is None and model_api_key is None:
                 models = _start_scripted_model(scenarios, say, cleanup)
@@ -109,6 +110,7 @@ class DevStack:
                     ModelBaseUrl=model_base_url,
                     ModelPatienceSeconds=patience_seconds,
                     StepsPerExecution=steps_per_execution,
+                    ClockMarginSeconds=0,  # one machine, one clock
                 ),
                 worker_env={
                     PREFIX + "DEV_LOOPBACK_WEBHOOKS": "1",
@@ -171,13 +173,13 @@ def _require_free(port: int) -> None:
             ) from exc
 
 
-def _synthesize(say: Say) -> Path:
+def _synthesize(context: Mapping[str, str], say: Say) -> Path:
     from cdk.bundling import BundlingError  # noqa: PLC0415
-    from cdk.synth import SynthError, synthesize  # noqa: PLC0415
+    from cdk.synth import SynthError, synthesize_beside  # noqa: PLC0415
 
     say("writing the CloudFormation template (the first time takes a minute: it builds the layers)")
     try:
-        return synthesize()
+        return synthesize_beside(context)
     except (SynthError, BundlingError) as exc:
         raise CliError(str(exc), "`make synth` shows the same; fix it and start again.") from exc
 

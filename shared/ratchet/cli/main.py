@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import typer
 
 from ratchet.cli import (
+    answer_command,
     demo_command,
     deploy_command,
     dev_command,
@@ -42,6 +43,8 @@ app.command("show")(task_commands.show)
 app.command("list")(task_commands.list_tasks)
 app.command("cancel")(task_commands.cancel)
 app.command("resume")(resume_command.resume)
+app.command("interrupts")(answer_command.interrupts)
+app.command("answer")(answer_command.answer)
 app.command("agents")(task_commands.agents)
 app.command("new")(new_command.new)
 app.command("deploy", context_settings=_passed_through)(deploy_command.deploy)

@@ -1,10 +1,14 @@
 """What several commands do with a task: follow it or wait for it, show how it ended, and exit accordingly."""
 
+import time
+
 import typer
 
 from ratchet.cli.client import ApiClient
 from ratchet.cli.config import api_config
 from ratchet.cli.output import console, note, write_document
+from ratchet.cli.timeline import question_lines
+from ratchet.cli.watching import HOLD_SECONDS
 from ratchet.contracts import limits
 from ratchet.contracts.api import TaskView
 from ratchet.contracts.names import TaskStatus
@@ -31,8 +35,15 @@ def follow_to_end(client: ApiClient, task_id: str, *, as_json: bool) -> None:
 
 
 def wait_for_end(client: ApiClient, task: TaskView) -> TaskView:
-    """The task as it ended."""
+    """The task as it ended; its questions are shown as they come."""
+    asked: set[str] = set()
     while not task.status.is_terminal:
+        for interrupt in task.interrupts:
+            if interrupt.id not in asked:
+                asked.add(interrupt.id)
+                note("\n".join(question_lines(interrupt)))
+        if task.interrupts:
+            time.sleep(HOLD_SECONDS)  # the API answers at once: it has something to ask
         task = client.task(task.task_id, wait=limits.MAX_WAIT_SECONDS)
     return task
 

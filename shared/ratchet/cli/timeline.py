@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ratchet.cli.output import dollars, duration
-from ratchet.contracts.api import StepView, TaskView, ToolRunView, UsageView
+from ratchet.contracts.api import InterruptView, StepView, TaskView, ToolRunView, UsageView
 from ratchet.contracts.names import Json, TaskStatus
 
 if TYPE_CHECKING:
@@ -65,9 +65,18 @@ def status_text(status: TaskStatus) -> "Text":
     return Text(status.value, style=STATUS_STYLES.get(status, "cyan"))
 
 
+def question_lines(interrupt: InterruptView) -> list[str]:
+    """A question, and the command that answers it."""
+    command = f"ratchet answer {interrupt.task_id} {interrupt.id}"
+    return [
+        interrupt.question,
+        f"  open until {moment(interrupt.expires_at)}; answer:  {command} {'|'.join(interrupt.choices)}",
+    ]
+
+
 def outcome_lines(task: TaskView) -> list[str]:
-    """The error, if there is one, and the result, as far as there is one."""
-    lines = []
+    """What it asks, the error, if there is one, and the result, as far as there is one."""
+    lines = [line for interrupt in task.interrupts for line in question_lines(interrupt)]
     if task.error is not None:
         lines.append(f"{task.error.code}: {task.error.message}")
     if task.result is not None:

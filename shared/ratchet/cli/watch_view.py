@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ratchet.cli.output import console, write_line
-from ratchet.cli.timeline import outcome_lines, status_text, step_table, total_line
+from ratchet.cli.timeline import outcome_lines, question_lines, status_text, step_table, total_line
 from ratchet.cli.watching import StatusChanged, StepCompleted, TaskEvent, event_json
 from ratchet.contracts.api import StepView, TaskView
 
@@ -46,6 +46,8 @@ def _show_lines(events: Iterator[TaskEvent], out: "Console") -> TaskView:
             out.print(step_table([]))
         if isinstance(event, StepCompleted):
             out.print(step_table([event.step], header=False))
+        else:
+            _print_questions(event.task, out)
         last = event
     return _ended(last)
 
@@ -63,9 +65,16 @@ def _show_live(events: Iterator[TaskEvent], out: "Console") -> TaskView:
                     steps.append(step)
                 case StatusChanged(changed):
                     task = changed
+                    _print_questions(changed, out)
             live.update(_picture(steps, task))
             last = event
     return _ended(last)
+
+
+def _print_questions(task: TaskView, out: "Console") -> None:
+    for interrupt in task.interrupts:
+        for line in question_lines(interrupt):
+            out.print(line)
 
 
 def _picture(steps: list[StepView], task: TaskView | None) -> "Group":

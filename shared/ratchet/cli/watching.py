@@ -10,7 +10,7 @@ from typing import TypeAlias
 from ratchet.cli.client import ApiClient
 from ratchet.cli.errors import CliError
 from ratchet.contracts.api import StepView, TaskView
-from ratchet.contracts.names import Json
+from ratchet.contracts.names import Json, TaskStatus
 
 HOLD_SECONDS = 2
 """How long the API may hold an answer back while a task runs: steps show up this late at most."""
@@ -61,6 +61,8 @@ def follow(
         began = time.monotonic()
         if began > latest:
             raise CliError(f"{task_id} is still {task.status.value} after {give_up_after:.0f} s")
+        if task.status is TaskStatus.INPUT_REQUIRED:
+            time.sleep(HOLD_SECONDS)  # the API answers at once: it has something to ask
         task = client.task(task_id, wait=HOLD_SECONDS)
         if not task.status.is_terminal and time.monotonic() - began < _SHORTEST_ROUND:
             time.sleep(_SHORTEST_ROUND)  # an API that does not hold answers back is not hammered

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from ratchet.contracts import limits as bounds
-from ratchet.contracts.names import Complexity, StepType, TaskStatus
+from ratchet.contracts.names import Complexity, InterruptKind, StepType, TaskStatus
 
 Goal = Annotated[
     str,
@@ -42,12 +42,19 @@ class WebhookRequest(_Request):
 class ResumeRequest(_Request):
     """Body of `POST /v1/tasks/{task_id}/resume`; empty to go on under the same limits.
 
-    `effect_outcome` is asked for, and only then taken, when the task ended as `effect_outcome_unknown`: what a person
-    has found out about the unsafe call. The agent is told; nothing is called again without being asked for again.
+    `effect_outcome` is asked for, and only then taken, when the task ended while the outcome of an unsafe call was not
+    known: what a person has found out about it. The agent is told; nothing is called again without being asked for.
     """
 
     limits: LimitsRequest | None = None
     effect_outcome: Literal["happened", "did_not_happen"] | None = None
+
+
+class DecisionRequest(_Request):
+    """Body of `POST /v1/tasks/{task_id}/interrupts/{interrupt_id}`: one of the question's `choices`."""
+
+    decision: Literal["answer"] = "answer"
+    answer: ShortText
 
 
 class TaskRequest(_Request):
@@ -95,6 +102,24 @@ class LimitsView(_Answer):
     deadline_seconds: int
 
 
+class InterruptView(_Answer):
+    """A question that waits for a person; `choices` are the answers that are taken."""
+
+    id: str
+    task_id: str
+    kind: InterruptKind
+    question: str
+    choices: list[str]
+    expires_at: str
+
+
+class InterruptListView(_Answer):
+    """What `GET /v1/interrupts` answers, newest task first; `next_cursor` is null on the last page."""
+
+    interrupts: list[InterruptView]
+    next_cursor: str | None
+
+
 class TaskView(_Answer):
     """A task as `GET /v1/tasks/{task_id}` shows it."""
 
@@ -109,6 +134,7 @@ class TaskView(_Answer):
     updated_at: str
     progress: ProgressView
     limits: LimitsView
+    interrupts: list[InterruptView]
     result: Any | None
     error: ErrorView | None
     usage: UsageView

@@ -8,12 +8,16 @@
     |   |-- TaskNotFound              404 not_found
     |   |-- TaskAlreadyFinished       409 already_finished
     |   |-- TaskNotResumable          409 not_resumable
+    |   |-- InterruptNotFound         404 not_found
+    |   |-- InterruptDecided          409 already_decided
+    |   |-- InterruptExpired          410 interrupt_expired
     |   |-- BodyTooLarge              413 body_too_large
     |   |-- IdempotencyKeyReused      422 idempotency_key_reused
     |   `-- ServiceUnavailable        503 unavailable
     |-- RetryableError            Step Functions runs the step again (the class name is the ASL error)
     |   |-- StoreUnavailable          store_unavailable
     |   |-- SecretUnavailable         secret_unavailable
+    |   |-- AttemptSuperseded         attempt_superseded
     |   `-- TimeTooShort              time_too_short
     |-- ModelError                one model call went wrong; failover, wait, or the task fails
     |   |-- ModelThrottled            model_throttled      (wait)
@@ -97,6 +101,24 @@ class BodyTooLarge(RequestError):
     code, status, title = "body_too_large", 413, "The request body is too large"
 
 
+class InterruptNotFound(RequestError):
+    """The task never asked that, or does not exist for this tenant."""
+
+    code, status, title = "not_found", 404, "Not found"
+
+
+class InterruptDecided(RequestError):
+    """Somebody has given another answer; the first one counts."""
+
+    code, status, title = "already_decided", 409, "The question has been answered otherwise"
+
+
+class InterruptExpired(RequestError):
+    """Nobody answered in time, or the task ended while it waited."""
+
+    code, status, title = "interrupt_expired", 410, "The question is closed"
+
+
 class IdempotencyKeyReused(RequestError):
     """The same Idempotency-Key came with another body."""
 
@@ -125,6 +147,12 @@ class SecretUnavailable(RetryableError):
     """A secret could not be read."""
 
     code = "secret_unavailable"
+
+
+class AttemptSuperseded(RetryableError):
+    """The step is committed, or another attempt has taken it over: this one must begin no effect."""
+
+    code = "attempt_superseded"
 
 
 class TimeTooShort(RetryableError):

@@ -53,6 +53,11 @@ MAX_RESTARTS = 5
 STEPS_PER_EXECUTION = 500
 """Some 7 history events a step and 3 a retry, against the 25,000 that an execution may have."""
 
+INTERRUPT_SECONDS = 7 * 24 * 3600
+"""How long a question to a person stays open. Then the task ends as it would without an answer."""
+CLOCK_MARGIN_SECONDS = 600
+"""How much longer than its invocation an attempt is taken to be alive: two clocks may be off by five minutes each."""
+
 # Announcements
 DELIVERY_DELAYS_SECONDS = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 """Pauses between tries, ten tries in all over 75.6 h, as Standard Webhooks proposes:

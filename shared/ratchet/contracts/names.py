@@ -67,6 +67,21 @@ class Effect(StrEnum):
     UNSAFE = "unsafe"
 
 
+class InterruptKind(StrEnum):
+    """What a pause asks for."""
+
+    EFFECT_UNKNOWN = "effect_unknown"
+    """An unsafe tool call was begun and gave no answer: did it happen?"""
+
+
+class EffectAnswer(StrEnum):
+    """What a person may answer to `effect_unknown`."""
+
+    HAPPENED = "happened"
+    DID_NOT_HAPPEN = "did_not_happen"
+    ABORT = "abort"
+
+
 class Action(StrEnum):
     """What the state machine does after a step; `$.action` in the state's output."""
 

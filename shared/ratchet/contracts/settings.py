@@ -79,6 +79,7 @@ class StepExecutorSettings(StoreSettings):
     model_key_secret_arn: str
     model_patience_seconds: int  # how long a step waits for an unreachable model
     steps_per_execution: int  # after so many, the task goes on in an execution of its own
+    clock_margin_seconds: int  # how far clocks of sandboxes may differ
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,23 +1,35 @@
 """How tasks and steps are written: compact JSON, deflated with a dictionary of our own field names.
 
-A stored body is one version byte and the deflated JSON. Readers accept every version ever written; the dictionary of a
-version never changes.
+A stored body is one version byte and the deflated JSON. Readers accept every version ever written: a body of an older
+one is brought up to date by the upcasters between, one version at a time. The dictionary of a version never changes.
 """
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ratchet.contracts.errors import DataMissing
 from ratchet.contracts.messages import TaskRef
-from ratchet.contracts.names import Complexity, StepType, TaskStatus
+from ratchet.contracts.names import Complexity, InterruptKind, StepType, TaskStatus
 from ratchet.domain.messages import Message
 from ratchet.domain.models import Usage
-from ratchet.domain.steps import End, Failure, Step, StepRecord, StepResult, ToolRun, Totals
+from ratchet.domain.steps import (
+    Decision,
+    End,
+    Failure,
+    Interrupt,
+    Paused,
+    Step,
+    StepPlan,
+    StepRecord,
+    StepResult,
+    ToolRun,
+    Totals,
+)
 from ratchet.domain.task import Task, TaskLimits
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 # Deflate finds these from the first byte on, which is worth about 300 bytes on a step of 900. The likeliest come last,
 # as they lie in a step, since what is near costs fewer bits.
@@ -40,7 +52,15 @@ _DICTIONARY_1 = (
     b'"model":"gpt-4o-mini","reason":"preferred","usage":[1,0,1],"cost":1,"totals":[1,"at":[17,"next":'
     b'{"step":["tool_dispatch","simple"]}}'
 )
-_DICTIONARIES = {1: _DICTIONARY_1}
+_DICTIONARIES = {1: _DICTIONARY_1, 2: _DICTIONARY_1}
+
+
+def _from_1(data: dict[str, Any]) -> dict[str, Any]:
+    """Version 2 keeps what a step may have cost beyond what is known (`lost`) beside its cost."""
+    return {**data, "cost": [data["cost"]]} if "cost" in data else data
+
+
+_UPCASTERS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1}
 
 
 def pack(data: Mapping[str, Any]) -> bytes:
@@ -53,7 +73,7 @@ def pack(data: Mapping[str, Any]) -> bytes:
 
 
 def unpack(body: bytes) -> dict[str, Any]:
-    """The JSON object of a stored body.
+    """The JSON object of a stored body, as the newest version would have written it.
 
     Raises:
         DataMissing: the body is damaged or was written by a newer release.
@@ -69,6 +89,10 @@ def unpack(body: bytes) -> dict[str, Any]:
         data: dict[str, Any] = json.loads(text)
     except (zlib.error, ValueError) as exc:
         raise DataMissing(f"a stored body is damaged: {exc}") from exc
+    if not isinstance(data, dict):
+        raise DataMissing("a stored body is damaged: it is no JSON object")
+    for version in range(body[0], SCHEMA_VERSION):
+        data = _UPCASTERS[version](data)
     return data
 
 
@@ -82,7 +106,10 @@ def encode_record(record: StepRecord) -> dict[str, Any]:
         "model": result.model,
         "reason": result.reason or None,
         "usage": _encode_usage(result.usage) or None,
-        "cost": result.cost_microusd or None,
+        "cost": [result.cost_microusd] if result.cost_microusd else None,
+        "decision": [result.decision.interrupt_id, result.decision.answer]
+        if result.decision
+        else None,
         "attempt": record.attempt or None,
     }
     usual_route = f"{result.type} {result.complexity}"
@@ -124,7 +151,8 @@ def _decode_result(data: Mapping[str, Any]) -> StepResult:
         route=data.get("route", f"{data['type']} {data['complexity']}"),
         reason=data.get("reason", ""),
         usage=Usage(*data.get("usage", ())),
-        cost_microusd=data.get("cost", 0),
+        cost_microusd=data.get("cost", (0,))[0],
+        decision=Decision(*data["decision"]) if "decision" in data else None,
     )
 
 
@@ -178,9 +206,41 @@ def _encode_usage(usage: Usage) -> list[int]:
     return counts
 
 
-def _encode_next(following: Step | End) -> dict[str, Any]:
+def encode_plan(plan: StepPlan) -> dict[str, Any]:
+    """What an attempt was about to do, as JSON; its owner lives in the item's own attribute."""
+    optional = {
+        "model": plan.model,
+        "reason": plan.reason or None,
+        "usage": _encode_usage(plan.usage) or None,
+        "cost": [plan.cost_microusd] if plan.cost_microusd else None,
+    }
+    return {"messages": [plan.message.to_chat()], **_present(optional)}
+
+
+def decode_plan(owner: str, data: Mapping[str, Any]) -> StepPlan:
+    """What an attempt was about to do, from its JSON."""
+    return StepPlan(
+        owner=owner,
+        message=Message.from_chat(data["messages"][0]),
+        model=data.get("model"),
+        reason=data.get("reason", ""),
+        usage=Usage(*data.get("usage", ())),
+        cost_microusd=data.get("cost", (0,))[0],
+    )
+
+
+def _encode_next(following: Step | Paused | End) -> dict[str, Any]:
     if isinstance(following, Step):
         return {"step": [following.type.value, following.complexity.value]}
+    if isinstance(following, Paused):
+        then = following.then
+        return {
+            "asks": [
+                [i.id, i.kind.value, i.call_id, i.question, list(i.choices), i.expires_at_ms]
+                for i in following.interrupts
+            ],
+            "then": [then.type.value, then.complexity.value],
+        }
     data: dict[str, Any] = {"status": following.status.value}
     if following.output is not None:
         data["output"] = following.output
@@ -190,10 +250,17 @@ def _encode_next(following: Step | End) -> dict[str, Any]:
     return data
 
 
-def _decode_next(data: Mapping[str, Any]) -> Step | End:
+def _decode_next(data: Mapping[str, Any]) -> Step | Paused | End:
     if "step" in data:
         type_, complexity = data["step"]
         return Step(StepType(type_), Complexity(complexity))
+    if "asks" in data:
+        type_, complexity = data["then"]
+        asks = tuple(
+            Interrupt(id_, InterruptKind(kind), call_id, question, tuple(choices), expires_at_ms)
+            for id_, kind, call_id, question, choices, expires_at_ms in data["asks"]
+        )
+        return Paused(asks, Step(StepType(type_), Complexity(complexity)))
     failure = data.get("failure")
     return End(
         status=TaskStatus(data["status"]),

@@ -1,6 +1,7 @@
 """Every DynamoDB key, in one place. Each partition key starts with the tenant; ids in it are checked.
 
     TENANT#t#TASK#task_...       STEP#000007      one committed step, put once
+                                 EFFECT#000007    what the attempt that begins the step's unsafe calls is about to do
                                  EFFECT#000007#k  one unsafe tool call: intent, then result
                                  DELIVERY#evt_..  how announcing one event went
                                  TASK             the head (sorts last: one descending query reads head and last step)
@@ -41,9 +42,14 @@ def step_sort_key(number: int) -> str:
     return f"{STEP_PREFIX}{number:06d}"
 
 
+def plan_sort_key(number: int) -> str:
+    """Sort key of the plan behind a step's unsafe tool calls; a prefix of theirs."""
+    return f"EFFECT#{number:06d}"
+
+
 def effect_sort_key(number: int, idempotency_key: str) -> str:
     """Sort key of an unsafe tool call."""
-    return f"EFFECT#{number:06d}#{idempotency_key}"
+    return f"{plan_sort_key(number)}#{idempotency_key}"
 
 
 def delivery_sort_key(event_id: str, channel: str) -> str:
@@ -80,6 +86,12 @@ def tool_call_key(ref: TaskRef, step: int, index: int, name: str) -> str:
     """The idempotency key that a tool gets: the same on every attempt, different for every call."""
     text = f"{ref.tenant}\n{ref.task_id}\n{step}\n{index}\n{name}"
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def interrupt_id(ref: TaskRef, step: int, call_id: str) -> str:
+    """The id of a question about one tool call: the same on every attempt."""
+    text = f"{ref.tenant}\n{ref.task_id}\n{step}\n{call_id}"
+    return f"int_{hashlib.sha256(text.encode()).hexdigest()[:24]}"
 
 
 def event_id(ref: TaskRef, event: str, step: int) -> str:

@@ -1,8 +1,8 @@
-"""Steps: what one did (`StepResult`), what was recorded of it (`StepRecord`), what follows (`Step` or `End`)."""
+"""Steps: what one did (`StepResult`), what was recorded (`StepRecord`), what follows (`Step`, `Paused` or `End`)."""
 
 from dataclasses import dataclass, field
 
-from ratchet.contracts.names import Complexity, Json, StepType, TaskStatus
+from ratchet.contracts.names import Complexity, InterruptKind, Json, StepType, TaskStatus
 from ratchet.domain.messages import Message
 from ratchet.domain.models import Usage
 
@@ -33,6 +33,39 @@ class End:
 
 
 @dataclass(frozen=True, slots=True)
+class Interrupt:
+    """A question that a person answers with one of `choices`; `call_id` is the tool call that it is about."""
+
+    id: str
+    kind: InterruptKind
+    call_id: str
+    question: str
+    choices: tuple[str, ...]
+    expires_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """The task waits for people. Once every interrupt is decided, it goes on with `then`."""
+
+    interrupts: tuple[Interrupt, ...]
+    then: Step
+
+    @property
+    def expires_at_ms(self) -> int:
+        """When the first of the questions closes."""
+        return min(interrupt.expires_at_ms for interrupt in self.interrupts)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person answered to an interrupt."""
+
+    interrupt_id: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
 class ToolRun:
     """How one tool call went; its content is in the tool message of the same id."""
 
@@ -56,6 +89,7 @@ class StepResult:
     reason: str = ""  # why this model: preferred, failover, escalation
     usage: Usage = field(default_factory=Usage)
     cost_microusd: int = 0
+    decision: Decision | None = None  # of a step that a person took
 
     @property
     def answer(self) -> str:
@@ -85,8 +119,23 @@ class StepRecord:
 
     number: int
     result: StepResult
-    next: Step | End
+    next: Step | Paused | End
     totals: Totals
     attempt: int
     started_at_ms: int
     finished_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepPlan:
+    """What an attempt was about to do when it began an unsafe call: whoever runs the step after it does the same.
+
+    `owner` is the attempt that may begin the step's effects; the rest is the model's answer and what it has cost.
+    """
+
+    owner: str
+    message: Message
+    model: str | None = None
+    reason: str = ""
+    usage: Usage = field(default_factory=Usage)
+    cost_microusd: int = 0

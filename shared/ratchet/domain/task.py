@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 
 from ratchet.contracts import limits as bounds
 from ratchet.contracts.messages import TaskRef
-from ratchet.contracts.names import Complexity, StepType, TaskStatus
+from ratchet.contracts.names import TaskStatus
 from ratchet.domain.messages import Message
-from ratchet.domain.steps import End, Step, StepRecord, StepResult, Totals
+from ratchet.domain.steps import End, Paused, Step, StepRecord, StepResult, Totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class TaskState:
 
     status: TaskStatus
     updated_at_ms: int
-    opened_at_ms: int = 0  # when it was created or last resumed; its deadline counts from here
+    opened_at_ms: int = 0  # when it was created, resumed or answered; its deadline counts from here
     generation: int = 0  # of the execution that was started last; 0 before the first
     restarts: int = 0  # dead executions replaced since then
     restarted_at_step: int = 0  # the step that the last replacement began with
@@ -62,7 +62,7 @@ class History:
         return self.records[-1].totals if self.records else Totals()
 
     @property
-    def next(self) -> Step | End:
+    def next(self) -> Step | Paused | End:
         """What follows the last committed step."""
         return self.records[-1].next if self.records else self.task.first_step
 
@@ -89,7 +89,7 @@ class History:
 
 
 def announce_by(record: StepRecord) -> int:
-    """When an end that nobody has announced is due again, in milliseconds since the epoch."""
+    """When an end or a question that nobody has announced is due again, in milliseconds since the epoch."""
     return record.finished_at_ms + bounds.RING_AGAIN_SECONDS * 1000
 
 
@@ -104,16 +104,37 @@ def is_over(state: TaskState, *, now_ms: int) -> bool:
     return state.status.is_terminal and now_ms >= kept_until
 
 
+UNANSWERED = "error: whether this call happened is not known"
+
+
 def end_record(tip: History, end: End, *, now_ms: int) -> StepRecord:
-    """A step that did no work and ends the task: it takes the next number, so no other step can."""
-    following = tip.next
-    step = following if isinstance(following, Step) else Step(StepType.REASONING, Complexity.SIMPLE)
+    """A step that did no work and ends the task: it takes the next number, so no other step can.
+
+    Tool calls whose outcome was still asked for get a message that says so: a conversation must not dangle.
+    """
+    waiting = tip.next.interrupts if isinstance(tip.next, Paused) else ()
     return StepRecord(
         number=tip.next_number,
-        result=StepResult(step.type, step.complexity),
+        result=StepResult(
+            step_after(tip).type,
+            step_after(tip).complexity,
+            messages=tuple(Message("tool", UNANSWERED, (), i.call_id) for i in waiting),
+        ),
         next=end,
         totals=tip.totals,
         attempt=0,
         started_at_ms=now_ms,
         finished_at_ms=now_ms,
     )
+
+
+def step_after(tip: History) -> Step:
+    """The step that follows the last one; of an ended task the one that it ended with."""
+    match tip.next:
+        case Step() as step:
+            return step
+        case Paused() as paused:
+            return paused.then
+        case End():
+            last = tip.records[-1].result
+            return Step(last.type, last.complexity)

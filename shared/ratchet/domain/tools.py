@@ -3,7 +3,7 @@
 import inspect
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar, get_type_hints, overload
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
@@ -43,6 +43,7 @@ class Tool:
     function: Callable[..., Any]
     arguments: type[BaseModel]
     context_parameter: str | None
+    verify: Callable[..., str | None] | None = None
 
     def schema(self) -> dict[str, Any]:
         """The tool as chat completions take it (`tools[]`)."""
@@ -74,13 +75,25 @@ class Tool:
 
     def call(self, arguments: dict[str, Any], context: ToolContext) -> str:
         """Run the function; its result as text for the model, cut at the documented length."""
-        if self.context_parameter is not None:
-            arguments = {**arguments, self.context_parameter: context}
-        result = self.function(**arguments)
+        result = self.function(**self._filled(arguments, context))
         text = result if isinstance(result, str) else _dump(result)
         if len(text) <= limits.MAX_TOOL_RESULT_CHARS:
             return text
         return f"{text[: limits.MAX_TOOL_RESULT_CHARS]}\n[cut: {len(text)} characters in all]"
+
+    def check(self, arguments: dict[str, Any], context: ToolContext) -> str | None:
+        """Ask `verify` whether a call that gave no answer has happened: its result if so, None if surely not.
+
+        Raises whatever `verify` raises: it cannot tell.
+        """
+        if self.verify is None:
+            raise TypeError(f"tool {self.name!r} has no verify")
+        return self.verify(**self._filled(arguments, context))
+
+    def _filled(self, arguments: dict[str, Any], context: ToolContext) -> dict[str, Any]:
+        if self.context_parameter is None:
+            return arguments
+        return {**arguments, self.context_parameter: context}
 
 
 class _PlainSchema(GenerateJsonSchema):
@@ -94,7 +107,11 @@ class _PlainSchema(GenerateJsonSchema):
 def tool(function: F, /) -> F: ...
 @overload
 def tool(
-    *, effect: str = ..., name: str | None = ..., parallel: bool | None = ...
+    *,
+    effect: str = ...,
+    name: str | None = ...,
+    parallel: bool | None = ...,
+    verify: Callable[..., str | None] | None = ...,
 ) -> Callable[[F], F]: ...
 
 
@@ -105,6 +122,7 @@ def tool(
     effect: str = "unsafe",
     name: str | None = None,
     parallel: bool | None = None,
+    verify: Callable[..., str | None] | None = None,
 ) -> F | Callable[[F], F]:
     """Mark a function as a tool.
 
@@ -112,14 +130,22 @@ def tool(
     `ToolContext.idempotency_key`, `unsafe` (the default) harm. `parallel` (default: only for `read`) allows it to run
     beside other calls of the same step.
 
+    `verify` is for unsafe tools: it takes the same arguments, and says what became of a call that gave no answer (the
+    sandbox died, or the tool raised TimeoutError or ConnectionError). It returns the call's result if it happened, None
+    if it surely has not and will not, and raises if it cannot tell: then a person is asked, as without `verify`.
+
     Raises:
-        TypeError: a parameter has no annotation, or is `*args`/`**kwargs`.
+        TypeError: a parameter has no annotation, or is `*args`/`**kwargs`; or `verify` is given to a tool that is not
+            unsafe.
     """
 
     def mark(f: F) -> F:
         kind = Effect(effect)
         beside = kind is Effect.READ if parallel is None else parallel
-        f.__ratchet_tool__ = _describe(f, name or f.__name__, effect=kind, parallel=beside)  # type: ignore[attr-defined]
+        described = _describe(f, name or f.__name__, effect=kind, parallel=beside)
+        if verify is not None and kind is not Effect.UNSAFE:
+            raise TypeError(f"tool {described.name!r}: verify is for effect='unsafe' only")
+        f.__ratchet_tool__ = replace(described, verify=verify)  # type: ignore[attr-defined]
         return f
 
     return mark(function) if function is not None else mark

@@ -8,9 +8,9 @@ intent and the result record of an unsafe tool, the commit. For each one the tas
 dies there and the state machine runs the step again, once its whole execution dies and the sweeper starts the next.
 A dead sandbox makes no more calls. Every such run must have the same output, status, steps, tokens and dollars as the
 undisturbed one and the same tool calls under the same idempotency keys. `read` and `idempotent` tools may be called
-again. An `unsafe` one may not: when it was begun and no result was recorded, the task must end as
-`effect_outcome_unknown`. A lost attempt may ask the model the same question once more, which the ledger of committed
-steps does not show.
+again. An `unsafe` one may not: when it was begun and no result was recorded, its `verify` must know what became of it,
+or the task must ask a person (`input_required`). A lost attempt may ask the model the same question once more, which
+the ledger of committed steps does not show.
 
 What it cannot see: what a tool does to the world. A tool that is declared `read` and has an effect passes, unless
 `effects` shows it: a function whose value after a run (rows, mails sent, charges) must be the same after every run.
@@ -42,7 +42,7 @@ class CrashFailure(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class CrashReport:
-    """What was tried. `left_to_a_person`: runs that ended, rightly, as effect_outcome_unknown."""
+    """What was tried. `left_to_a_person`: runs that rightly asked what became of an unsafe call."""
 
     agent: str
     outcome: TaskOutcome
@@ -55,7 +55,7 @@ class CrashReport:
     def __str__(self) -> str:
         return (
             f"{self.agent}: killed at {self.boundaries} boundaries in {self.runs} runs of {len(self.outcome.steps)} "
-            f"steps; all ended as they should ({self.left_to_a_person} as effect_outcome_unknown). "
+            f"steps; all ended as they should ({self.left_to_a_person} with a question to a person). "
             f"Repeated: {self.repeated_model_calls} model calls, {self.repeated_tool_calls} tool calls."
         )
 

@@ -16,7 +16,7 @@ from ratchet.testing.harness import Kill, Observation, Scene, TaskOutcome
 
 
 class LeftToAPerson(BaseException):
-    """The task ended as effect_outcome_unknown, as it must: the rest of the test was written for another end."""
+    """The task asked a person, as it must: the rest of the test was written for another end."""
 
 
 class CrashingTest:
@@ -63,7 +63,7 @@ class CrashingTest:
 
         Raises:
             CrashFailure: it differs from the undisturbed one.
-            LeftToAPerson: it ended, rightly, as effect_outcome_unknown.
+            LeftToAPerson: it asked a person, rightly.
         """
         number, self._run = self._run, self._run + 1
         if self._repetitions == 0:

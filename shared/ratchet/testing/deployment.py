@@ -21,7 +21,7 @@ from ratchet.contracts.messages import Doorbell, StepInput, StepOutput, TaskRef
 from ratchet.contracts.names import Action
 from ratchet.contracts.routing import RoutingTable, Rule
 from ratchet.domain.agent import Agent
-from ratchet.domain.steps import StepRecord
+from ratchet.domain.steps import Step, StepRecord
 from ratchet.domain.task import History, Task
 from ratchet.domain.tools import Tool, ToolContext
 from ratchet.observability import logger
@@ -114,7 +114,7 @@ class Deployment:
         self._invocations = 0
 
     def run(self, request: TaskRequest) -> History:
-        """Submit the task and run it to its announced end."""
+        """Submit the task and run it to its announced end, or until it asks a person."""
         ref = self._submit(request)
         while (bell := self.inbox.receive()) is not None:
             DispatchTask(self.store, self.workflow, self.clock)(bell)
@@ -122,7 +122,7 @@ class Deployment:
         while (bell := self.outbox.receive()) is not None:
             AnnounceTask(self.store, self.announcers, self.clock)(bell)
         history = self.store.load(ref)
-        if history is None or not history.state.status.is_terminal:
+        if history is None or isinstance(history.next, Step):
             raise AssertionError(f"the task stands still as {history and history.state.status}")
         return history
 

@@ -3,9 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from ratchet.contracts.errors import EffectOutcomeUnknown
-from ratchet.contracts.names import Effect
-from ratchet.domain.steps import End, Step, StepRecord
+from ratchet.contracts.names import Effect, TaskStatus
+from ratchet.domain.steps import End, Paused, Step, StepRecord
 from ratchet.testing.harness import Kill, Observation, TaskOutcome
 from ratchet.testing.sandbox import ToolUse
 
@@ -18,7 +17,7 @@ def differences(calm: Observation, crashed: Observation, kill: Kill | None) -> l
     if kill is not None and crashed.died_at is None:
         found.append(f"this run never came to that place ({kill.boundary}): it took another way")
     found += _doubled(crashed.outcome.tool_calls)
-    if crashed.unknown_effects:
+    if crashed.unknown_effects and not _is_verified(calm, crashed):
         return found + _not_reviewed(calm, crashed)
     found += _end(calm.outcome, crashed.outcome)
     found += _steps(calm.outcome.steps, crashed.outcome.steps)
@@ -34,11 +33,14 @@ def differences(calm: Observation, crashed: Observation, kill: Kill | None) -> l
 
 
 def is_left_to_a_person(run: Observation) -> bool:
-    """Whether the run ended, as it must, with an unsafe call of which nobody knows if it happened."""
-    failure = run.outcome.failure
-    return bool(
-        run.unknown_effects and failure is not None and failure.code == EffectOutcomeUnknown.code
-    )
+    """Whether the run asks, as it must, about an unsafe call of which nobody knows if it happened."""
+    return bool(run.unknown_effects) and run.outcome.status is TaskStatus.INPUT_REQUIRED
+
+
+def _is_verified(calm: Observation, crashed: Observation) -> bool:
+    """Whether the tools themselves can say what became of every call that the crash left open."""
+    verified = {use.idempotency_key for use in calm.outcome.tool_calls if use.is_verified}
+    return crashed.unknown_effects <= verified
 
 
 def _not_reviewed(calm: Observation, crashed: Observation) -> list[str]:
@@ -46,8 +48,8 @@ def _not_reviewed(calm: Observation, crashed: Observation) -> list[str]:
     found = []
     if not is_left_to_a_person(crashed):
         found.append(
-            f"an unsafe tool call was begun and nobody can know whether it happened, so the task must end as "
-            f"'{EffectOutcomeUnknown.code}' for a person to look; it ended as {_ending(crashed.outcome)}"
+            "an unsafe tool call was begun and nobody can know whether it happened, so the task must ask a person "
+            f"('{TaskStatus.INPUT_REQUIRED.value}'); it ended as {_ending(crashed.outcome)}"
         )
     before = crashed.outcome.steps[:-1]
     return found + _steps(calm.outcome.steps[: len(before)], before)
@@ -169,6 +171,8 @@ def _following(record: StepRecord) -> str:
     match record.next:
         case Step(type=type_, complexity=complexity):
             return f"a {complexity.value} {type_.value} step"
+        case Paused(interrupts=interrupts):
+            return f"{len(interrupts)} questions to people"
         case End(status=status):
             return f"the end as {status.value}"
 

@@ -9,7 +9,7 @@ Fixtures:
 once to see where its runs can die, once more to see that it is repeatable, then twice for every boundary, with a
 crash there. Each repetition is a test of its own: fixtures are set up anew and the test's own asserts are checked
 again; besides, each run must be like the undisturbed one. Where a crash leaves an unsafe tool's outcome unknown, the
-task rightly ends as `effect_outcome_unknown`: the test then ends after that run, as passed. In repetitions the model
+task rightly asks a person: the test then ends after that run, as passed. In repetitions the model
 that the test builds is not asked: the answers of the first time are played. So assert on outcomes, not on the model.
 
 At import this module knows pytest alone: it is loaded in every test run of an environment that has Ratchet.

@@ -19,6 +19,9 @@ _WORDS = {
     "commit": "the commit",
     "begin_effect": "the intent record of",
     "end_effect": "the result record of",
+    "begun_effects": "the look at what an attempt before had begun",
+    "adopt_plan": "the taking over of its plan",
+    "retake_effect": "the second intent record of",
 }
 
 
@@ -59,6 +62,7 @@ class ToolUse:
     effect: Effect
     arguments: dict[str, Any]
     idempotency_key: str
+    is_verified: bool = False  # whether the tool can say what became of a call
 
     def __str__(self) -> str:
         arguments = ", ".join(f"{name}={value!r}" for name, value in self.arguments.items())
@@ -146,7 +150,9 @@ class Sandbox:
         """Call a tool's own code, unless the sandbox is or becomes dead."""
         key = context.idempotency_key
         self._at("the tool", Moment.BEFORE, key)
-        self._trace.uses(ToolUse(self.step, tool.name, tool.effect, dict(arguments), key))
+        is_verified = tool.verify is not None
+        use = ToolUse(self.step, tool.name, tool.effect, dict(arguments), key, is_verified)
+        self._trace.uses(use)
         try:
             return Tool.call(tool, arguments, context)
         finally:
@@ -173,7 +179,7 @@ class _WatchedPort:
         return call
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _WatchedTool(Tool):
     watch: Callable[[Tool, dict[str, Any], ToolContext], str]
 

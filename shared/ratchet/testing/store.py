@@ -3,57 +3,43 @@
 Bodies pass through the codec and meet the limits that hold on AWS, so that what cannot be stored there cannot be here.
 """
 
-import threading
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ratchet.contracts.errors import (
     DataMissing,
-    EffectOutcomeUnknown,
     TaskAlreadyFinished,
     TaskNotFound,
 )
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import TaskStatus
 from ratchet.domain import codec, keys
-from ratchet.domain.steps import End, StepRecord
+from ratchet.domain.steps import End, Paused, StepRecord
 from ratchet.domain.task import History, Task, TaskState, is_over
 from ratchet.ports import (
     Clock,
     Created,
-    DeliveryAttempt,
-    DeliveryState,
     DueTask,
     IdempotencyClaim,
-    Intent,
     ListFilter,
     Page,
     Reopening,
     Start,
 )
+from ratchet.testing.store_ledgers import InMemoryLedgers
 from ratchet.testing.store_rows import (
-    Delivery,
-    Effect,
     Head,
-    InMemoryPayloads,
     Partition,
-    check_size,
-    sort_key,
 )
 
-MAX_ATTEMPTS_KEPT = 20
 
-
-class InMemoryCheckpoints:
+class InMemoryCheckpoints(InMemoryLedgers):
     """The CheckpointStore without AWS; safe to share between threads."""
 
     def __init__(self, clock: Clock) -> None:
+        super().__init__()
         self._clock = clock
-        self._lock = threading.Lock()
-        self._partitions: defaultdict[str, Partition] = defaultdict(Partition)
         self._claims: dict[str, tuple[TaskRef, IdempotencyClaim]] = {}
-        self.payloads = InMemoryPayloads()
 
     def create_task(self, task: Task, *, claim: IdempotencyClaim | None, due_at_ms: int) -> Created:
         """Write a queued task (and the claim) atomically; with a known key, return what it created instead."""
@@ -102,9 +88,11 @@ class InMemoryCheckpoints:
         """Note that an execution runs the task; nothing if the task has ended or a later one was started."""
         with self._lock:
             head = self._partitions[keys.task_key(ref)].head
-            if head is None or head.state.status.is_terminal:
+            if head is None or head.state.generation >= start.generation:
                 return
-            if head.state.generation < start.generation:
+            if _is_settled(head.state):
+                head.state = replace(head.state, generation=start.generation)
+            else:
                 head.state = TaskState(
                     status=TaskStatus.RUNNING,
                     updated_at_ms=start.at_ms,
@@ -122,13 +110,13 @@ class InMemoryCheckpoints:
             partition = self._partitions[keys.task_key(task.ref)]
             if record.number in partition.steps:
                 return self.payloads.read_record(partition.steps[record.number])
-            if isinstance(record.next, End):
-                self._end(task.ref, partition, record, record.next).due_at_ms = due_at_ms
+            if isinstance(record.next, End | Paused):
+                self._settle(task.ref, partition, record).due_at_ms = due_at_ms
             partition.steps[record.number] = body
             return record
 
     def reopen(self, tip: History, reopening: Reopening) -> bool:
-        """Queue an ended task again with its next step; False if someone else has done so, or its time is over."""
+        """Queue a task that ended or paused again with its next step; False if someone has done so, or it is over."""
         ref, record = tip.task.ref, reopening.record
         if is_over(tip.state, now_ms=self._clock.now_ms()):
             return False
@@ -167,11 +155,11 @@ class InMemoryCheckpoints:
             return True
 
     def due_again(self, ref: TaskRef, *, ended_at_ms: int, at_ms: int) -> None:
-        """Look again at a task that ended then; nothing if it has been resumed, and perhaps ended again, since."""
+        """Look again at a task that ended or paused then; nothing if it has gone on since."""
         with self._lock:
             head = self._partitions[keys.task_key(ref)].head
-            ended = head is not None and head.state.status.is_terminal
-            if head is not None and ended and head.state.updated_at_ms == ended_at_ms:
+            settled = head is not None and _is_settled(head.state)
+            if head is not None and settled and head.state.updated_at_ms == ended_at_ms:
                 head.due_at_ms = at_ms
 
     def erase(self, ref: TaskRef) -> int:
@@ -182,30 +170,6 @@ class InMemoryCheckpoints:
                 return 0
             self.payloads.erase(ref)
             return partition.erase()
-
-    def begin_effect(self, ref: TaskRef, *, step: int, key: str, attempt_id: str) -> Intent:
-        """Record the intent of an unsafe call unless there is one; returns the intent that stands."""
-        name = sort_key(keys.effect_sort_key(step, key))
-        with self._lock:
-            effects = self._partitions[keys.task_key(ref)].effects
-            effect = effects.setdefault(name, Effect(attempt_id))
-            if effect.body is None:
-                return Intent(effect.attempt_id)
-            result = self.payloads.read(effect.body)
-            return Intent(effect.attempt_id, result["result"], result["ok"])
-
-    def end_effect(self, ref: TaskRef, *, step: int, key: str, intent: Intent) -> None:
-        """Record the result of an unsafe call."""
-        name = sort_key(keys.effect_sort_key(step, key))
-        body = self.payloads.write(ref, {"result": intent.result, "ok": intent.ok})
-        check_size(body, intent.attempt_id)
-        with self._lock:
-            effect = self._partitions[keys.task_key(ref)].effects.get(name)
-            if effect is None or effect.attempt_id != intent.attempt_id:
-                raise EffectOutcomeUnknown(
-                    f"call {key} of step {step} was begun by another attempt"
-                )
-            effect.body = body
 
     def list_tasks(
         self, tenant: str, *, where: ListFilter, limit: int, after: str | None = None
@@ -230,23 +194,6 @@ class InMemoryCheckpoints:
         more = len(wanted) > limit
         return Page(tuple(wanted[:limit]), after=wanted[limit - 1].task_id if more else None)
 
-    def deliveries(self, ref: TaskRef, event_id: str) -> Mapping[str, DeliveryState]:
-        """How announcing the event went so far, by channel; a channel without a try is absent."""
-        prefix = keys.delivery_sort_key(event_id, "")
-        with self._lock:
-            log = self._partitions[keys.task_key(ref)].deliveries
-            return {d.channel: d.state() for name, d in log.items() if name.startswith(prefix)}
-
-    def record_delivery(self, ref: TaskRef, attempt: DeliveryAttempt) -> None:
-        """Add a try to the event's delivery log, which keeps the latest twenty."""
-        name = sort_key(keys.delivery_sort_key(attempt.event_id, attempt.channel))
-        with self._lock:
-            deliveries = self._partitions[keys.task_key(ref)].deliveries
-            delivery = deliveries.setdefault(name, Delivery(attempt.channel))
-            delivery.ok = delivery.ok or attempt.ok
-            delivery.tries += 1
-            delivery.attempts = [*delivery.attempts, attempt][-MAX_ATTEMPTS_KEPT:]
-
     def forget_head(self, ref: TaskRef) -> None:
         """What TTL does in the end."""
         with self._lock:
@@ -268,13 +215,15 @@ class InMemoryCheckpoints:
         stored = self.payloads.read_task(head)
         return Created(stored, head.state, stored != task, digest)
 
-    def _end(self, ref: TaskRef, partition: Partition, record: StepRecord, end: End) -> Head:
+    def _settle(self, ref: TaskRef, partition: Partition, record: StepRecord) -> Head:
         head = partition.head
         if head is None:
             raise TaskNotFound(f"{ref.task_id} does not exist")
         if head.state.status.is_terminal:
             raise TaskAlreadyFinished(f"{ref.task_id} has ended at another step")
-        head.state = replace(head.state, status=end.status, updated_at_ms=record.finished_at_ms)
+        following = record.next
+        status = following.status if isinstance(following, End) else TaskStatus.INPUT_REQUIRED
+        head.state = replace(head.state, status=status, updated_at_ms=record.finished_at_ms)
         return head
 
     def _living(self, partition: Partition) -> Head | None:
@@ -282,6 +231,11 @@ class InMemoryCheckpoints:
         if head is None or is_over(head.state, now_ms=self._clock.now_ms()):
             return None
         return head
+
+
+def _is_settled(state: TaskState) -> bool:
+    """Whether nothing happens until somebody decides."""
+    return state.status.is_terminal or state.status is TaskStatus.INPUT_REQUIRED
 
 
 def _is_same_end(head: Head, tip: History) -> bool:

@@ -11,7 +11,7 @@ from ratchet.contracts.messages import TaskRef
 from ratchet.domain import codec, keys
 from ratchet.domain.steps import StepRecord
 from ratchet.domain.task import History, Task, TaskState
-from ratchet.ports import DeliveryAttempt, DeliveryState, TaskSummary
+from ratchet.ports import DeliveryAttempt, DeliveryState, Intent, TaskSummary
 
 MAX_ITEM_BYTES = 400 * 1024
 MAX_SORT_KEY_BYTES = 1024
@@ -57,8 +57,16 @@ class Head:
 class Effect:
     """An unsafe tool call; `body` holds its result."""
 
-    attempt_id: str
+    intent: Intent
     body: Body | None = None
+
+
+@dataclass(slots=True)
+class Plan:
+    """What the attempt that owns a step's effects was about to do."""
+
+    owner: str
+    body: Body
 
 
 @dataclass(slots=True)
@@ -82,12 +90,13 @@ class Partition:
     head: Head | None = None
     steps: dict[int, Body] = field(default_factory=dict)
     effects: dict[str, Effect] = field(default_factory=dict)
+    plans: dict[int, Plan] = field(default_factory=dict)
     deliveries: dict[str, Delivery] = field(default_factory=dict)
 
     def erase(self) -> int:
         """Forget everything, the head last; returns how many items that were."""
-        found = len(self.steps) + len(self.effects) + len(self.deliveries)
-        self.steps, self.effects, self.deliveries = {}, {}, {}
+        found = len(self.steps) + len(self.effects) + len(self.plans) + len(self.deliveries)
+        self.steps, self.effects, self.plans, self.deliveries = {}, {}, {}, {}
         if self.head is not None:
             self.head, found = None, found + 1
         return found

@@ -3,16 +3,36 @@
 from typing import Any
 
 from ratchet.contracts.messages import TaskRef
-from ratchet.contracts.names import Complexity, StepType, TaskStatus
+from ratchet.contracts.names import Complexity, InterruptKind, StepType, TaskStatus
 from ratchet.domain.messages import Message, ToolCall
 from ratchet.domain.models import Usage
-from ratchet.domain.steps import End, Failure, Step, StepRecord, StepResult, ToolRun, Totals
+from ratchet.domain.steps import (
+    End,
+    Failure,
+    Interrupt,
+    Paused,
+    Step,
+    StepPlan,
+    StepRecord,
+    StepResult,
+    ToolRun,
+    Totals,
+)
 from ratchet.domain.task import History, Task, TaskLimits
-from ratchet.ports import Reopening, Start
+from ratchet.ports import CheckpointStore, Intent, Reopening, Start
 
 START_MS = 1_767_225_600_000
 ACTING = Step(StepType.TOOL_DISPATCH, Complexity.SIMPLE)
 DONE = End(TaskStatus.SUCCEEDED, output={"answer": "42"})
+QUESTION = Interrupt(
+    "int_1",
+    InterruptKind.EFFECT_UNKNOWN,
+    "c1",
+    "Did it?",
+    ("happened", "abort"),
+    START_MS + 900_000,
+)
+ASKING = Paused((QUESTION,), ACTING)
 BROKEN = End(TaskStatus.FAILED, failure=Failure("model_output", "not JSON"))
 LARGE = "".join(f"{n * 2_654_435_761 % 4_294_967_296:08x}" for n in range(12_000))
 
@@ -35,6 +55,24 @@ def task_of(number: int = 1, tenant: str = "acme", **changes: Any) -> Task:
         "metadata": {"order": "17"},
     }
     return Task(**{**values, **changes})
+
+
+def plan_of(owner: str = "a") -> StepPlan:
+    """An attempt that was about to make two calls."""
+    calls = (ToolCall("c1", "pay", '{"amount":1}'), ToolCall("c2", "pay", '{"amount":2}'))
+    message = Message("assistant", "I pay.", calls)
+    return StepPlan(owner, message, "gpt-4o-mini", "preferred", Usage(10, 0, 5), 7)
+
+
+def intent_of(owner: str = "a", *, result: str | None = None, ok: bool = True) -> Intent:
+    """A call that this attempt has begun, and may be making for a minute."""
+    return Intent(owner, "c1", START_MS + 60_000, result, ok)
+
+
+def begin(store: CheckpointStore, key: str = "k", *, step: int = 1, owner: str = "a") -> Intent:
+    """The attempt begins a call."""
+    intent = intent_of(owner)
+    return store.begin_effect(ref_of(), plan_of(owner), step=step, key=key, intent=intent)
 
 
 def start_of(
@@ -62,7 +100,11 @@ def reopening_of(
 
 
 def record_of(
-    number: int, following: Step | End = ACTING, *, attempt: int = 0, text: str = "found it"
+    number: int,
+    following: Step | Paused | End = ACTING,
+    *,
+    attempt: int = 0,
+    text: str = "found it",
 ) -> StepRecord:
     result = StepResult(
         type=StepType.TOOL_DISPATCH,

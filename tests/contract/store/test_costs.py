@@ -14,7 +14,15 @@ from ratchet.domain.task import Task
 from ratchet.ports import DeliveryAttempt, DueTask, Start
 from tests.contract.moto_aws import show
 from tests.contract.store.benches import DynamoDbBench
-from tests.contract.store.samples import DONE, record_of, ref_of, reopening_of, task_of
+from tests.contract.store.samples import (
+    DONE,
+    intent_of,
+    plan_of,
+    record_of,
+    ref_of,
+    reopening_of,
+    task_of,
+)
 from tests.contract.store.standard_agent import START_MS, Prose, standard_steps, standard_task
 from tests.contract.store.wire import Traffic, item_bytes, watched, write_units
 
@@ -108,7 +116,9 @@ def test_losing_a_race_costs_no_read(dynamodb: DynamoDbBench) -> None:
 def test_an_unsafe_call_adds_an_intent_and_a_result(dynamodb: DynamoDbBench) -> None:
     task, _ = started(dynamodb)
     with watched(dynamodb.client) as traffic:
-        intent = dynamodb.store.begin_effect(task.ref, step=1, key="k", attempt_id="a")
+        intent = dynamodb.store.begin_effect(
+            task.ref, plan_of(), step=1, key="k", intent=intent_of()
+        )
         dynamodb.store.end_effect(task.ref, step=1, key="k", intent=intent)
     assert (traffic.writes, traffic.reads) == (2, 0)
 

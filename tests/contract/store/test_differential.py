@@ -12,17 +12,20 @@ from ratchet.contracts.errors import RatchetError
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import TaskStatus
 from ratchet.domain import keys
-from ratchet.domain.steps import End, Step
+from ratchet.domain.steps import End, Paused, Step
 from ratchet.domain.task import TaskLimits
-from ratchet.ports import DeliveryAttempt, DueTask, IdempotencyClaim, Intent, ListFilter
+from ratchet.ports import DeliveryAttempt, DueTask, IdempotencyClaim, ListFilter
 from tests.contract.moto_aws import mocked_aws, show
 from tests.contract.store.benches import EVER, Bench, DynamoDbBench, MemoryBench
 from tests.contract.store.samples import (
     ACTING,
+    ASKING,
     BROKEN,
     DONE,
     LARGE,
     START_MS,
+    intent_of,
+    plan_of,
     record_of,
     ref_of,
     reopening_of,
@@ -82,7 +85,7 @@ def creations(draw: st.DrawFn) -> Operation:
 @st.composite
 def commits(draw: st.DrawFn) -> Operation:
     task = task_of(draw(numbers), draw(tenants))
-    endings: list[Step | End] = [ACTING, ACTING, DONE, BROKEN]
+    endings: list[Step | Paused | End] = [ACTING, ACTING, ASKING, DONE, BROKEN]
     following = draw(st.sampled_from(endings))
     record = record_of(draw(steps), following, attempt=draw(st.integers(0, 2)), text=draw(texts))
     due = draw(times)
@@ -155,10 +158,21 @@ erasings = st.builds(lambda ref: call("erase", ref), refs)
 @st.composite
 def effects(draw: st.DrawFn) -> Operation:
     ref, step, key, attempt = draw(refs), draw(steps), draw(names), draw(names)
-    if draw(flags):
-        return call("begin_effect", ref, step=step, key=key, attempt_id=attempt)
-    intent = Intent(attempt, draw(texts), draw(flags))
-    return call("end_effect", ref, step=step, key=key, intent=intent)
+    plan = plan_of(attempt)
+    match draw(st.sampled_from(["begin", "begin", "end", "look", "adopt", "retake"])):
+        case "begin":
+            intent = intent_of(attempt)
+            return call("begin_effect", ref, plan, step=step, key=key, intent=intent)
+        case "end":
+            intent = intent_of(attempt, result=draw(texts), ok=draw(flags))
+            return call("end_effect", ref, step=step, key=key, intent=intent)
+        case "look":
+            return call("begun_effects", ref, step=step)
+        case "adopt":
+            return call("adopt_plan", ref, plan, step=step, owner=draw(names))
+        case _:
+            before, after = intent_of(attempt), intent_of(draw(names))
+            return call("retake_effect", ref, step=step, key=key, before=before, after=after)
 
 
 @st.composite

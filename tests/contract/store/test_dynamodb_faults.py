@@ -10,13 +10,15 @@ from ratchet.contracts.limits import TERMINAL_RETENTION_SECONDS
 from ratchet.contracts.names import TaskStatus
 from ratchet.domain import keys
 from ratchet.domain.task import History
-from ratchet.ports import CheckpointStore, DueTask, IdempotencyClaim, Intent
+from ratchet.ports import CheckpointStore, DueTask, IdempotencyClaim
 from tests.contract.store.benches import DynamoDbBench
 from tests.contract.store.samples import (
     BROKEN,
     DONE,
     LARGE,
     START_MS,
+    begin,
+    intent_of,
     record_of,
     ref_of,
     reopening_of,
@@ -49,8 +51,8 @@ def finish(store: CheckpointStore) -> Any:
     return store.commit(TASK, record_of(1, DONE), due_at_ms=START_MS) == record_of(1, DONE)
 
 
-def begin(store: CheckpointStore) -> Any:
-    return store.begin_effect(REF, step=1, key="k", attempt_id="mine") == Intent("mine")
+def begin_effect(store: CheckpointStore) -> Any:
+    return begin(store) == intent_of()
 
 
 WRITES = [
@@ -58,7 +60,7 @@ WRITES = [
     (create_with_key, "TransactWriteItems"),
     (commit, "PutItem"),
     (finish, "TransactWriteItems"),
-    (begin, "PutItem"),
+    (begin_effect, "TransactWriteItems"),
 ]
 
 

@@ -15,13 +15,15 @@ from ratchet.contracts.limits import (
 from ratchet.contracts.names import TaskStatus
 from ratchet.domain import codec
 from ratchet.domain.task import TaskLimits
-from ratchet.ports import DeliveryAttempt, DueTask, IdempotencyClaim, Intent, ListFilter
+from ratchet.ports import DeliveryAttempt, DueTask, IdempotencyClaim, ListFilter
 from tests.contract.store.benches import DynamoDbBench
 from tests.contract.store.samples import (
     BROKEN,
     DONE,
     LARGE,
     START_MS,
+    begin,
+    intent_of,
     record_of,
     ref_of,
     reopening_of,
@@ -40,8 +42,8 @@ def everything(bench: DynamoDbBench) -> None:
     bench.store.create_task(TASK, claim=CLAIM, due_at_ms=START_MS)
     bench.store.create_task(TASK, claim=CLAIM, due_at_ms=START_MS)
     bench.store.mark_started(REF, start_of())
-    bench.store.begin_effect(REF, step=1, key="k", attempt_id="a")
-    bench.store.end_effect(REF, step=1, key="k", intent=Intent("a", "done"))
+    begin(bench.store)
+    bench.store.end_effect(REF, step=1, key="k", intent=intent_of(result="done"))
     bench.store.commit(TASK, record_of(1), due_at_ms=START_MS)
     bench.store.commit(TASK, record_of(2, text=LARGE), due_at_ms=START_MS)
     bench.store.record_delivery(REF, DeliveryAttempt("evt_1", "sns", True, START_MS, "200"))
@@ -208,8 +210,8 @@ def partition_keys(body: Any) -> list[str]:
 
 def test_items_stay_small_whatever_the_steps_hold(dynamodb: DynamoDbBench) -> None:
     dynamodb.store.create_task(task_of(goal=LARGE), claim=None, due_at_ms=START_MS)
-    dynamodb.store.begin_effect(REF, step=1, key="k", attempt_id="a")
-    dynamodb.store.end_effect(REF, step=1, key="k", intent=Intent("a", LARGE))
+    begin(dynamodb.store)
+    dynamodb.store.end_effect(REF, step=1, key="k", intent=intent_of(result=LARGE))
     dynamodb.store.commit(TASK, record_of(1, text=LARGE * 20), due_at_ms=START_MS)
     for _ in range(30):
         attempt = DeliveryAttempt("evt_1", "webhook", False, START_MS, "é" * 9_000)

@@ -18,6 +18,7 @@ from tests.contract.store.samples import (
     BROKEN,
     DONE,
     START_MS,
+    begin,
     record_of,
     ref_of,
     start_of,
@@ -147,7 +148,7 @@ def test_a_load_after_a_step_brings_only_the_later_ones(bench: Bench) -> None:
 
 def test_the_tip_is_the_last_step_alone(bench: Bench) -> None:
     records = committed(bench, 11)
-    bench.store.begin_effect(REF, step=12, key="k", attempt_id="a")
+    begin(bench.store, step=12)
     tip = bench.store.load_tip(REF)
     assert tip is not None
     assert tip.records == (records[-1],)

@@ -6,7 +6,7 @@ from ratchet.contracts.errors import DataMissing, ServiceRefused
 from ratchet.domain import codec
 from ratchet.ports import DeliveryAttempt
 from tests.contract.store.benches import Bench
-from tests.contract.store.samples import LARGE, START_MS, record_of, ref_of, task_of
+from tests.contract.store.samples import LARGE, START_MS, begin, record_of, ref_of, task_of
 
 REF = ref_of()
 TASK = task_of()
@@ -52,7 +52,7 @@ def test_what_does_not_fit_into_an_item_is_refused_for_good(bench: Bench) -> Non
     with pytest.raises(ServiceRefused):
         bench.store.create_task(task_of(user_id="u" * 410_000), claim=None, due_at_ms=START_MS)
     with pytest.raises(ServiceRefused):
-        bench.store.begin_effect(REF, step=1, key="k" * 1_100, attempt_id="a")
+        begin(bench.store, "k" * 1_100)
     attempt = DeliveryAttempt("evt_1", "c" * 1_100, True, START_MS, "200")
     with pytest.raises(ServiceRefused):
         bench.store.record_delivery(REF, attempt)

@@ -6,13 +6,15 @@ from ratchet.contracts.errors import StoreUnavailable
 from ratchet.contracts.limits import TERMINAL_RETENTION_SECONDS
 from ratchet.contracts.names import TaskStatus
 from ratchet.domain.task import erase_at
-from ratchet.ports import DeliveryAttempt, IdempotencyClaim, Intent
+from ratchet.ports import DeliveryAttempt, IdempotencyClaim
 from tests.contract.store.benches import Bench
 from tests.contract.store.samples import (
     BROKEN,
     DONE,
     LARGE,
     START_MS,
+    begin,
+    intent_of,
     record_of,
     ref_of,
     reopening_of,
@@ -29,8 +31,8 @@ def finished(bench: Bench, *, steps: int = 3) -> int:
     """A finished task with one of everything; how many items it has."""
     bench.store.create_task(TASK, claim=CLAIM, due_at_ms=START_MS)
     bench.store.mark_started(REF, start_of())
-    bench.store.begin_effect(REF, step=1, key="k", attempt_id="a")
-    bench.store.end_effect(REF, step=1, key="k", intent=Intent("a", LARGE))
+    begin(bench.store)
+    bench.store.end_effect(REF, step=1, key="k", intent=intent_of(result=LARGE))
     for number in range(1, steps):
         text = LARGE if number == 1 else "found it"
         bench.store.commit(TASK, record_of(number, text=text), due_at_ms=START_MS)
@@ -38,7 +40,7 @@ def finished(bench: Bench, *, steps: int = 3) -> int:
     for channel in ("sns", "webhook"):
         attempt = DeliveryAttempt("evt_1", channel, True, START_MS, "200")
         bench.store.record_delivery(REF, attempt)
-    return steps + 4
+    return steps + 5
 
 
 def over(bench: Bench) -> None:

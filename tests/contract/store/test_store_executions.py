@@ -1,5 +1,7 @@
 """Starting, restarting and reopening a task, on the twin and on DynamoDB."""
 
+from dataclasses import replace
+
 import pytest
 
 from ratchet.contracts.limits import TERMINAL_RETENTION_SECONDS
@@ -8,6 +10,7 @@ from ratchet.domain.steps import End
 from ratchet.domain.task import History, TaskLimits, TaskState
 from tests.contract.store.benches import Bench
 from tests.contract.store.samples import (
+    ASKING,
     BROKEN,
     DONE,
     LARGE,
@@ -22,6 +25,7 @@ from tests.contract.store.samples import (
 REF = ref_of()
 TASK = task_of()
 DUE = START_MS + 60_000
+LATER = START_MS + 120_000
 CREATED = TASK.created_at_ms
 
 
@@ -81,10 +85,36 @@ def test_an_older_or_equal_generation_changes_nothing(bench: Bench, generation: 
     assert (tip_of(bench), bench.due()) == (before, due)
 
 
-def test_an_ended_task_is_not_started_again(bench: Bench) -> None:
+def test_an_ended_task_is_not_started_again_but_knows_of_the_execution(bench: Bench) -> None:
     before = ended(bench)
     bench.store.mark_started(REF, start_of(2))
-    assert tip_of(bench) == before
+    assert tip_of(bench) == replace(before, state=replace(before.state, generation=2))
+
+
+def test_a_task_that_paused_before_its_start_was_noted_stays_paused(bench: Bench) -> None:
+    bench.store.create_task(TASK, claim=None, due_at_ms=DUE)
+    bench.store.commit(TASK, record_of(1, ASKING), due_at_ms=LATER)
+    before, due = tip_of(bench), bench.due()
+    assert before.state.status is TaskStatus.INPUT_REQUIRED
+    bench.store.mark_started(REF, start_of(1))
+    assert tip_of(bench) == replace(before, state=replace(before.state, generation=1))
+    assert bench.due() == due
+
+
+def test_a_paused_task_goes_on_with_an_answer_and_is_looked_at_until_then(bench: Bench) -> None:
+    bench.store.create_task(TASK, claim=None, due_at_ms=DUE)
+    paused = record_of(1, ASKING)
+    bench.store.commit(TASK, paused, due_at_ms=LATER)
+    bench.store.due_again(REF, ended_at_ms=paused.finished_at_ms - 1, at_ms=LATER + 5)
+    assert bench.due() == {REF: LATER}
+    bench.store.due_again(REF, ended_at_ms=paused.finished_at_ms, at_ms=LATER + 5)
+    assert bench.due() == {REF: LATER + 5}
+    tip = tip_of(bench)
+    assert bench.store.reopen(tip, reopening_of(tip))
+    assert not bench.store.reopen(tip, reopening_of(tip))
+    assert tip_of(bench).state.status is TaskStatus.QUEUED
+    bench.store.commit(TASK, record_of(3, DONE), due_at_ms=LATER)
+    assert tip_of(bench).state.status is TaskStatus.SUCCEEDED
 
 
 def test_starting_a_task_that_is_not_there_creates_nothing(bench: Bench) -> None:

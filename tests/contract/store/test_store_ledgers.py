@@ -2,19 +2,28 @@
 
 import pytest
 
-from ratchet.contracts.errors import EffectOutcomeUnknown
-from ratchet.ports import DeliveryAttempt, DeliveryState, Intent
+from ratchet.contracts.errors import AttemptSuperseded
+from ratchet.ports import Begun, DeliveryAttempt, DeliveryState
 from tests.contract.store.benches import Bench
-from tests.contract.store.samples import LARGE, START_MS, ref_of
+from tests.contract.store.samples import (
+    LARGE,
+    START_MS,
+    begin,
+    intent_of,
+    plan_of,
+    record_of,
+    ref_of,
+    task_of,
+)
 
 REF = ref_of()
 
 
 def test_the_first_intent_stands(bench: Bench) -> None:
-    first = bench.store.begin_effect(REF, step=3, key="k", attempt_id="one")
-    again = bench.store.begin_effect(REF, step=3, key="k", attempt_id="two")
-    assert first == again == Intent("one")
-    assert bench.store.begin_effect(REF, step=3, key="l", attempt_id="two") == Intent("two")
+    first = begin(bench.store, step=3)
+    again = begin(bench.store, step=3)
+    assert first == again == intent_of()
+    assert begin(bench.store, "l", step=3) == intent_of()
 
 
 @pytest.mark.parametrize("result", ["done", "", LARGE])
@@ -22,19 +31,76 @@ def test_the_first_intent_stands(bench: Bench) -> None:
 def test_the_result_of_a_call_is_there_for_the_next_attempt(
     bench: Bench, result: str, ok: bool
 ) -> None:
-    bench.store.begin_effect(REF, step=3, key="k", attempt_id="one")
-    bench.store.end_effect(REF, step=3, key="k", intent=Intent("one", result, ok))
-    stored = bench.store.begin_effect(REF, step=3, key="k", attempt_id="two")
-    assert stored == Intent("one", result, ok)
+    begin(bench.store, step=3)
+    done = intent_of(result=result, ok=ok)
+    bench.store.end_effect(REF, step=3, key="k", intent=done)
+    assert begin(bench.store, step=3) == done
+    begun = bench.store.begun_effects(REF, step=3)
+    assert begun is not None
+    assert begun.intents == {"k": done}
 
 
 def test_only_the_attempt_that_began_a_call_may_end_it(bench: Bench) -> None:
-    bench.store.begin_effect(REF, step=3, key="k", attempt_id="one")
-    for key, attempt in (("k", "two"), ("l", "one")):
-        with pytest.raises(EffectOutcomeUnknown):
-            bench.store.end_effect(REF, step=3, key=key, intent=Intent(attempt, "no"))
-    stored = bench.store.begin_effect(REF, step=3, key="k", attempt_id="two")
-    assert stored == Intent("one")
+    begin(bench.store, step=3)
+    for key, attempt in (("k", "two"), ("l", "a")):
+        with pytest.raises(AttemptSuperseded):
+            bench.store.end_effect(REF, step=3, key=key, intent=intent_of(attempt, result="no"))
+    assert begin(bench.store, step=3) == intent_of()
+
+
+def test_a_step_has_no_effects_until_one_is_begun(bench: Bench) -> None:
+    begin(bench.store, step=3)
+    assert bench.store.begun_effects(REF, step=2) is None
+    assert bench.store.begun_effects(REF, step=30) is None
+
+
+def test_the_plan_behind_the_effects_of_a_step_is_kept(bench: Bench) -> None:
+    begin(bench.store, step=3)
+    begin(bench.store, "l", step=3)
+    begun = bench.store.begun_effects(REF, step=3)
+    assert begun == Begun(plan_of(), {"k": intent_of(), "l": intent_of()})
+
+
+def test_who_adopts_a_plan_alone_may_begin_effects(bench: Bench) -> None:
+    begin(bench.store, step=3)
+    with pytest.raises(AttemptSuperseded):
+        begin(bench.store, "l", step=3, owner="two")
+    assert bench.store.adopt_plan(REF, plan_of(), step=3, owner="two")
+    assert bench.store.adopt_plan(REF, plan_of(), step=3, owner="two")  # its answer was lost
+    with pytest.raises(AttemptSuperseded):
+        begin(bench.store, "l", step=3)
+    assert begin(bench.store, step=3, owner="two") == intent_of()
+    assert begin(bench.store, "l", step=3, owner="two") == intent_of("two")
+    assert not bench.store.adopt_plan(REF, plan_of(), step=3, owner="three")
+    assert not bench.store.adopt_plan(REF, plan_of(), step=4, owner="three")
+
+
+def test_no_effect_of_a_committed_step_can_be_begun(bench: Bench) -> None:
+    task = task_of()
+    bench.store.create_task(task, claim=None, due_at_ms=START_MS)
+    begin(bench.store)
+    bench.store.commit(task, record_of(1), due_at_ms=START_MS)
+    with pytest.raises(AttemptSuperseded):
+        begin(bench.store)
+    with pytest.raises(AttemptSuperseded):
+        begin(bench.store, "l")
+    assert begin(bench.store, step=2) == intent_of()
+
+
+def test_a_call_that_has_not_happened_is_taken_over_once(bench: Bench) -> None:
+    def retake(key: str, before: str, after: str) -> bool:
+        first, second = intent_of(before), intent_of(after)
+        return bench.store.retake_effect(REF, step=1, key=key, before=first, after=second)
+
+    begin(bench.store)
+    assert retake("k", "a", "two")
+    assert retake("k", "a", "two")  # its answer was lost
+    assert not retake("k", "a", "three")
+    assert not retake("l", "a", "two")
+    with pytest.raises(AttemptSuperseded):
+        bench.store.end_effect(REF, step=1, key="k", intent=intent_of(result="done"))
+    bench.store.end_effect(REF, step=1, key="k", intent=intent_of("two", result="done"))
+    assert not retake("k", "two", "three")
 
 
 def delivery(

@@ -21,7 +21,7 @@ AGENT = Agent("support", "Help.", policy="react", limits=Limits(max_cost_usd=0.5
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World(AGENT, chat=lambda _: says("Done."))
     agents = AgentDirectory(world.registry.manifest(), default="support")
-    wired = Wiring(world.submit, world.read, world.cancel, world.resume, agents)
+    wired = Wiring(world.submit, world.read, world.cancel, world.resume, world.decide, agents)
     monkeypatch.setattr(routes, "wiring", lambda: wired)
     return world
 
@@ -290,6 +290,8 @@ def test_the_openapi_document_is_published_and_complete(world: World) -> None:
         "/v1/tasks/{task_id}/steps",
         "/v1/tasks/{task_id}/cancel",
         "/v1/tasks/{task_id}/resume",
+        "/v1/tasks/{task_id}/interrupts/{interrupt_id}",
+        "/v1/interrupts",
         "/v1/agents",
         "/v1/health",
     }

@@ -8,6 +8,7 @@ from ratchet import Agent
 from ratchet.app.agents import AgentDirectory, AgentRegistry
 from ratchet.app.announce_task import AnnounceTask
 from ratchet.app.cancel_task import CancelTask
+from ratchet.app.decide_interrupt import DecideInterrupt
 from ratchet.app.dispatch_task import DispatchTask
 from ratchet.app.execute_step import ExecuteStep
 from ratchet.app.read_task import ReadTask
@@ -78,6 +79,7 @@ class World:
         self.resume = ResumeTask(self.store, self.inbox, directory, self.clock)
         self.sweep = SweepTasks(self.store, self.inbox, self.outbox, self.workflow, self.clock)
         self.cancel = CancelTask(self.store, self.workflow, self.outbox, self.clock)
+        self.decide = DecideInterrupt(self.store, self.inbox, self.outbox, self.clock)
         self.announce = AnnounceTask(self.store, (self.sns, self.webhook), self.clock)
 
     def executor(self) -> ExecuteStep:

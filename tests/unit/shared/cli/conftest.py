@@ -45,6 +45,7 @@ def task(status: str = "succeeded", steps: int = 2, **changes: Any) -> dict[str,
         "result": {"answer": "195 Ah", "sources": ["sizing", "safety"]}
         if status == "succeeded"
         else None,
+        "interrupts": [],
         "error": None,
         "usage": usage(1234, 1000),
         "cost_usd": 0.001234,

@@ -9,11 +9,23 @@ from hypothesis import strategies as st
 
 from ratchet.contracts.errors import DataMissing
 from ratchet.contracts.messages import TaskRef
-from ratchet.contracts.names import Complexity, Json, StepType, TaskStatus
+from ratchet.contracts.names import Complexity, InterruptKind, Json, StepType, TaskStatus
 from ratchet.domain import codec
 from ratchet.domain.messages import Message, ToolCall
 from ratchet.domain.models import Usage
-from ratchet.domain.steps import End, Failure, Step, StepRecord, StepResult, ToolRun, Totals
+from ratchet.domain.steps import (
+    Decision,
+    End,
+    Failure,
+    Interrupt,
+    Paused,
+    Step,
+    StepPlan,
+    StepRecord,
+    StepResult,
+    ToolRun,
+    Totals,
+)
 from ratchet.domain.task import Task, TaskLimits
 
 texts = st.text(max_size=60)
@@ -33,6 +45,17 @@ messages = st.one_of(
     st.builds(Message, st.just("assistant"), texts),
     st.builds(Message, st.just("tool"), texts, tool_call_id=texts),
 )
+interrupts = st.builds(
+    Interrupt,
+    texts,
+    st.sampled_from(InterruptKind),
+    texts,
+    texts,
+    st.lists(texts, max_size=3).map(tuple),
+    counts,
+)
+pauses = st.builds(Paused, st.lists(interrupts, min_size=1, max_size=3).map(tuple), steps)
+plans = st.builds(StepPlan, st.just("me"), messages, maybe, texts, usages, counts)
 ends = st.builds(
     End,
     st.sampled_from([status for status in TaskStatus if status.is_terminal]),
@@ -53,12 +76,13 @@ results = st.builds(
     reason=texts,
     usage=usages,
     cost_microusd=counts,
+    decision=st.none() | st.builds(Decision, texts, texts),
 )
 records = st.builds(
     StepRecord,
     number=st.integers(1, 5_000),
     result=results,
-    next=steps | ends,
+    next=steps | ends | pauses,
     totals=st.builds(Totals, counts, usages, counts),
     attempt=counts,
     started_at_ms=counts,
@@ -89,6 +113,20 @@ def test_a_step_reads_back_equal(record: StepRecord) -> None:
 def test_a_task_reads_back_equal(task: Task) -> None:
     body = codec.pack(codec.encode_task(task))
     assert codec.decode_task(task.ref, task.created_at_ms, codec.unpack(body)) == task
+
+
+@given(plans)
+def test_a_plan_reads_back_equal(plan: StepPlan) -> None:
+    body = codec.pack(codec.encode_plan(plan))
+    assert codec.decode_plan("me", codec.unpack(body)) == plan
+
+
+@given(st.integers(1, 10**12))
+def test_a_body_of_version_1_is_brought_up_to_date(cost: int) -> None:
+    """Version 1 kept the cost as a number. tests/golden has whole tasks that it wrote."""
+    body = bytes([1]) + codec.pack({"number": 7, "cost": cost})[1:]
+    assert codec.unpack(body) == {"number": 7, "cost": [cost]}
+    assert codec.unpack(bytes([1]) + codec.pack({"number": 7})[1:]) == {"number": 7}
 
 
 @given(st.dictionaries(texts, json_values, max_size=5))
@@ -127,7 +165,7 @@ def test_a_body_of_a_newer_release_says_what_to_do() -> None:
 
 def test_the_first_byte_is_the_version_that_chose_the_dictionary() -> None:
     body = codec.pack({"goal": "x"})
-    assert body[0] == codec.SCHEMA_VERSION == 1
+    assert body[0] == codec.SCHEMA_VERSION == 2
     with pytest.raises(zlib.error):
         zlib.decompressobj(wbits=-15).decompress(body[1:])
 

@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 from itertools import count
+from typing import Any
 
 import pytest
 
 from ratchet import Agent, ToolContext, tool
-from ratchet.app.execute_step import _Attempt
+from ratchet.app.step_attempt import StepAttempt
 from ratchet.app.sweep_tasks import SweepTasks
 from ratchet.contracts.api import TaskRequest
 from ratchet.contracts.errors import ModelThrottled, ModelUnavailable
@@ -14,7 +15,7 @@ from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import Json, TaskStatus
 from ratchet.domain.messages import Message
 from ratchet.domain.models import Usage
-from ratchet.domain.steps import End, Step, StepResult
+from ratchet.domain.steps import End, Step, StepPlan, StepResult
 from ratchet.ports import Intent
 from ratchet.testing.answers import Answer, AnswerBook, calls
 from ratchet.testing.crash_kit import CrashFailure, crash_every_step
@@ -54,7 +55,8 @@ def test_an_agent_survives_roll_overs_waits_and_failovers_too() -> None:
         settings=Settings(steps_per_execution=2),
         user_id="u-7",
     )
-    assert report.boundaries == 42 + 2 * 4
+    # Each of four executions after the first looks at what an attempt before it had begun.
+    assert report.boundaries == 42 + 2 * (4 + 4)
     assert shop.users == {"u-7"}
 
 
@@ -120,16 +122,16 @@ def test_parallel_unsafe_calls_survive_every_crash() -> None:
 
 def test_an_unsafe_tool_that_runs_twice_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     def grant(
-        self: InMemoryCheckpoints, ref: TaskRef, *, step: int, key: str, attempt_id: str
+        self: InMemoryCheckpoints, ref: TaskRef, plan: StepPlan, *, intent: Intent, **_: object
     ) -> Intent:
-        return Intent(attempt_id)
+        return intent
 
     monkeypatch.setattr(InMemoryCheckpoints, "begin_effect", grant)
     monkeypatch.setattr(InMemoryCheckpoints, "end_effect", lambda self, ref, **_: None)
     message = _failure(Shop())
     assert "The sandbox died after the tool refund(order_id='A-1') in step 3;" in message
     assert "the unsafe tool 'refund' was called 2 times in step 3" in message
-    assert "must end as 'effect_outcome_unknown'" in message
+    assert "must ask a person ('input_required')" in message
 
 
 def test_a_lost_intent_is_caught_although_nothing_is_doubled(
@@ -137,11 +139,9 @@ def test_a_lost_intent_is_caught_although_nothing_is_doubled(
 ) -> None:
     begin = InMemoryCheckpoints.begin_effect
 
-    def forget(
-        self: InMemoryCheckpoints, ref: TaskRef, *, step: int, key: str, attempt_id: str
-    ) -> Intent:
-        stands = begin(self, ref, step=step, key=key, attempt_id=attempt_id)
-        return replace(stands, result="refunded", attempt_id=f"not-{attempt_id}")
+    def forget(self: InMemoryCheckpoints, ref: TaskRef, plan: StepPlan, **call: Any) -> Intent:
+        stands = begin(self, ref, plan, **call)
+        return replace(stands, result="refunded", attempt_id=f"not-{stands.attempt_id}")
 
     monkeypatch.setattr(InMemoryCheckpoints, "begin_effect", forget)
     assert _failure_of_one_kill(Shop(), "the intent record of")
@@ -189,12 +189,12 @@ def test_an_answer_of_chance_is_reported_without_any_crash() -> None:
 
 def test_a_final_output_of_chance_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = count()
-    following = _Attempt._next
+    following = StepAttempt._next
 
-    def numbered(self: _Attempt, agent: Agent, result: StepResult, output: Json) -> Step | End:
+    def numbered(self: StepAttempt, agent: Agent, result: StepResult, output: Json) -> Step | End:
         return following(self, agent, result, f"{output} {next(numbers)}")
 
-    monkeypatch.setattr(_Attempt, "_next", numbered)
+    monkeypatch.setattr(StepAttempt, "_next", numbered)
     with pytest.raises(CrashFailure, match="the final output was 'ok 0' and is 'ok 1'"):
         crash_every_step(Agent(name="plain", instructions="x", policy="react"), GOAL, model=["ok"])
 

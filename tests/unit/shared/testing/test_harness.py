@@ -133,7 +133,7 @@ def test_an_agent_that_never_ends_is_stopped_by_its_own_limits() -> None:
 
 def test_an_endless_wait_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ratchet.testing.deployment.MAX_INVOCATIONS", 50)
-    monkeypatch.setattr("ratchet.app.execute_step.check_limits", lambda history, *, now_ms: None)
+    monkeypatch.setattr("ratchet.app.step_attempt.check_limits", lambda history, *, now_ms: None)
     harness = AgentHarness(Shop().agent(), lambda call: ModelThrottled("endless"))
     with pytest.raises(AssertionError, match="the task does not end: 50 invocations"):
         harness.run(GOAL)

@@ -137,7 +137,7 @@ def test_what_a_crash_breaks_is_told_with_its_place(run: Run) -> None:
         "def test_refund(ratchet_harness, shop, refunds, monkeypatch):\n"
         "    from ratchet.ports import Intent\n"
         "    from ratchet.testing.store import InMemoryCheckpoints as Store\n"
-        "    grant = lambda self, ref, *, step, key, attempt_id: Intent(attempt_id)\n"
+        "    grant = lambda self, ref, plan, *, step, key, intent: intent\n"
         "    monkeypatch.setattr(Store, 'begin_effect', grant)\n"
         "    monkeypatch.setattr(Store, 'end_effect', lambda self, ref, **_: None)\n",
     )
@@ -146,7 +146,7 @@ def test_what_a_crash_breaks_is_told_with_its_place(run: Run) -> None:
     result.stdout.fnmatch_lines(
         [
             "*CrashFailure: The sandbox died after the intent record of refund(order_id='A-1') in step 2;*",
-            "*must end as 'effect_outcome_unknown' for a person to look*",
+            "*must ask a person ('input_required')*",
         ]
     )
 

@@ -1,0 +1,86 @@
+"""What is announced of a task: the same id and the same bytes whenever an event is built."""
+
+import json
+
+from ratchet.contracts.limits import MAX_EVENT_BYTES
+from ratchet.contracts.names import Json, TaskStatus
+from ratchet.domain.keys import event_id
+from ratchet.domain.rfc3339 import timestamp
+from ratchet.domain.steps import End, Paused
+from ratchet.domain.task import History, Task
+from ratchet.ports import Event
+
+
+def event_of(tip: History) -> Event:
+    """The announcement of a task as of its end or pause; the same bytes whenever it is built."""
+    match tip.next:
+        case End() as end:
+            return _terminal_event(tip, end)
+        case Paused() as paused:
+            return _interrupt_event(tip, paused)
+        case _:
+            raise TypeError(f"{tip.task.ref.task_id} goes on")
+
+
+def _interrupt_event(tip: History, paused: Paused) -> Event:
+    task, last = tip.task, tip.records[-1]
+    type_, status = "interrupt.requested", TaskStatus.INPUT_REQUIRED
+    data: dict[str, Json] = {
+        "task_id": task.ref.task_id,
+        "status": status.value,
+        "agent": task.agent,
+        "user_id": task.user_id,
+        "metadata": dict(task.metadata),
+        "interrupts": [
+            {
+                "id": interrupt.id,
+                "kind": interrupt.kind.value,
+                "question": interrupt.question,
+                "choices": list(interrupt.choices),
+                "expires_at": timestamp(interrupt.expires_at_ms),
+            }
+            for interrupt in paused.interrupts
+        ],
+    }
+    body = _envelope(type_, last.finished_at_ms, data)
+    return Event(
+        event_id(task.ref, type_, last.number), type_, body, _attributes(task, type_, status)
+    )
+
+
+def _attributes(task: Task, type_: str, status: TaskStatus) -> dict[str, str]:
+    return {
+        "type": type_,
+        "status": status.value,
+        "agent": task.agent,
+        "tenant": task.ref.tenant,
+    }
+
+
+def _terminal_event(tip: History, end: End) -> Event:
+    task = tip.task
+    type_ = f"task.{end.status.value}"
+    finished_ms = tip.records[-1].finished_at_ms
+    data: dict[str, Json] = {
+        "task_id": task.ref.task_id,
+        "status": end.status.value,
+        "agent": task.agent,
+        "user_id": task.user_id,
+        "metadata": dict(task.metadata),
+        "result": end.output,
+        "error": None
+        if end.failure is None
+        else {"code": end.failure.code, "message": end.failure.message},
+        "steps": tip.totals.steps,
+        "cost_usd": tip.totals.cost_microusd / 1e6,
+    }
+    body = _envelope(type_, finished_ms, data)
+    if len(body) > MAX_EVENT_BYTES:
+        body = _envelope(type_, finished_ms, {**data, "result": None, "result_omitted": True})
+    attributes = _attributes(task, type_, end.status)
+    return Event(event_id(task.ref, type_, tip.records[-1].number), type_, body, attributes)
+
+
+def _envelope(type_: str, at_ms: int, data: dict[str, Json]) -> bytes:
+    envelope = {"type": type_, "timestamp": timestamp(at_ms), "data": data}
+    return json.dumps(envelope, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,0 +1,233 @@
+"""One attempt at one step: check limits, ask a model, run its tools. What it did is committed by `execute_step`."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from ratchet.app.agents import AgentRegistry
+from ratchet.app.answer_check import Accepted, check_answer
+from ratchet.app.model_turn import ModelTurn, Spending, is_worth_waiting
+from ratchet.app.tool_runner import EffectPending, ToolResults, ToolRunner, Unknown
+from ratchet.contracts import limits
+from ratchet.contracts.errors import (
+    AttemptSuperseded,
+    EffectOutcomeUnknown,
+    ExecutionFailed,
+    LimitReached,
+    ModelError,
+    ModelThrottled,
+    TaskError,
+)
+from ratchet.contracts.messages import Route, StepInput, StepOutput
+from ratchet.contracts.names import Action, EffectAnswer, InterruptKind, Json, TaskStatus
+from ratchet.domain.agent import Agent
+from ratchet.domain.backoff import outage_wait_seconds, wait_seconds
+from ratchet.domain.budget import check_limits
+from ratchet.domain.keys import interrupt_id
+from ratchet.domain.messages import Message
+from ratchet.domain.policy import Done
+from ratchet.domain.prompt import build_prompt
+from ratchet.domain.steps import (
+    End,
+    Failure,
+    Interrupt,
+    Paused,
+    Step,
+    StepPlan,
+    StepRecord,
+    StepResult,
+)
+from ratchet.domain.task import History
+from ratchet.observability import logger
+from ratchet.ports import ChatModel, CheckpointStore, Clock, Ids, ModelAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class StepAttempt:
+    """One attempt at one step; knows everything that the step depends on."""
+
+    store: CheckpointStore
+    chat: ChatModel
+    agents: AgentRegistry
+    clock: Clock
+    ids: Ids
+    patience_seconds: int
+    clock_margin_seconds: int
+    event: StepInput
+    history: History
+    remaining_seconds: Callable[[], float]
+
+    def run(self) -> StepRecord | StepOutput:
+        """The step's record, to be committed; or what to wait for before the next attempt.
+
+        Raises:
+            RetryableError: nothing is to be recorded; the state machine runs the step again.
+        """
+        started = self.clock.now_ms()
+        spending = Spending(self.history.totals)
+        result = StepResult(self.event.step.type, self.event.step.complexity)
+        following: Step | Paused | End
+        try:
+            result, following = self._work(spending)
+        except EffectPending as exc:
+            logger.info("step waits for an attempt to die", extra={"seconds": exc.seconds})
+            return self._again_after(exc.seconds, waited_seconds=self.event.step.waited_seconds)
+        except TaskError as exc:
+            following = self._end(exc)
+        except ModelError as exc:
+            wait = self._wait(exc)
+            if wait is not None:
+                return wait
+            following = self._end(exc)
+        result = spending.on(result)
+        return StepRecord(
+            number=self.event.step.number,
+            result=result,
+            next=following,
+            # An end that refused to begin a step is no step.
+            totals=self.history.totals.plus(result) if result.model else self.history.totals,
+            attempt=self.event.attempt,
+            started_at_ms=started,
+            finished_at_ms=self.clock.now_ms(),
+        )
+
+    def _work(self, spending: Spending) -> tuple[StepResult, Step | Paused | End]:
+        if self.event.failure is not None:
+            raise ExecutionFailed(f"the step could not be run: {self.event.failure}")
+        owner = self.ids.attempt_id()
+        before = self._adopted(owner)
+        agent = self.agents.get(self.history.task.agent)
+        directive = agent.decides.directive(self._step, self.history.work)
+        if before is None:
+            check_limits(self.history, now_ms=self.clock.now_ms())
+            accepted = self._ask(agent, directive, spending)
+        else:
+            accepted = self._repeated(agent, before, spending)
+        tools = self._run_tools(accepted, spending.plan(owner, accepted.message))
+        opening = (Message("user", directive),) if directive else ()
+        result = StepResult(
+            type=self.event.step.type,
+            complexity=self.event.step.complexity,
+            messages=(*opening, accepted.message, *tools.messages),
+            tool_runs=tools.runs,
+            rating=accepted.rating,
+            route=self._route.name,
+        )
+        following = self._next(agent, result, accepted.output)
+        return result, self._paused(tools.unknown, following) if tools.unknown else following
+
+    def _adopted(self, owner: str) -> StepPlan | None:
+        """What an earlier attempt at this step was about to do, when it had begun effects."""
+        ref, step = self.event.task, self.event.step
+        execution = self.event.execution
+        is_first = execution.generation > 1 and step.number == execution.first_step
+        if not (self.event.attempt or step.waits or is_first):
+            return None
+        begun = self.store.begun_effects(ref, step=step.number)
+        if begun is None:
+            return None
+        if not self.store.adopt_plan(ref, begun.plan, step=step.number, owner=owner):
+            raise AttemptSuperseded(f"another attempt has taken over step {step.number}")
+        return begun.plan
+
+    def _repeated(self, agent: Agent, plan: StepPlan, spending: Spending) -> Accepted:
+        """The answer that an earlier attempt acted on, taken up again: its effects are part of the task."""
+        spending.carry_on(plan)
+        message = plan.message
+        answer = ModelAnswer(message.content, message.tool_calls, "tool_calls", plan.usage)
+        verdict = check_answer(answer, agent, self.event.step.type)
+        if isinstance(verdict, Accepted):
+            return verdict
+        asked = ", ".join(f"{call.name}({call.arguments[:200]})" for call in message.tool_calls)
+        raise EffectOutcomeUnknown(
+            f"step {self.event.step.number} had begun {asked} when it was interrupted, and the agent that is "
+            f"deployed now cannot go on with it: {verdict.problem}"
+        )
+
+    def _paused(self, unknown: Sequence[Unknown], following: Step | End) -> Paused:
+        """Ask a person about each call; then go on as if the step had ended here."""
+        number = self.event.step.number
+        expires_at_ms = self.clock.now_ms() + limits.INTERRUPT_SECONDS * 1000
+        interrupts = tuple(
+            Interrupt(
+                id=interrupt_id(self.event.task, number, call.call_id),
+                kind=InterruptKind.EFFECT_UNKNOWN,
+                call_id=call.call_id,
+                question=call.question,
+                choices=tuple(EffectAnswer),
+                expires_at_ms=expires_at_ms,
+            )
+            for call in unknown
+        )
+        return Paused(interrupts, following if isinstance(following, Step) else self._step)
+
+    @property
+    def _step(self) -> Step:
+        return Step(self.event.step.type, self.event.step.complexity)
+
+    @property
+    def _route(self) -> Route:
+        if self.event.route is None:
+            raise ExecutionFailed("the state machine named no route for this step")
+        return self.event.route
+
+    def _ask(self, agent: Agent, directive: str | None, spending: Spending) -> Accepted:
+        prompt = build_prompt(agent, self.history, self.event.step.type, directive)
+        turn = ModelTurn(
+            chat=self.chat,
+            agent=agent,
+            task=self.history.task,
+            route=self._route,
+            spending=spending,
+            remaining_seconds=self.remaining_seconds,
+        )
+        return turn.run(prompt, self.event.step.type)
+
+    def _run_tools(self, accepted: Accepted, plan: StepPlan) -> ToolResults:
+        runner = ToolRunner(
+            store=self.store,
+            clock=self.clock,
+            task=self.history.task,
+            step=self.event.step.number,
+            plan=plan,
+            alive_seconds=lambda: self.remaining_seconds() + self.clock_margin_seconds,
+        )
+        return runner.run(accepted.calls)
+
+    def _next(self, agent: Agent, result: StepResult, output: Json) -> Step | End:
+        following = agent.decides.next_step([*self.history.work, result], agent.traits)
+        if isinstance(following, Done):
+            return End(TaskStatus.SUCCEEDED, output=output)
+        return following
+
+    def _wait(self, error: ModelError) -> StepOutput | None:
+        """What to wait for, or None when waiting cannot help any more."""
+        if not is_worth_waiting(error):
+            return None
+        step = self.event.step
+        waited = step.waited_seconds
+        # A throttle passes by itself, so only the task's deadline bounds it; an outage may be a wrong address.
+        if isinstance(error, ModelThrottled):
+            seconds = wait_seconds(step.waits, retry_after=error.retry_after_seconds)
+        else:
+            seconds = outage_wait_seconds(waited)
+            waited += seconds
+            if waited > self.patience_seconds:
+                return None
+        logger.info("step waits for a model", extra={"seconds": seconds, "error": error.code})
+        return self._again_after(seconds, waited_seconds=waited)
+
+    def _again_after(self, seconds: int, *, waited_seconds: int) -> StepOutput:
+        step = self.event.step
+        again = replace(step, waits=step.waits + 1, waited_seconds=waited_seconds)
+        return StepOutput(
+            self.event.task, Action.WAIT, again, self.event.execution, wait_seconds=seconds
+        )
+
+    def _end(self, error: TaskError | ModelError) -> End:
+        status = error.status if isinstance(error, TaskError) else TaskStatus.FAILED
+        code = error.limit if isinstance(error, LimitReached) else error.code
+        partial = next(
+            (r.result.answer for r in reversed(self.history.records) if r.result.answer), None
+        )
+        output: Json = {"partial": partial} if partial and status is not TaskStatus.FAILED else None
+        return End(status, output=output, failure=Failure(code, str(error)))

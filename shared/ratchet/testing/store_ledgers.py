@@ -1,0 +1,125 @@
+"""What InMemoryCheckpoints notes beside the steps: unsafe tool calls, and how announcing an event went."""
+
+import threading
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import replace
+
+from ratchet.contracts.errors import AttemptSuperseded
+from ratchet.contracts.messages import TaskRef
+from ratchet.domain import codec, keys
+from ratchet.domain.steps import StepPlan
+from ratchet.ports import Begun, DeliveryAttempt, DeliveryState, Intent
+from ratchet.testing.store_rows import (
+    Delivery,
+    Effect,
+    InMemoryPayloads,
+    Partition,
+    Plan,
+    check_size,
+    sort_key,
+)
+
+MAX_ATTEMPTS_KEPT = 20
+
+
+class InMemoryLedgers:
+    """The effect ledger and the delivery log."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._partitions: defaultdict[str, Partition] = defaultdict(Partition)
+        self.payloads = InMemoryPayloads()
+
+    def begin_effect(
+        self, ref: TaskRef, plan: StepPlan, *, step: int, key: str, intent: Intent
+    ) -> Intent:
+        """Record the intent of an unsafe call unless there is one; returns the intent that stands."""
+        name = sort_key(keys.effect_sort_key(step, key))
+        body = self.payloads.write(ref, codec.encode_plan(plan))
+        with self._lock:
+            partition = self._partitions[keys.task_key(ref)]
+            owned = partition.plans.get(step, Plan(plan.owner, body))
+            if step in partition.steps or owned.owner != plan.owner:
+                raise AttemptSuperseded(f"step {step} of {ref.task_id} is another's")
+            effect = partition.effects.get(name)
+            if effect is not None:
+                return self._intent(effect)
+            partition.plans[step] = Plan(plan.owner, body)
+            partition.effects[name] = Effect(intent)
+            return intent
+
+    def begun_effects(self, ref: TaskRef, *, step: int) -> Begun | None:
+        """What attempts at a step have begun, None if nothing."""
+        prefix = keys.effect_sort_key(step, "")
+        with self._lock:
+            partition = self._partitions[keys.task_key(ref)]
+            plan = partition.plans.get(step)
+            if plan is None:
+                return None
+            return Begun(
+                codec.decode_plan(plan.owner, self.payloads.read(plan.body)),
+                {
+                    name.removeprefix(prefix): self._intent(effect)
+                    for name, effect in partition.effects.items()
+                    if name.startswith(prefix)
+                },
+            )
+
+    def adopt_plan(self, ref: TaskRef, plan: StepPlan, *, step: int, owner: str) -> bool:
+        """Make `owner` the plan's: attempts before it begin no more effects. False if another was faster."""
+        with self._lock:
+            stored = self._partitions[keys.task_key(ref)].plans.get(step)
+            if stored is None or stored.owner not in (plan.owner, owner):
+                return False
+            stored.owner = owner
+            return True
+
+    def retake_effect(
+        self, ref: TaskRef, *, step: int, key: str, before: Intent, after: Intent
+    ) -> bool:
+        """Take over a call that surely has not happened, to make it; False if it has been taken or has a result."""
+        with self._lock:
+            effect = self._partitions[keys.task_key(ref)].effects.get(
+                keys.effect_sort_key(step, key)
+            )
+            if effect is None or effect.body is not None:
+                return False
+            if effect.intent.attempt_id not in (before.attempt_id, after.attempt_id):
+                return False
+            effect.intent = after
+            return True
+
+    def end_effect(self, ref: TaskRef, *, step: int, key: str, intent: Intent) -> None:
+        """Record the result of an unsafe call."""
+        name = sort_key(keys.effect_sort_key(step, key))
+        body = self.payloads.write(ref, {"result": intent.result, "ok": intent.ok})
+        check_size(body, intent.attempt_id)
+        with self._lock:
+            effect = self._partitions[keys.task_key(ref)].effects.get(name)
+            if effect is None or effect.intent.attempt_id != intent.attempt_id:
+                raise AttemptSuperseded(f"call {key} of step {step} is another attempt's")
+            effect.body = body
+
+    def deliveries(self, ref: TaskRef, event_id: str) -> Mapping[str, DeliveryState]:
+        """How announcing the event went so far, by channel; a channel without a try is absent."""
+        prefix = keys.delivery_sort_key(event_id, "")
+        with self._lock:
+            log = self._partitions[keys.task_key(ref)].deliveries
+            return {d.channel: d.state() for name, d in log.items() if name.startswith(prefix)}
+
+    def record_delivery(self, ref: TaskRef, attempt: DeliveryAttempt) -> None:
+        """Add a try to the event's delivery log, which keeps the latest twenty."""
+        name = sort_key(keys.delivery_sort_key(attempt.event_id, attempt.channel))
+        with self._lock:
+            deliveries = self._partitions[keys.task_key(ref)].deliveries
+            delivery = deliveries.setdefault(name, Delivery(attempt.channel))
+            delivery.ok = delivery.ok or attempt.ok
+            delivery.tries += 1
+            delivery.attempts = [*delivery.attempts, attempt][-MAX_ATTEMPTS_KEPT:]
+
+    def _intent(self, effect: Effect) -> Intent:
+        if effect.body is None:
+            return effect.intent
+        result = self.payloads.read(effect.body)
+        return replace(effect.intent, result=result["result"], ok=result["ok"])
