@@ -104,15 +104,21 @@ class ModelTurn:
             f"the answers of {', '.join(self._all_models())} stayed unusable; the last problem: {problem}"
         )
 
+    def _models(self) -> tuple[str, ...]:
+        return self.route.models if self.task.model is None else (self.task.model,)
+
+    def _escalation(self) -> tuple[str, ...]:
+        return self.route.escalation if self.task.model is None else ()
+
     def _tries(self) -> list[tuple[tuple[str, ...], str]]:
-        tries = [(self.route.models, "")]
-        tries += [(self.route.models, f"repair {n}") for n in range(1, MAX_REPAIRS + 1)]
-        if self.route.escalation:
-            tries.append((self.route.escalation, "escalated after unusable answers"))
+        tries = [(self._models(), "")]
+        tries += [(self._models(), f"repair {n}") for n in range(1, MAX_REPAIRS + 1)]
+        if self._escalation():
+            tries.append((self._escalation(), "escalated after unusable answers"))
         return tries
 
     def _all_models(self) -> tuple[str, ...]:
-        return (*self.route.models, *self.route.escalation)
+        return (*self._models(), *self._escalation())
 
     def _ask(self, models: tuple[str, ...], prompt: Prompt, how: str) -> ModelAnswer:
         errors: list[ModelError] = []
@@ -124,7 +130,7 @@ class ModelTurn:
                 logger.warning("model call failed", extra={"model": model, "error": exc.code})
                 continue
             self.spending.add(model, answer.usage)
-            self.spending.reason = _reason(model, models, how)
+            self.spending.reason = self._reason(model, models, how)
             return answer
         # One that may pass outweighs one that will not: the route has a model to wait for.
         raise next((error for error in errors if is_worth_waiting(error)), errors[-1])
@@ -139,10 +145,10 @@ class ModelTurn:
             raise ModelUnavailable("too little of this invocation is left for a model call")
         return ModelCall(model, prompt, output, seconds)
 
-
-def _reason(model: str, models: tuple[str, ...], how: str) -> str:
-    place = "preferred" if model == models[0] else f"failover from {models[0]}"
-    return f"{place}; {how}" if how else place
+    def _reason(self, model: str, models: tuple[str, ...], how: str) -> str:
+        place = "preferred" if model == models[0] else f"failover from {models[0]}"
+        place = place if self.task.model is None else "task's own model"
+        return f"{place}; {how}" if how else place
 
 
 def _feedback(answer: ModelAnswer, repair: Repair) -> tuple[Message, ...]:

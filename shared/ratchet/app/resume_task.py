@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ratchet.app.agents import AgentDirectory
-from ratchet.app.submit_task import tighten
+from ratchet.app.new_tasks import tighten
 from ratchet.contracts.api import LimitsRequest, ResumeRequest
 from ratchet.contracts.errors import (
     EffectOutcomeUnknown,

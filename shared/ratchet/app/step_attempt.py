@@ -226,8 +226,6 @@ class StepAttempt:
     def _end(self, error: TaskError | ModelError) -> End:
         status = error.status if isinstance(error, TaskError) else TaskStatus.FAILED
         code = error.limit if isinstance(error, LimitReached) else error.code
-        partial = next(
-            (r.result.answer for r in reversed(self.history.records) if r.result.answer), None
-        )
+        partial = next((r.answer for r in reversed(self.history.results) if r.answer), None)
         output: Json = {"partial": partial} if partial and status is not TaskStatus.FAILED else None
         return End(status, output=output, failure=Failure(code, str(error)))

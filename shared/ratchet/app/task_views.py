@@ -6,6 +6,7 @@ from ratchet.contracts.api import (
     ErrorView,
     InterruptView,
     LimitsView,
+    ParentView,
     ProgressView,
     StepListView,
     StepView,
@@ -18,7 +19,7 @@ from ratchet.contracts.api import (
 from ratchet.domain.models import Usage
 from ratchet.domain.rfc3339 import timestamp
 from ratchet.domain.steps import End, Paused, StepRecord
-from ratchet.domain.task import History, TaskLimits, step_after
+from ratchet.domain.task import History, Task, TaskLimits, step_after
 from ratchet.ports import Page
 
 
@@ -48,6 +49,7 @@ def task_view(tip: History) -> TaskView:
         error=None if failure is None else ErrorView(code=failure.code, message=failure.message),
         usage=_usage_view(tip.totals.usage),
         cost_usd=_usd(tip.totals.cost_microusd),
+        parent=_parent_view(task),
     )
 
 
@@ -75,7 +77,8 @@ def timeline_view(history: History) -> StepListView:
         for record, before in zip(history.records, counted, strict=False)
         if record.totals.steps > before
     ]
-    return StepListView(task_id=history.task.ref.task_id, steps=steps)
+    task = history.task
+    return StepListView(task_id=task.ref.task_id, steps=steps, parent=_parent_view(task))
 
 
 def list_view(page: Page, next_cursor: str | None) -> TaskListView:
@@ -114,6 +117,11 @@ def limits_view(limits: TaskLimits) -> LimitsView:
         max_tokens=limits.max_tokens,
         deadline_seconds=limits.deadline_seconds,
     )
+
+
+def _parent_view(task: Task) -> ParentView | None:
+    fork = task.fork
+    return None if fork is None else ParentView(task_id=fork.parent_task_id, step=fork.step)
 
 
 def _step_view(record: StepRecord) -> StepView:

@@ -14,6 +14,11 @@ Goal = Annotated[
 ]
 ShortText = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 MetadataValue = Annotated[str, StringConstraints(max_length=bounds.MAX_METADATA_VALUE_CHARS)]
+Metadata = Annotated[dict[ShortText, MetadataValue], Field(max_length=bounds.MAX_METADATA_ENTRIES)]
+Instruction = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=bounds.MAX_GOAL_CHARS)
+]
+ToolAnswer = Annotated[str, StringConstraints(max_length=bounds.MAX_TOOL_RESULT_CHARS)]
 
 
 class _Request(BaseModel):
@@ -65,9 +70,25 @@ class TaskRequest(_Request):
     user_id: ShortText | None = None
     limits: LimitsRequest | None = None
     webhook: WebhookRequest | None = None
-    metadata: Annotated[
-        dict[ShortText, MetadataValue], Field(max_length=bounds.MAX_METADATA_ENTRIES)
-    ] = Field(default_factory=dict)
+    metadata: Metadata = Field(default_factory=dict)
+
+
+class ForkRequest(_Request):
+    """Body of `POST /v1/tasks/{task_id}/fork`; empty to do the last step again.
+
+    The new task inherits the work up to `step` (the last committed one; 0: none of it) and goes on with what followed;
+    a step that ended the task is done again. Effects of inherited steps are not repeated, those of later steps are the
+    fork's own. `model` does every step of the fork, `instruction` is said to the agent after `step`, and `tool_answers`
+    puts other answers in the place of what tools answered, by call id.
+    """
+
+    step: int | None = None
+    model: ShortText | None = None
+    instruction: Instruction | None = None
+    tool_answers: dict[str, ToolAnswer] = Field(default_factory=dict)
+    limits: LimitsRequest | None = None
+    webhook: WebhookRequest | None = None
+    metadata: Metadata = Field(default_factory=dict)
 
 
 class UsageView(_Answer):
@@ -120,6 +141,13 @@ class InterruptListView(_Answer):
     next_cursor: str | None
 
 
+class ParentView(_Answer):
+    """Which task a fork comes from, and the last step of it whose work it inherited."""
+
+    task_id: str
+    step: int
+
+
 class TaskView(_Answer):
     """A task as `GET /v1/tasks/{task_id}` shows it."""
 
@@ -139,6 +167,7 @@ class TaskView(_Answer):
     error: ErrorView | None
     usage: UsageView
     cost_usd: float
+    parent: ParentView | None = None
 
 
 class TaskSummaryView(_Answer):
@@ -186,10 +215,11 @@ class StepView(_Answer):
 
 
 class StepListView(_Answer):
-    """The timeline of a task."""
+    """The timeline of a task: its own steps, after what it inherited from `parent`."""
 
     task_id: str
     steps: list[StepView]
+    parent: ParentView | None = None
 
 
 class AgentView(_Answer):

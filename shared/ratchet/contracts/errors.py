@@ -11,6 +11,7 @@
     |   |-- InterruptNotFound         404 not_found
     |   |-- InterruptDecided          409 already_decided
     |   |-- InterruptExpired          410 interrupt_expired
+    |   |-- TaskNotForkable           409 not_forkable
     |   |-- BodyTooLarge              413 body_too_large
     |   |-- IdempotencyKeyReused      422 idempotency_key_reused
     |   `-- ServiceUnavailable        503 unavailable
@@ -93,6 +94,12 @@ class TaskNotResumable(RequestError):
     """Only a task that failed, timed out or met a limit can go on."""
 
     code, status, title = "not_resumable", 409, "The task cannot be resumed"
+
+
+class TaskNotForkable(RequestError):
+    """What the step did is not known, so nothing can go on from it."""
+
+    code, status, title = "not_forkable", 409, "The task cannot be forked there"
 
 
 class BodyTooLarge(RequestError):

@@ -27,7 +27,7 @@ from ratchet.domain.steps import (
     ToolRun,
     Totals,
 )
-from ratchet.domain.task import Task, TaskLimits
+from ratchet.domain.task import Fork, Task, TaskLimits
 
 SCHEMA_VERSION = 2
 
@@ -98,7 +98,18 @@ def unpack(body: bytes) -> dict[str, Any]:
 
 def encode_record(record: StepRecord) -> dict[str, Any]:
     """A step as JSON, without what has its default value; `decode_record` reads it back."""
-    result, totals = record.result, record.totals
+    totals = record.totals
+    return {
+        "number": record.number,
+        **_encode_result(record.result),
+        **_present({"attempt": record.attempt or None}),
+        "totals": [totals.steps, totals.cost_microusd, *_encode_usage(totals.usage)],
+        "at": [record.started_at_ms, record.finished_at_ms - record.started_at_ms],
+        "next": _encode_next(record.next),
+    }
+
+
+def _encode_result(result: StepResult) -> dict[str, Any]:
     optional = {
         "messages": [m.to_chat() for m in result.messages] or None,
         "tool_runs": [[r.call_id, r.name, r.ok, r.milliseconds] for r in result.tool_runs] or None,
@@ -110,18 +121,13 @@ def encode_record(record: StepRecord) -> dict[str, Any]:
         "decision": [result.decision.interrupt_id, result.decision.answer]
         if result.decision
         else None,
-        "attempt": record.attempt or None,
     }
     usual_route = f"{result.type} {result.complexity}"
     return {
-        "number": record.number,
         "type": result.type.value,
         "complexity": result.complexity.value,
         **_present(optional),
         **({} if result.route == usual_route else {"route": result.route}),
-        "totals": [totals.steps, totals.cost_microusd, *_encode_usage(totals.usage)],
-        "at": [record.started_at_ms, record.finished_at_ms - record.started_at_ms],
-        "next": _encode_next(record.next),
     }
 
 
@@ -162,6 +168,8 @@ def encode_task(task: Task) -> dict[str, Any]:
         "user_id": task.user_id,
         "webhook_url": task.webhook_url,
         "metadata": dict(task.metadata) or None,
+        "model": task.model,
+        "fork": None if task.fork is None else _encode_fork(task.fork),
     }
     return {
         "goal": task.goal,
@@ -192,7 +200,19 @@ def decode_task(ref: TaskRef, created_at_ms: int, data: Mapping[str, Any]) -> Ta
         user_id=data.get("user_id"),
         webhook_url=data.get("webhook_url"),
         metadata=data.get("metadata", {}),
+        model=data.get("model"),
+        fork=_decode_fork(data["fork"]) if "fork" in data else None,
     )
+
+
+def _encode_fork(fork: Fork) -> dict[str, Any]:
+    inherited = [_encode_result(result) for result in fork.inherited]
+    return {"parent": fork.parent_task_id, "step": fork.step, "inherited": inherited}
+
+
+def _decode_fork(data: Mapping[str, Any]) -> Fork:
+    inherited = tuple(_decode_result(result) for result in data["inherited"])
+    return Fork(data["parent"], data["step"], inherited)
 
 
 def _present(optional: Mapping[str, Any]) -> dict[str, Any]:

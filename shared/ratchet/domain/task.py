@@ -21,6 +21,15 @@ class TaskLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class Fork:
+    """What a task inherited from another one when it was made. It needs nothing more of its parent, ever."""
+
+    parent_task_id: str
+    step: int  # the last step of the parent whose work is inherited; 0 for none
+    inherited: tuple[StepResult, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """A submitted goal; never changes."""
 
@@ -34,6 +43,8 @@ class Task:
     user_id: str | None = None
     webhook_url: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    model: str | None = None  # used for every step in place of the routes' models
+    fork: Fork | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +78,20 @@ class History:
         return self.records[-1].next if self.records else self.task.first_step
 
     @property
+    def results(self) -> list[StepResult]:
+        """What the steps did: the inherited ones first, then the task's own."""
+        inherited = self.task.fork.inherited if self.task.fork else ()
+        return [*inherited, *(record.result for record in self.records)]
+
+    @property
     def messages(self) -> list[Message]:
         """What the steps added to the conversation, in order."""
-        return [message for record in self.records for message in record.result.messages]
+        return [message for result in self.results for message in result.messages]
 
     @property
     def work(self) -> list[StepResult]:
         """What the steps did that did anything: ends and resumes leave no trace for the policy."""
-        return [
-            r.result for r in self.records if any(m.role == "assistant" for m in r.result.messages)
-        ]
+        return [r for r in self.results if any(m.role == "assistant" for m in r.messages)]
 
     @property
     def next_number(self) -> int:

@@ -18,7 +18,7 @@ from ratchet.domain.steps import (
     ToolRun,
     Totals,
 )
-from ratchet.domain.task import History, Task, TaskLimits
+from ratchet.domain.task import Fork, History, Task, TaskLimits
 from ratchet.ports import CheckpointStore, Intent, Reopening, Start
 
 START_MS = 1_767_225_600_000
@@ -73,6 +73,12 @@ def begin(store: CheckpointStore, key: str = "k", *, step: int = 1, owner: str =
     """The attempt begins a call."""
     intent = intent_of(owner)
     return store.begin_effect(ref_of(), plan_of(owner), step=step, key=key, intent=intent)
+
+
+def fork_of(number: int, *results: StepResult, **changes: Any) -> Task:
+    """A task that goes on from another one's work."""
+    fork = Fork(ref_of(99).task_id, len(results), results)
+    return task_of(number, first_step=ACTING, model="o3", fork=fork, **changes)
 
 
 def start_of(

@@ -11,6 +11,7 @@ from ratchet.app.cancel_task import CancelTask
 from ratchet.app.decide_interrupt import DecideInterrupt
 from ratchet.app.dispatch_task import DispatchTask
 from ratchet.app.execute_step import ExecuteStep
+from ratchet.app.fork_task import ForkTask
 from ratchet.app.read_task import ReadTask
 from ratchet.app.resume_task import ResumeTask
 from ratchet.app.submit_task import SubmitTask
@@ -74,6 +75,7 @@ class World:
             ids=self.ids,
             check_webhook=lambda url: None,
         )
+        self.fork = ForkTask.beside(self.submit)
         self.dispatch = DispatchTask(self.store, self.workflow, self.clock)
         self.read = ReadTask(self.store, self.clock)
         self.resume = ResumeTask(self.store, self.inbox, directory, self.clock)

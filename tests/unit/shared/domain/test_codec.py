@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -26,7 +27,7 @@ from ratchet.domain.steps import (
     ToolRun,
     Totals,
 )
-from ratchet.domain.task import Task, TaskLimits
+from ratchet.domain.task import Fork, Task, TaskLimits
 
 texts = st.text(max_size=60)
 counts = st.integers(0, 10**12)
@@ -100,6 +101,9 @@ tasks = st.builds(
     user_id=maybe,
     webhook_url=maybe,
     metadata=st.dictionaries(texts, texts, max_size=4),
+    model=maybe,
+    fork=st.none()
+    | st.builds(Fork, texts, st.integers(0, 5_000), st.lists(results, max_size=3).map(tuple)),
 )
 
 
@@ -205,6 +209,41 @@ def test_a_task_without_the_optional_fields_is_what_was_asked_and_no_more() -> N
     data = codec.encode_task(task)
     assert set(data) == {"goal", "agent", "agent_version", "first_step", "limits"}
     assert codec.decode_task(task.ref, 5, data) == task
+
+
+def test_a_fork_is_stored_with_what_it_inherits_in_the_form_of_steps() -> None:
+    said = Message("user", "[ratchet:fork] Be brief.")
+    inherited = StepResult(
+        StepType.REASONING, Complexity.SIMPLE, messages=(said,), route="reasoning simple"
+    )
+    task = Task(
+        TaskRef("acme", "task_2"),
+        "Do it.",
+        "helper",
+        "abc",
+        Step(StepType.PLANNING, Complexity.SIMPLE),
+        TaskLimits(),
+        5,
+        model="o3",
+        fork=Fork("task_1", 4, (inherited,)),
+    )
+    stored = {
+        **codec.encode_task(replace(task, model=None, fork=None)),
+        "model": "o3",
+        "fork": {
+            "parent": "task_1",
+            "step": 4,
+            "inherited": [
+                {
+                    "type": "reasoning",
+                    "complexity": "simple",
+                    "messages": [{"role": "user", "content": "[ratchet:fork] Be brief."}],
+                }
+            ],
+        },
+    }
+    assert codec.encode_task(task) == stored
+    assert codec.decode_task(task.ref, 5, stored) == task
 
 
 def test_a_lone_surrogate_is_stored_as_a_question_mark_and_costs_nothing_else() -> None:

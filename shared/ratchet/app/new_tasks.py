@@ -1,0 +1,103 @@
+"""What every new task needs, however it came about: its limits, its key, one atomic write, the doorbell."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+from ratchet.app.agents import AgentDirectory
+from ratchet.contracts import limits as bounds
+from ratchet.contracts.api import LimitsRequest, WebhookRequest
+from ratchet.contracts.errors import IdempotencyKeyReused, InvalidRequest, StoreUnavailable
+from ratchet.contracts.messages import Doorbell, TaskRef
+from ratchet.domain.task import Task, TaskLimits
+from ratchet.observability import logger
+from ratchet.ports import CheckpointStore, Clock, Created, IdempotencyClaim, Ids, Inbox
+
+
+@dataclass(frozen=True, slots=True)
+class NewTasks:
+    """The base of the use cases that make tasks. The table is the ledger; the queue only makes it fast."""
+
+    store: CheckpointStore
+    inbox: Inbox
+    agents: AgentDirectory
+    clock: Clock
+    ids: Ids
+    check_webhook: Callable[[str], None]
+
+    @classmethod
+    def beside(cls, other: "NewTasks") -> Self:
+        """This use case on the ports of another one."""
+        return cls(
+            store=other.store,
+            inbox=other.inbox,
+            agents=other.agents,
+            clock=other.clock,
+            ids=other.ids,
+            check_webhook=other.check_webhook,
+        )
+
+    def _create(self, task: Task, claim: IdempotencyClaim | None) -> Created:
+        """Write the task and ring for it, or find the one that the same key and content made before.
+
+        Raises:
+            IdempotencyKeyReused: the key came with another content before.
+            StoreUnavailable: nothing was promised; send the same request again.
+        """
+        due = task.created_at_ms + bounds.RING_AGAIN_SECONDS * 1000
+        created = self.store.create_task(task, claim=claim, due_at_ms=due)
+        if created.is_replay:
+            if claim is not None and created.body_sha256 != claim.body_sha256:
+                raise IdempotencyKeyReused(
+                    "this Idempotency-Key came with another request before; use a new key for a new task"
+                )
+            return created
+        self._ring(created.task.ref)
+        return created
+
+    def _claim(self, key: str | None, content: str) -> IdempotencyClaim | None:
+        """The caller's key for a request of that content."""
+        if key is None:
+            return None
+        if not 0 < len(key) <= bounds.MAX_IDEMPOTENCY_KEY_CHARS:
+            raise InvalidRequest(
+                f"Idempotency-Key must have 1 to {bounds.MAX_IDEMPOTENCY_KEY_CHARS} characters"
+            )
+        expires = self.clock.now_ms() // 1000 + bounds.IDEMPOTENCY_RETENTION_SECONDS
+        return IdempotencyClaim(key, hashlib.sha256(content.encode()).hexdigest(), expires)
+
+    def _webhook_url(self, webhook: WebhookRequest | None) -> str | None:
+        if webhook is None:
+            return None
+        self.check_webhook(webhook.url)
+        return webhook.url
+
+    def _ring(self, ref: TaskRef) -> None:
+        try:
+            self.inbox.send(Doorbell(ref))
+        except StoreUnavailable:
+            # The task is written and due: losing the doorbell delays it, and must not fail the request.
+            logger.warning("doorbell failed", extra={"task_id": ref.task_id})
+
+
+def tighten(agent: TaskLimits, request: LimitsRequest | None) -> TaskLimits:
+    """The agent's limits with the request's in their place.
+
+    Raises:
+        InvalidRequest: the request asks for more than the agent allows.
+    """
+    asked = request.model_dump(exclude_none=True) if request else {}
+    for name, value in asked.items():
+        allowed = getattr(agent, name)
+        if value > allowed:
+            raise InvalidRequest(
+                f"limits.{name}: {value} is above the agent's own limit of {allowed}; "
+                "ask for less, or raise the limit in the agent's definition"
+            )
+    return TaskLimits(
+        max_steps=asked.get("max_steps", agent.max_steps),
+        max_cost_usd=asked.get("max_cost_usd", agent.max_cost_usd),
+        max_tokens=asked.get("max_tokens", agent.max_tokens),
+        deadline_seconds=asked.get("deadline_seconds", agent.deadline_seconds),
+    )
