@@ -23,6 +23,7 @@ PROTECTED = (
     ("POST", "/tasks/{task_id}/resume"),
     ("POST", "/tasks/{task_id}/interrupts/{interrupt_id}"),
     ("GET", "/interrupts"),
+    ("POST", "/tasks/{task_id}/fork"),
     ("GET", "/agents"),
 )
 PUBLIC = (("GET", "/health"), ("GET", "/openapi.json"))

@@ -29,8 +29,8 @@ def refusal(event: dict[str, Any]) -> Response[str] | None:
 
 
 def _takes_json(method: str, path: str) -> bool:
-    """Whether the route reads its body: submit and resume do."""
-    return method == "POST" and (path == "/v1/tasks" or path.endswith("/resume"))
+    """Whether the route reads its body: submit, resume and fork do."""
+    return method == "POST" and (path == "/v1/tasks" or path.endswith(("/resume", "/fork")))
 
 
 def _unreadable(event: dict[str, Any]) -> Response[str] | None:

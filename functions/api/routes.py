@@ -21,6 +21,7 @@ from ratchet.contracts import limits
 from ratchet.contracts.api import (
     AgentListView,
     DecisionRequest,
+    ForkRequest,
     HealthView,
     InterruptListView,
     ResumeRequest,
@@ -34,11 +35,13 @@ from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import API_VERSION, TaskStatus
 from ratchet.domain.task import History
 from ratchet.observability import logger
-from ratchet.ports import ListFilter
+from ratchet.ports import Created, ListFilter
 
 app = APIGatewayHttpResolver(enable_validation=True)
 
 EMPTY_RESUME = ResumeRequest()
+EMPTY_FORK = ForkRequest()
+IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key")]
 WaitSeconds = Annotated[
     int,
     Query(ge=0, le=limits.MAX_WAIT_SECONDS, description="Hold the answer until the task ends."),
@@ -49,9 +52,17 @@ def _tenant() -> str:
     return tenant_of(app.current_event.raw_event)
 
 
-def _answer(status: HTTPStatus, tip: History, headers: dict[str, str]) -> Response[TaskView]:
+def _accepted(created: Created, wait: int) -> Response[TaskView]:
+    """The answer to whoever made a task, or made it before with the same key."""
+    ref = created.task.ref
+    tip = History(created.task, created.state)
+    if wait or created.is_replay:
+        tip = wiring().read.tip(ref, wait_seconds=wait)
+    headers = {"Location": f"/{API_VERSION}/tasks/{ref.task_id}"}
+    if created.is_replay:
+        headers["Idempotent-Replay"] = "true"
     return Response(
-        status, content_type="application/json", body=task_view(tip), headers=dict(headers)
+        HTTPStatus.ACCEPTED, content_type="application/json", body=task_view(tip), headers=headers
     )
 
 
@@ -63,21 +74,12 @@ def _answer(status: HTTPStatus, tip: History, headers: dict[str, str]) -> Respon
     tags=["tasks"],
 )
 def submit_task(
-    body: TaskRequest,
-    wait: WaitSeconds = 0,
-    idempotency_key: Annotated[str | None, Header(alias="Idempotency-Key")] = None,
+    body: TaskRequest, wait: WaitSeconds = 0, idempotency_key: IdempotencyKey = None
 ) -> Response[TaskView]:
     """Accept a goal; the answer names the task to poll."""
     tenant = _tenant()
     created = wiring().submit(body, tenant=tenant, idempotency_key=idempotency_key)
-    ref = created.task.ref
-    tip = History(created.task, created.state)
-    if wait or created.is_replay:
-        tip = wiring().read.tip(ref, wait_seconds=wait)
-    headers = {"Location": f"/{API_VERSION}/tasks/{ref.task_id}"}
-    if created.is_replay:
-        headers["Idempotent-Replay"] = "true"
-    return _answer(HTTPStatus.ACCEPTED, tip, headers)
+    return _accepted(created, wait)
 
 
 @app.get("/v1/tasks/<task_id>", summary="Read a task", operation_id="getTask", tags=["tasks"])
@@ -153,6 +155,24 @@ def list_interrupts(
 def decide_interrupt(task_id: str, interrupt_id: str, body: DecisionRequest) -> TaskView:
     """The first answer counts; once none is missing, the task goes on."""
     return task_view(wiring().decide(TaskRef(_tenant(), task_id), interrupt_id, body))
+
+
+@app.post(
+    "/v1/tasks/<task_id>/fork",
+    status_code=HTTPStatus.ACCEPTED,
+    summary="Fork a task",
+    operation_id="forkTask",
+    tags=["tasks"],
+)
+def fork_task(
+    task_id: str,
+    body: ForkRequest = EMPTY_FORK,
+    wait: WaitSeconds = 0,
+    idempotency_key: IdempotencyKey = None,
+) -> Response[TaskView]:
+    """A new task that goes on from a committed step of this one, with another model, instruction or tool answer."""
+    parent = TaskRef(_tenant(), task_id)
+    return _accepted(wiring().fork(parent, body, idempotency_key=idempotency_key), wait)
 
 
 @app.get("/v1/agents", summary="List the agents", operation_id="listAgents", tags=["agents"])

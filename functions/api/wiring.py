@@ -12,6 +12,7 @@ from ratchet.adapters.system import SystemClock, UlidIds
 from ratchet.app.agents import AgentDirectory
 from ratchet.app.cancel_task import CancelTask
 from ratchet.app.decide_interrupt import DecideInterrupt
+from ratchet.app.fork_task import ForkTask
 from ratchet.app.read_task import ReadTask
 from ratchet.app.resume_task import ResumeTask
 from ratchet.app.submit_task import SubmitTask
@@ -32,6 +33,7 @@ class Wiring:
     cancel: CancelTask
     resume: ResumeTask
     decide: DecideInterrupt
+    fork: ForkTask
     agents: AgentDirectory
 
 
@@ -45,15 +47,16 @@ def wiring() -> Wiring:
     inbox = SqsInbox(client("sqs"), settings.queue_url)
     outbox = SqsInbox(client("sqs"), settings.outbox_queue_url)
     agents = AgentDirectory.load(_BUNDLE / AGENTS_MANIFEST_FILE, default=settings.default_agent)
+    submit = SubmitTask(
+        store=store,
+        inbox=inbox,
+        agents=agents,
+        clock=clock,
+        ids=UlidIds(clock),
+        check_webhook=functools.partial(check_webhook_url, allow_loopback=loopback),
+    )
     return Wiring(
-        submit=SubmitTask(
-            store=store,
-            inbox=inbox,
-            agents=agents,
-            clock=clock,
-            ids=UlidIds(clock),
-            check_webhook=functools.partial(check_webhook_url, allow_loopback=loopback),
-        ),
+        submit=submit,
         read=ReadTask(store, clock),
         cancel=CancelTask(
             store,
@@ -63,5 +66,6 @@ def wiring() -> Wiring:
         ),
         resume=ResumeTask(store, inbox, agents, clock),
         decide=DecideInterrupt(store, inbox, outbox, clock),
+        fork=ForkTask.beside(submit),
         agents=agents,
     )

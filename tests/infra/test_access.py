@@ -31,6 +31,7 @@ PROTECTED = {
     "POST /v1/tasks/{task_id}/resume",
     "POST /v1/tasks/{task_id}/interrupts/{interrupt_id}",
     "GET /v1/interrupts",
+    "POST /v1/tasks/{task_id}/fork",
     "GET /v1/agents",
 }
 

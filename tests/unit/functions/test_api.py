@@ -14,6 +14,7 @@ from ratchet.testing.chat import says
 from tests.envelopes import LambdaContext, envelope
 from tests.unit.shared.app.world import World
 
+A_TASK = "/v1/tasks/task_01ARZ3NDEKTSV4RRFFQ69G5FAV"
 AGENT = Agent("support", "Help.", policy="react", limits=Limits(max_cost_usd=0.5))
 
 
@@ -21,7 +22,15 @@ AGENT = Agent("support", "Help.", policy="react", limits=Limits(max_cost_usd=0.5
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World(AGENT, chat=lambda _: says("Done."))
     agents = AgentDirectory(world.registry.manifest(), default="support")
-    wired = Wiring(world.submit, world.read, world.cancel, world.resume, world.decide, agents)
+    wired = Wiring(
+        world.submit,
+        world.read,
+        world.cancel,
+        world.resume,
+        world.decide,
+        world.fork,
+        agents,
+    )
     monkeypatch.setattr(routes, "wiring", lambda: wired)
     return world
 
@@ -179,7 +188,7 @@ def test_a_body_that_is_no_object_is_refused(world: World, body: str, complaint:
     ids=["not UTF-8", "bytes", "form", "deep", "digits"],
 )
 @pytest.mark.parametrize("as_base64", [False, True])
-@pytest.mark.parametrize("path", ["/v1/tasks", "/v1/tasks/task_01ARZ3NDEKTSV4RRFFQ69G5FAV/resume"])
+@pytest.mark.parametrize("path", ["/v1/tasks", f"{A_TASK}/resume", f"{A_TASK}/fork"])
 def test_a_body_that_cannot_be_read_is_refused(
     world: World, body: bytes, content_type: str, advice: str, path: str, *, as_base64: bool
 ) -> None:
@@ -292,6 +301,7 @@ def test_the_openapi_document_is_published_and_complete(world: World) -> None:
         "/v1/tasks/{task_id}/resume",
         "/v1/tasks/{task_id}/interrupts/{interrupt_id}",
         "/v1/interrupts",
+        "/v1/tasks/{task_id}/fork",
         "/v1/agents",
         "/v1/health",
     }
