@@ -77,15 +77,7 @@ class ApiClient:
         self, body: Mapping[str, Json], *, idempotency_key: str | None = None, wait: int = 0
     ) -> TaskView:
         """Create a task; without a key of the caller's, one is made so that a retry creates nothing twice."""
-        key = idempotency_key or f"cli-{secrets.token_hex(16)}"
-        return self._ask(
-            TaskView,
-            "POST",
-            "/v1/tasks",
-            params=_query(wait=wait),
-            json=body,
-            headers={"Idempotency-Key": key},
-        )
+        return self._create("/v1/tasks", body, idempotency_key=idempotency_key, wait=wait)
 
     def task(self, task_id: str, *, wait: int = 0) -> TaskView:
         """The task; with `wait`, held back until it has ended or so many seconds are over."""
@@ -142,6 +134,13 @@ class ApiClient:
         path = f"/v1/tasks/{_segment(task_id)}/interrupts/{_segment(interrupt_id)}"
         return self._ask(TaskView, "POST", path, json={"answer": answer})
 
+    def fork(
+        self, task_id: str, body: Mapping[str, Json], *, idempotency_key: str | None = None
+    ) -> TaskView:
+        """Create a fork of a task; as with `submit`, a retry creates nothing twice."""
+        path = f"/v1/tasks/{_segment(task_id)}/fork"
+        return self._create(path, body, idempotency_key=idempotency_key)
+
     def agents(self) -> AgentListView:
         """What is deployed."""
         return self._ask(AgentListView, "GET", "/v1/agents")
@@ -164,6 +163,20 @@ class ApiClient:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _create(
+        self,
+        path: str,
+        body: Mapping[str, Json],
+        *,
+        idempotency_key: str | None,
+        wait: int = 0,
+    ) -> TaskView:
+        key = idempotency_key or f"cli-{secrets.token_hex(16)}"
+        headers = {"Idempotency-Key": key}
+        return self._ask(
+            TaskView, "POST", path, params=_query(wait=wait), json=body, headers=headers
+        )
 
     def _ask(
         self,

@@ -12,6 +12,7 @@ from ratchet.cli import (
     deploy_command,
     dev_command,
     doctor_command,
+    fork_command,
     new_command,
     resume_command,
     submit_command,
@@ -45,6 +46,7 @@ app.command("cancel")(task_commands.cancel)
 app.command("resume")(resume_command.resume)
 app.command("interrupts")(answer_command.interrupts)
 app.command("answer")(answer_command.answer)
+app.command("fork")(fork_command.fork)
 app.command("agents")(task_commands.agents)
 app.command("new")(new_command.new)
 app.command("deploy", context_settings=_passed_through)(deploy_command.deploy)

@@ -51,7 +51,7 @@ def submit(  # noqa: PLR0913 - one parameter per option
         "agent": agent,
         "user_id": user,
         "webhook": {"url": webhook},
-        "metadata": _pairs(metadata or []),
+        "metadata": pairs(metadata or [], option="--metadata", example="ticket=4711"),
         "limits": {
             "max_cost_usd": max_cost,
             "max_steps": max_steps,
@@ -82,11 +82,16 @@ def only_given(fields: Mapping[str, Json]) -> dict[str, Json]:
     return body
 
 
-def _pairs(texts: list[str]) -> dict[str, Json]:
-    pairs: dict[str, Json] = {}
+def pairs(texts: list[str], *, option: str, example: str) -> dict[str, Json]:
+    """What a repeatable KEY=VALUE option was given.
+
+    Raises:
+        CliError: one of them is no pair.
+    """
+    found: dict[str, Json] = {}
     for text in texts:
-        key, found, value = text.partition("=")
-        if not found or not key:
-            raise CliError(f"--metadata {text!r} is not KEY=VALUE", "Say --metadata ticket=4711.")
-        pairs[key] = value
-    return pairs
+        key, is_pair, value = text.partition("=")
+        if not is_pair or not key:
+            raise CliError(f"{option} {text!r} is not KEY=VALUE", f"Say {option} {example}.")
+        found[key] = value
+    return found

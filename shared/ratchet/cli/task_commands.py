@@ -35,6 +35,8 @@ def show(task_id: TaskId, *, as_json: AsJson = False) -> None:
     out.print(f"goal:    {task.goal}")
     out.print(f"agent:   {task.agent} (version {task.agent_version})")
     out.print(f"created: {timeline.moment(task.created_at)}")
+    if task.parent is not None:
+        out.print(f"parent:  {task.parent.task_id}, forked from step {task.parent.step}")
     out.print()
     out.print(timeline.step_table(steps))
     out.print(timeline.total_line(task))

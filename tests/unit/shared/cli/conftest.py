@@ -49,6 +49,7 @@ def task(status: str = "succeeded", steps: int = 2, **changes: Any) -> dict[str,
         "error": None,
         "usage": usage(1234, 1000),
         "cost_usd": 0.001234,
+        "parent": None,
         **changes,
     }
 

@@ -86,6 +86,13 @@ def test_show_prints_goal_steps_and_outcome(api: FakeApi, ratchet: Command) -> N
     assert f"{TASK_ID} succeeded" in done.out
 
 
+def test_show_says_what_a_fork_comes_from(api: FakeApi, ratchet: Command) -> None:
+    api.on(f"GET {PATH}", ok(task(parent={"task_id": "task_1", "step": 4})))
+    api.on(f"GET {PATH}/steps", ok(steps(step(1))))
+
+    assert "parent:  task_1, forked from step 4\n" in ratchet("show", TASK_ID).out
+
+
 def test_show_as_json_is_the_task_with_its_steps(api: FakeApi, ratchet: Command) -> None:
     api.on(f"GET {PATH}", ok(task()))
     api.on(f"GET {PATH}/steps", ok(steps(step(1))))
