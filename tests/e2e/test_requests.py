@@ -81,6 +81,12 @@ REFUSED = {
         *("POST", f"/v1/tasks/{AN_ID}/resume", INVALID, "content-type: application/json"),
         {"data": ACCEPTED},
     ),
+    "fork of an unknown id": Refused(
+        "POST", f"/v1/tasks/{AN_ID}/fork", NOT_FOUND, "GET /v1/tasks lists yours", {}
+    ),
+    "fork with another goal": Refused(
+        *("POST", f"/v1/tasks/{AN_ID}/fork", INVALID, "goal: unknown field"), {"json": ACCEPTED}
+    ),
     "unknown method": Refused("PUT", "/v1/tasks", NOT_FOUND, "see /v1/openapi.json", {}),
 }
 
@@ -109,7 +115,7 @@ def test_a_key_with_another_body_is_refused(stage: Stage) -> None:
 
 @pytest.mark.parametrize(
     ("method", "suffix"),
-    [("GET", ""), ("GET", "/steps"), ("POST", "/cancel"), ("POST", "/resume")],
+    [("GET", ""), ("GET", "/steps"), ("POST", "/cancel"), ("POST", "/resume"), ("POST", "/fork")],
 )
 def test_another_tenants_task_does_not_exist(stage: Stage, method: str, suffix: str) -> None:
     task_id = stage.submit(ACCEPTED["goal"])
