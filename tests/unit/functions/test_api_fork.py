@@ -35,7 +35,13 @@ def script(asked: ModelCall) -> Outcome:
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World(AGENT, chat=script)
     wired = Wiring(
-        world.submit, world.read, world.cancel, world.resume, world.fork, world.fork.agents
+        world.submit,
+        world.read,
+        world.cancel,
+        world.resume,
+        world.decide,
+        world.fork,
+        world.fork.agents,
     )
     monkeypatch.setattr(routes, "wiring", lambda: wired)
     _, task, _ = call(envelope("api/submit"))

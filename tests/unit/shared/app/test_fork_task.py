@@ -8,7 +8,7 @@ import pytest
 
 from ratchet import Agent, ToolContext, tool
 from ratchet.app.task_views import task_view, timeline_view
-from ratchet.contracts.api import ForkRequest, ParentView, ResumeRequest
+from ratchet.contracts.api import DecisionRequest, ForkRequest, ParentView
 from ratchet.contracts.errors import (
     InvalidRequest,
     ModelRejected,
@@ -18,7 +18,7 @@ from ratchet.contracts.errors import (
 from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.contracts.names import Complexity, StepType, TaskStatus
 from ratchet.domain.messages import Message, ToolCall
-from ratchet.domain.steps import End, Step
+from ratchet.domain.steps import End, Paused, Step
 from ratchet.domain.task import Fork, Task, erase_at
 from ratchet.ports import ModelCall
 from ratchet.testing.chat import Outcome, asks, says
@@ -294,12 +294,23 @@ class TestUnsafeTools:
         paid: list[str] = []
         world = self.world(paid, unknown=True)
         parent = world.submitted()
-        assert world.run(parent).state.status is TaskStatus.FAILED
+        paused = world.run(parent).next
+        assert isinstance(paused, Paused)
         for step in (None, 1):
-            with pytest.raises(TaskNotForkable, match="of step 1 happened is not known"):
+            with pytest.raises(TaskNotForkable, match="step 1 waits for the result"):
                 forked(world, parent, step=step)
         assert forked(world, parent, step=0).fork == Fork(parent.task_id, 0)
-        world.resume(parent, ResumeRequest(effect_outcome="did_not_happen"))
+        answer = DecisionRequest(answer="did_not_happen")
+        world.decide(parent, paused.interrupts[0].id, answer)
         fork = forked(world, parent).fork
         assert fork is not None
-        assert "A person has looked" in (fork.inherited[-1].messages[-1].content or "")
+        assert "did not happen" in (fork.inherited[-1].messages[-1].content or "")
+
+    def test_nothing_goes_on_from_a_question_that_was_refused(self) -> None:
+        world = self.world([], unknown=True)
+        parent = world.submitted()
+        paused = world.run(parent).next
+        assert isinstance(paused, Paused)
+        world.decide(parent, paused.interrupts[0].id, DecisionRequest(answer="abort"))
+        with pytest.raises(TaskNotForkable, match="of step 2 happened is not known"):
+            forked(world, parent)
