@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from ratchet.app.answer_check import Accepted, Repair, check_answer
 from ratchet.contracts.errors import (
+    ContextOverflow,
     ModelError,
     ModelOutputInvalid,
     ModelThrottled,
@@ -132,8 +133,7 @@ class ModelTurn:
             self.spending.add(model, answer.usage)
             self.spending.reason = self._reason(model, models, how)
             return answer
-        # One that may pass outweighs one that will not: the route has a model to wait for.
-        raise next((error for error in errors if is_worth_waiting(error)), errors[-1])
+        raise _most_hopeful(errors)
 
     def _call(self, model: str, prompt: Prompt) -> ModelCall:
         spec = model_spec(model)
@@ -161,6 +161,13 @@ def _feedback(answer: ModelAnswer, repair: Repair) -> tuple[Message, ...]:
         for call in answer.tool_calls
     ]
     return (said, *replies)
+
+
+def _most_hopeful(errors: list[ModelError]) -> ModelError:
+    """One that may pass outweighs one that a shorter prompt mends, and that one what nothing mends."""
+    passing = [error for error in errors if is_worth_waiting(error)]
+    overflows = [error for error in errors if isinstance(error, ContextOverflow)]
+    return (passing or overflows or errors[-1:])[0]
 
 
 def is_worth_waiting(error: ModelError) -> bool:

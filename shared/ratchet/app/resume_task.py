@@ -17,8 +17,8 @@ from ratchet.contracts.limits import RING_AGAIN_SECONDS
 from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.contracts.names import TaskStatus
 from ratchet.domain.messages import Message, ToolCall
-from ratchet.domain.steps import End, Paused, Step, StepRecord
-from ratchet.domain.task import History, TaskLimits, TaskState, end_record
+from ratchet.domain.steps import End, Paused, StepRecord
+from ratchet.domain.task import History, TaskLimits, TaskState, end_record, step_after
 from ratchet.observability import logger
 from ratchet.ports import Begun, CheckpointStore, Clock, Inbox, Intent, Reopening
 
@@ -89,10 +89,9 @@ class ResumeTask:
 
     def _reopening(self, tip: History, told: tuple[Message, ...], limits: TaskLimits) -> Reopening:
         now = self.clock.now_ms()
-        last = tip.records[-1].result
         ended = end_record(tip, End(TaskStatus.FAILED), now_ms=now)
         result = replace(ended.result, messages=told)
-        record = replace(ended, result=result, next=Step(last.type, last.complexity))
+        record = replace(ended, result=result, next=step_after(tip))
         return Reopening(record, limits, now, now + RING_AGAIN_SECONDS * 1000)
 
     def _ring(self, tip: History) -> None:

@@ -5,11 +5,13 @@ from dataclasses import dataclass, replace
 
 from ratchet.app.agents import AgentRegistry
 from ratchet.app.answer_check import Accepted, check_answer
+from ratchet.app.compact_history import CompactHistory, instead_of
 from ratchet.app.model_turn import ModelTurn, Spending, is_worth_waiting
 from ratchet.app.tool_runner import EffectPending, ToolResults, ToolRunner, Unknown
 from ratchet.contracts import limits
 from ratchet.contracts.errors import (
     AttemptSuperseded,
+    ContextOverflow,
     EffectOutcomeUnknown,
     ExecutionFailed,
     LimitReached,
@@ -18,7 +20,8 @@ from ratchet.contracts.errors import (
     TaskError,
 )
 from ratchet.contracts.messages import Route, StepInput, StepOutput
-from ratchet.contracts.names import Action, EffectAnswer, InterruptKind, Json, TaskStatus
+from ratchet.contracts.names import Action, EffectAnswer, InterruptKind, Json, Purpose, TaskStatus
+from ratchet.domain import compaction
 from ratchet.domain.agent import Agent
 from ratchet.domain.backoff import outage_wait_seconds, wait_seconds
 from ratchet.domain.budget import check_limits
@@ -64,7 +67,8 @@ class StepAttempt:
         """
         started = self.clock.now_ms()
         spending = Spending(self.history.totals)
-        result = StepResult(self.event.step.type, self.event.step.complexity)
+        step = self._step
+        result = StepResult(step.type, step.complexity, purpose=step.purpose)
         following: Step | Paused | End
         try:
             result, following = self._work(spending)
@@ -73,6 +77,10 @@ class StepAttempt:
             return self._again_after(exc.seconds, waited_seconds=self.event.step.waited_seconds)
         except TaskError as exc:
             following = self._end(exc)
+        except ContextOverflow as exc:
+            following = instead_of(step, self.history) or self._end(
+                ContextOverflow(f"{exc}; {compaction.ADVICE}")
+            )
         except ModelError as exc:
             wait = self._wait(exc)
             if wait is not None:
@@ -97,11 +105,14 @@ class StepAttempt:
         before = self._adopted(owner)
         agent = self.agents.get(self.history.task.agent)
         directive = agent.decides.directive(self._step, self.history.work)
-        if before is None:
-            check_limits(self.history, now_ms=self.clock.now_ms())
-            accepted = self._ask(agent, directive, spending)
-        else:
+        if before is not None:
             accepted = self._repeated(agent, before, spending)
+        else:
+            check_limits(self.history, now_ms=self.clock.now_ms())
+            if self._step.purpose is Purpose.COMPACTION:
+                result = self._length(agent).run(self._turn(agent, spending), self._step)
+                return result, self._next(agent, result, self._last_answer)
+            accepted = self._ask(agent, directive, spending)
         tools = self._run_tools(accepted, spending.plan(owner, accepted.message))
         opening = (Message("user", directive),) if directive else ()
         result = StepResult(
@@ -162,7 +173,9 @@ class StepAttempt:
 
     @property
     def _step(self) -> Step:
-        return Step(self.event.step.type, self.event.step.complexity)
+        following = self.history.next
+        purpose = following.purpose if isinstance(following, Step) else Purpose.WORK
+        return Step(self.event.step.type, self.event.step.complexity, purpose)
 
     @property
     def _route(self) -> Route:
@@ -172,7 +185,15 @@ class StepAttempt:
 
     def _ask(self, agent: Agent, directive: str | None, spending: Spending) -> Accepted:
         prompt = build_prompt(agent, self.history, self.event.step.type, directive)
-        turn = ModelTurn(
+        if self._length(agent).is_due_before(prompt):
+            raise ContextOverflow("the prompt is too long for this step's route")
+        return self._turn(agent, spending).run(prompt, self.event.step.type)
+
+    def _length(self, agent: Agent) -> CompactHistory:
+        return CompactHistory(agent, self.history, self._route)
+
+    def _turn(self, agent: Agent, spending: Spending) -> ModelTurn:
+        return ModelTurn(
             chat=self.chat,
             agent=agent,
             task=self.history.task,
@@ -180,7 +201,6 @@ class StepAttempt:
             spending=spending,
             remaining_seconds=self.remaining_seconds,
         )
-        return turn.run(prompt, self.event.step.type)
 
     def _run_tools(self, accepted: Accepted, plan: StepPlan) -> ToolResults:
         runner = ToolRunner(
@@ -194,9 +214,13 @@ class StepAttempt:
         return runner.run(accepted.calls)
 
     def _next(self, agent: Agent, result: StepResult, output: Json) -> Step | End:
-        following = agent.decides.next_step([*self.history.work, result], agent.traits)
+        work = self.history.work
+        worked = work if result.is_summary else [*work, result]
+        following = agent.decides.next_step(worked, agent.traits)
         if isinstance(following, Done):
             return End(TaskStatus.SUCCEEDED, output=output)
+        if not result.is_summary and self._length(agent).is_due_after(result, following):
+            return compaction.step_before(following)
         return following
 
     def _wait(self, error: ModelError) -> StepOutput | None:
@@ -223,9 +247,13 @@ class StepAttempt:
             self.event.task, Action.WAIT, again, self.event.execution, wait_seconds=seconds
         )
 
+    @property
+    def _last_answer(self) -> str | None:
+        return next((r.answer for r in reversed(self.history.work) if r.answer), None)
+
     def _end(self, error: TaskError | ModelError) -> End:
         status = error.status if isinstance(error, TaskError) else TaskStatus.FAILED
         code = error.limit if isinstance(error, LimitReached) else error.code
-        partial = next((r.answer for r in reversed(self.history.results) if r.answer), None)
+        partial = self._last_answer
         output: Json = {"partial": partial} if partial and status is not TaskStatus.FAILED else None
         return End(status, output=output, failure=Failure(code, str(error)))

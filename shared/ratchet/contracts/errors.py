@@ -24,7 +24,7 @@
     |   |-- ModelThrottled            model_throttled      (wait)
     |   |-- ModelUnavailable          model_unavailable    (failover, then wait)
     |   |-- ModelRejected             model_rejected       (failover, then fail)
-    |   `-- ContextOverflow           context_overflow     (fail)
+    |   `-- ContextOverflow           context_overflow     (failover, then compact once, then fail)
     |-- ServiceRefused            AWS says no for good: permissions, a missing resource, a bad request
     |-- DeliveryFailed            an announcement did not arrive; tried again
     `-- TaskError                 the task ends with this code in its `error`

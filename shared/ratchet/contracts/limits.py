@@ -28,6 +28,12 @@ MAX_TOOL_RESULT_CHARS = 100_000
 MAX_TOOL_CALLS_PER_STEP = 16
 MAX_REPAIRS = 2
 """How often bad model output goes back to the model before the step escalates to the complex route."""
+COMPACT_AT_PERCENT = 60
+"""Of the smallest context window of a step's route: a longer prompt is summarized first. The rest is for the answer."""
+MIN_REPLACED_PERCENT = 25
+"""Of that length: with less to replace, a summary saves little, and the next one would be due at once."""
+CUT_RESULT_CHARS = 500
+"""What is left of a long tool result when not even the call that summarizes the history takes it whole."""
 
 # Storage
 INLINE_BODY_BYTES = 32 * 1024

@@ -59,6 +59,13 @@ class Complexity(StrEnum):
     COMPLEX = "complex"
 
 
+class Purpose(StrEnum):
+    """What a step is for: the agent's work, or a summary that keeps its history short."""
+
+    WORK = "work"
+    COMPACTION = "compaction"
+
+
 class Effect(StrEnum):
     """What calling a tool twice would do to the world."""
 

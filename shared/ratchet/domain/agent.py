@@ -30,6 +30,8 @@ class Agent:
         limits: defaults of its tasks; a request may only tighten them.
         policy: `plan_act` (plan, act, reason, synthesize) or `react` (the plain loop).
         description: one line for `GET /v1/agents`.
+        compact_at_tokens: a longer prompt (by estimate) has its history summarized by a step of its own first;
+            None: at 60 % of the smallest context window of the step's route.
     """
 
     name: str
@@ -39,12 +41,17 @@ class Agent:
     limits: Limits = field(default_factory=Limits)
     policy: str = "plan_act"
     description: str = ""
+    compact_at_tokens: int | None = None
 
     def __post_init__(self) -> None:
         if not _NAME.match(self.name):
             raise ValueError(f"agent name {self.name!r}: use lower-case letters, digits, _ and -")
         if self.policy not in POLICIES:
             raise ValueError(f"agent {self.name!r}: policy is one of {', '.join(sorted(POLICIES))}")
+        if self.compact_at_tokens is not None and self.compact_at_tokens < 1:
+            raise ValueError(
+                f"agent {self.name!r}: compact_at_tokens is a number of tokens, or None"
+            )
         described = tuple(as_tool(t) for t in self.tools)
         if len({t.name for t in described}) != len(described):
             raise ValueError(f"agent {self.name!r}: two tools have the same name")
@@ -85,8 +92,13 @@ class Agent:
         return self._output_schema  # type: ignore[attr-defined, no-any-return]
 
     def _digest(self) -> str:
-        shape = json.dumps(
-            [self.instructions, list(self.tool_schemas), self.output_schema(), self.policy],
-            sort_keys=True,
-        )
-        return hashlib.sha256(shape.encode()).hexdigest()[:12]
+        shape: list[Any] = [
+            self.instructions,
+            list(self.tool_schemas),
+            self.output_schema(),
+            self.policy,
+        ]
+        if self.compact_at_tokens is not None:
+            shape.append(self.compact_at_tokens)
+        text = json.dumps(shape, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -6,12 +6,12 @@ one is brought up to date by the upcasters between, one version at a time. The d
 
 import json
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ratchet.contracts.errors import DataMissing
 from ratchet.contracts.messages import TaskRef
-from ratchet.contracts.names import Complexity, InterruptKind, StepType, TaskStatus
+from ratchet.contracts.names import Complexity, InterruptKind, Purpose, StepType, TaskStatus
 from ratchet.domain.messages import Message
 from ratchet.domain.models import Usage
 from ratchet.domain.steps import (
@@ -121,6 +121,7 @@ def _encode_result(result: StepResult) -> dict[str, Any]:
         "decision": [result.decision.interrupt_id, result.decision.answer]
         if result.decision
         else None,
+        "purpose": _unusual(result.purpose),
     }
     usual_route = f"{result.type} {result.complexity}"
     return {
@@ -159,6 +160,7 @@ def _decode_result(data: Mapping[str, Any]) -> StepResult:
         usage=Usage(*data.get("usage", ())),
         cost_microusd=data.get("cost", (0,))[0],
         decision=Decision(*data["decision"]) if "decision" in data else None,
+        purpose=Purpose(data.get("purpose", Purpose.WORK)),
     )
 
 
@@ -175,7 +177,7 @@ def encode_task(task: Task) -> dict[str, Any]:
         "goal": task.goal,
         "agent": task.agent,
         "agent_version": task.agent_version,
-        "first_step": [task.first_step.type.value, task.first_step.complexity.value],
+        "first_step": _encode_step(task.first_step),
         "limits": {
             "max_steps": task.limits.max_steps,
             "max_cost_usd": task.limits.max_cost_usd,
@@ -188,13 +190,12 @@ def encode_task(task: Task) -> dict[str, Any]:
 
 def decode_task(ref: TaskRef, created_at_ms: int, data: Mapping[str, Any]) -> Task:
     """What was asked, from its JSON."""
-    type_, complexity = data["first_step"]
     return Task(
         ref=ref,
         goal=data["goal"],
         agent=data["agent"],
         agent_version=data["agent_version"],
-        first_step=Step(StepType(type_), Complexity(complexity)),
+        first_step=_decode_step(data["first_step"]),
         limits=TaskLimits(**data["limits"]),
         created_at_ms=created_at_ms,
         user_id=data.get("user_id"),
@@ -217,6 +218,10 @@ def _decode_fork(data: Mapping[str, Any]) -> Fork:
 
 def _present(optional: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in optional.items() if value is not None}
+
+
+def _unusual(purpose: Purpose) -> str | None:
+    return None if purpose is Purpose.WORK else purpose.value
 
 
 def _encode_usage(usage: Usage) -> list[int]:
@@ -251,15 +256,14 @@ def decode_plan(owner: str, data: Mapping[str, Any]) -> StepPlan:
 
 def _encode_next(following: Step | Paused | End) -> dict[str, Any]:
     if isinstance(following, Step):
-        return {"step": [following.type.value, following.complexity.value]}
+        return {"step": _encode_step(following)}
     if isinstance(following, Paused):
-        then = following.then
         return {
             "asks": [
                 [i.id, i.kind.value, i.call_id, i.question, list(i.choices), i.expires_at_ms]
                 for i in following.interrupts
             ],
-            "then": [then.type.value, then.complexity.value],
+            "then": _encode_step(following.then),
         }
     data: dict[str, Any] = {"status": following.status.value}
     if following.output is not None:
@@ -270,17 +274,25 @@ def _encode_next(following: Step | Paused | End) -> dict[str, Any]:
     return data
 
 
+def _encode_step(step: Step) -> list[str]:
+    purpose = _unusual(step.purpose)
+    return [step.type.value, step.complexity.value, *([purpose] if purpose else [])]
+
+
+def _decode_step(data: Sequence[str]) -> Step:
+    type_, complexity, *purpose = data
+    return Step(StepType(type_), Complexity(complexity), Purpose(*purpose or [Purpose.WORK]))
+
+
 def _decode_next(data: Mapping[str, Any]) -> Step | Paused | End:
     if "step" in data:
-        type_, complexity = data["step"]
-        return Step(StepType(type_), Complexity(complexity))
+        return _decode_step(data["step"])
     if "asks" in data:
-        type_, complexity = data["then"]
         asks = tuple(
             Interrupt(id_, InterruptKind(kind), call_id, question, tuple(choices), expires_at_ms)
             for id_, kind, call_id, question, choices, expires_at_ms in data["asks"]
         )
-        return Paused(asks, Step(StepType(type_), Complexity(complexity)))
+        return Paused(asks, _decode_step(data["then"]))
     failure = data.get("failure")
     return End(
         status=TaskStatus(data["status"]),

@@ -60,7 +60,7 @@ class Prompt:
 
     def estimated_tokens(self) -> int:
         """An upper estimate of the input tokens."""
-        size = sum(_size(m) for m in self.messages) + sum(len(str(t)) for t in self.tools)
+        size = sum(map(message_bytes, self.messages)) + sum(len(str(t)) for t in self.tools)
         if self.response_format is not None:
             size += len(str(self.response_format.schema))
         return size // BYTES_PER_TOKEN + 64
@@ -79,7 +79,8 @@ def build_prompt(agent: Agent, history: History, type_: StepType, directive: str
     )
 
 
-def _size(message: Message) -> int:
+def message_bytes(message: Message) -> int:
+    """What a message adds to the prompt, its frame included."""
     texts = [message.content or "", *(c.name + c.arguments for c in message.tool_calls)]
     return sum(len(text.encode(errors="replace")) for text in texts) + 16 * len(texts)
 

@@ -1,8 +1,9 @@
 """Steps: what one did (`StepResult`), what was recorded (`StepRecord`), what follows (`Step`, `Paused` or `End`)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ratchet.contracts.names import Complexity, InterruptKind, Json, StepType, TaskStatus
+from ratchet.contracts.names import Complexity, InterruptKind, Json, Purpose, StepType, TaskStatus
 from ratchet.domain.messages import Message
 from ratchet.domain.models import Usage
 
@@ -13,6 +14,7 @@ class Step:
 
     type: StepType
     complexity: Complexity
+    purpose: Purpose = Purpose.WORK
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +92,23 @@ class StepResult:
     usage: Usage = field(default_factory=Usage)
     cost_microusd: int = 0
     decision: Decision | None = None  # of a step that a person took
+    purpose: Purpose = Purpose.WORK
+
+    @property
+    def is_summary(self) -> bool:
+        """Whether its messages stand for those of all steps before it."""
+        return self.purpose is Purpose.COMPACTION and bool(self.answer)
 
     @property
     def answer(self) -> str:
         """The text of the model's last message, or "" if it had none."""
         texts = [m.content for m in self.messages if m.role == "assistant" and m.content]
         return texts[-1] if texts else ""
+
+
+def summary_position(results: Sequence[StepResult]) -> int | None:
+    """Where the last summary is; what was before it is no part of the conversation any more."""
+    return next((i for i in reversed(range(len(results))) if results[i].is_summary), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,13 @@
 """The task: what was asked (`Task`), where it stands (`TaskState`), and its whole history (`History`)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ratchet.contracts import limits as bounds
 from ratchet.contracts.messages import TaskRef
-from ratchet.contracts.names import TaskStatus
+from ratchet.contracts.names import Purpose, TaskStatus
 from ratchet.domain.messages import Message
-from ratchet.domain.steps import End, Paused, Step, StepRecord, StepResult, Totals
+from ratchet.domain.steps import End, Paused, Step, StepRecord, StepResult, Totals, summary_position
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +85,26 @@ class History:
 
     @property
     def messages(self) -> list[Message]:
-        """What the steps added to the conversation, in order."""
-        return [message for result in self.results for message in result.messages]
+        """What the steps added to the conversation, in order; from the last summary on, if there is one."""
+        results = self.results
+        return _messages(results[summary_position(results) or 0 :])
+
+    @property
+    def fresh(self) -> list[Message]:
+        """What was added since the last summary: what the next one would replace."""
+        results = self.results
+        position = summary_position(results)
+        return _messages(results[0 if position is None else position + 1 :])
 
     @property
     def work(self) -> list[StepResult]:
-        """What the steps did that did anything: ends and resumes leave no trace for the policy."""
-        return [r for r in self.results if any(m.role == "assistant" for m in r.messages)]
+        """What the steps did that did anything: ends, resumes and summaries leave no trace for the policy."""
+        return [
+            result
+            for result in self.results
+            if result.purpose is Purpose.WORK
+            and any(m.role == "assistant" for m in result.messages)
+        ]
 
     @property
     def next_number(self) -> int:
@@ -101,6 +114,10 @@ class History:
     def with_record(self, record: StepRecord) -> "History":
         """The history after one more committed step."""
         return replace(self, records=(*self.records, record))
+
+
+def _messages(results: Sequence[StepResult]) -> list[Message]:
+    return [message for result in results for message in result.messages]
 
 
 def announce_by(record: StepRecord) -> int:
@@ -128,11 +145,13 @@ def end_record(tip: History, end: End, *, now_ms: int) -> StepRecord:
     Tool calls whose outcome was still asked for get a message that says so: a conversation must not dangle.
     """
     waiting = tip.next.interrupts if isinstance(tip.next, Paused) else ()
+    step = step_after(tip)
     return StepRecord(
         number=tip.next_number,
         result=StepResult(
-            step_after(tip).type,
-            step_after(tip).complexity,
+            step.type,
+            step.complexity,
+            purpose=step.purpose,
             messages=tuple(Message("tool", UNANSWERED, (), i.call_id) for i in waiting),
         ),
         next=end,
@@ -152,4 +171,4 @@ def step_after(tip: History) -> Step:
             return paused.then
         case End():
             last = tip.records[-1].result
-            return Step(last.type, last.complexity)
+            return Step(last.type, last.complexity, last.purpose)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ratchet.contracts.errors import DataMissing
 from ratchet.contracts.messages import TaskRef
-from ratchet.contracts.names import Complexity, InterruptKind, Json, StepType, TaskStatus
+from ratchet.contracts.names import Complexity, InterruptKind, Json, Purpose, StepType, TaskStatus
 from ratchet.domain import codec
 from ratchet.domain.messages import Message, ToolCall
 from ratchet.domain.models import Usage
@@ -38,7 +38,8 @@ json_values: st.SearchStrategy[Json] = st.recursive(
     max_leaves=10,
 )
 usages = st.builds(Usage, counts, counts, counts, counts)
-steps = st.builds(Step, st.sampled_from(StepType), st.sampled_from(Complexity))
+purposes = st.sampled_from(Purpose)
+steps = st.builds(Step, st.sampled_from(StepType), st.sampled_from(Complexity), purposes)
 calls = st.builds(ToolCall, texts, texts, texts)
 messages = st.one_of(
     st.builds(Message, st.sampled_from(["system", "user"]), texts),
@@ -78,6 +79,7 @@ results = st.builds(
     usage=usages,
     cost_microusd=counts,
     decision=st.none() | st.builds(Decision, texts, texts),
+    purpose=purposes,
 )
 records = st.builds(
     StepRecord,
