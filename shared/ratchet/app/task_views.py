@@ -130,6 +130,7 @@ def _step_view(record: StepRecord) -> StepView:
         number=record.number,
         type=result.type,
         complexity=result.complexity,
+        purpose=result.purpose,
         route=result.route,
         model=result.model,
         reason=result.reason,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ratchet.cli.output import dollars, duration
 from ratchet.contracts.api import InterruptView, StepView, TaskView, ToolRunView, UsageView
-from ratchet.contracts.names import Json, TaskStatus
+from ratchet.contracts.names import Json, Purpose, TaskStatus
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -104,7 +104,7 @@ def moment(timestamp: str) -> str:
 def _cells(step: StepView) -> tuple[str, ...]:
     return (
         str(step.number),
-        step.type.value,
+        step.type.value if step.purpose is Purpose.WORK else step.purpose.value,
         step.complexity.value,
         step.model or "-",
         step.reason,

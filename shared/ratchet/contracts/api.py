@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from ratchet.contracts import limits as bounds
-from ratchet.contracts.names import Complexity, InterruptKind, StepType, TaskStatus
+from ratchet.contracts.names import Complexity, InterruptKind, Purpose, StepType, TaskStatus
 
 Goal = Annotated[
     str,
@@ -198,11 +198,15 @@ class ToolRunView(_Answer):
 
 
 class StepView(_Answer):
-    """A committed step: what it was, which model did it and why, what it cost."""
+    """A committed step: what it was, which model did it and why, what it cost.
+
+    One whose `purpose` is `compaction` summarized the steps before it; later prompts carry the summary instead of them.
+    """
 
     number: int
     type: StepType
     complexity: Complexity
+    purpose: Purpose = Purpose.WORK
     route: str
     model: str | None
     reason: str

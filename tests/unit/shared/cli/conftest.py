@@ -59,6 +59,7 @@ def step(number: int, **changes: Any) -> dict[str, Any]:
         "number": number,
         "type": "tool_dispatch",
         "complexity": "simple",
+        "purpose": "work",
         "route": "tool_dispatch simple",
         "model": "gpt-4o-mini",
         "reason": "preferred",

@@ -21,6 +21,18 @@ def test_watch_shows_each_step_once_then_total_and_result(api: FakeApi, ratchet:
     assert "answer: 195 Ah\nsources: sizing, safety" in done.out
 
 
+def test_a_step_that_summarized_the_history_is_shown_as_such(
+    api: FakeApi, ratchet: Command
+) -> None:
+    api.on(f"GET {PATH}", ok(task()))
+    api.on(f"GET {PATH}/steps", ok(steps(step(1), step(2, type="reasoning", purpose="compaction"))))
+
+    shown = ratchet("show", TASK_ID).out
+
+    assert "compaction" in shown
+    assert "reasoning" not in shown
+
+
 def test_piped_output_has_no_escape_codes_and_fits_100_columns(
     api: FakeApi, ratchet: Command
 ) -> None:
