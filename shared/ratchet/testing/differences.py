@@ -89,8 +89,8 @@ def _step(calm: StepRecord, crashed: StepRecord) -> list[str]:
     pairs: list[tuple[str, object, object]] = [
         (
             "its kind",
-            (one.type.value, one.complexity.value),
-            (other.type.value, other.complexity.value),
+            (one.type.value, one.complexity.value, one.purpose.value),
+            (other.type.value, other.complexity.value, other.purpose.value),
         ),
         ("its model", one.model, other.model),
         ("its route", (one.route, one.reason), (other.route, other.reason)),
@@ -169,8 +169,8 @@ def _ending(outcome: TaskOutcome) -> str:
 
 def _following(record: StepRecord) -> str:
     match record.next:
-        case Step(type=type_, complexity=complexity):
-            return f"a {complexity.value} {type_.value} step"
+        case Step(type=type_, complexity=complexity, purpose=purpose):
+            return f"a {complexity.value} {type_.value} step ({purpose.value})"
         case Paused(interrupts=interrupts):
             return f"{len(interrupts)} questions to people"
         case End(status=status):

@@ -6,46 +6,36 @@ when there are no markers. A step marker is a user message that begins with `[ra
 markers, such as `[ratchet:repair]`, leave the step as it is. A reasoning step is over once it is
 answered: without another marker the agent acts on.
 
+A summary (the answer to `[ratchet:compaction]`) stands for all before it: what the script needs of
+that is in the summary's notes.
+
 An answer that the agent could not use counts for nothing, so that its repair gets the turn again:
 one with broken arguments or an unknown tool, or a text that `[ratchet:repair]` follows.
 """
 
 import json
 import re
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from ratchet.testing.model_json import digest
+from ratchet.testing.model_notes import Notes, PastCall
 from ratchet.testing.model_wire import ChatRequest, Message, ToolCall
 
 UNMARKED = "unmarked"
-_STEPS = frozenset({"planning", "act", "reasoning", "final"})
+COMPACTION = "compaction"
+_STEPS = frozenset({"planning", "act", "reasoning", "final", COMPACTION})
 _REPAIR = "repair"
 _MARKER = re.compile(r"\s*\[ratchet:([a-z_]+)\]")
-
-
-@dataclass(frozen=True, slots=True)
-class PastCall:
-    """A tool call made since the goal; `result` is None while it is unanswered."""
-
-    name: str
-    arguments: str
-    result: str | None
-
-    def result_value(self) -> Any:
-        """The result as JSON where it is JSON, else its text."""
-        try:
-            return json.loads(self.result or "")
-        except ValueError:
-            return self.result
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
     """One request's place in its conversation.
 
-    `turn` counts the usable assistant messages so far, `index` those of this kind of step since the
-    goal, `repairs` the unusable ones.
+    `turn` counts the usable assistant messages so far but for summaries, `answered` those since the goal by kind of
+    step, `repairs` the unusable ones. `resumes` is the step that goes on after a summary.
     """
 
     key: str
@@ -54,9 +44,10 @@ class Conversation:
     users: tuple[str, ...]
     step: str
     turn: int
-    index: int
+    answered: Mapping[str, int]
     repairs: int
     calls: tuple[PastCall, ...]
+    resumes: str
 
     @classmethod
     def of(cls, request: ChatRequest, task: str | None = None) -> "Conversation":
@@ -64,8 +55,13 @@ class Conversation:
         messages = request.messages
         start = _goal_position(messages)
         useless = _unusable(messages, frozenset(request.offered))
-        kinds, step = _step_kinds(messages, useless)
+        kinds, step, resumes = _step_kinds(messages, useless)
         used = [n for n, m in enumerate(messages) if m.role == "assistant" and n not in useless]
+        before = Notes(UNMARKED)
+        summary = max((n for n in used if kinds[n] == COMPACTION), default=-1)
+        if summary >= 0:
+            before = Notes.in_summary(messages[summary].text()) or before
+        later = [n for n in used if n > max(start, summary)]
         opening = [message.model_dump(exclude_unset=True) for message in messages[: start + 1]]
         return cls(
             key=digest(task, request.user, request.safety_identifier, opening),
@@ -73,11 +69,22 @@ class Conversation:
             goal=messages[start].text() if start >= 0 else "",
             users=tuple(m.text() for m in messages if m.role == "user" and not _marker(m)),
             step=step,
-            turn=len(used),
-            index=sum(n > start and kinds[n] == step for n in used),
+            turn=before.turn + sum(kinds[n] != COMPACTION for n in used),
+            answered=Counter(before.answered) + Counter(kinds[n] for n in later),
             repairs=len(useless),
-            calls=_calls([messages[n] for n in used if n > start], messages),
+            calls=before.calls + _calls([messages[n] for n in later], messages),
+            resumes=resumes,
         )
+
+    @property
+    def index(self) -> int:
+        """How many answers to this kind of step there are since the goal."""
+        return self.answered.get(self.step, 0)
+
+    @property
+    def notes(self) -> Notes:
+        """What a summary of this conversation must keep."""
+        return Notes(self.resumes, self.turn, self.answered, self.calls)
 
     @property
     def last_result(self) -> PastCall | None:
@@ -124,17 +131,26 @@ def _is_usable(call: ToolCall, offered: frozenset[str]) -> bool:
     return not offered or call.function.name in offered
 
 
-def _step_kinds(messages: tuple[Message, ...], useless: frozenset[int]) -> tuple[list[str], str]:
-    """The step that each message belongs to, and the step that the next answer is for."""
+def _step_kinds(
+    messages: tuple[Message, ...], useless: frozenset[int]
+) -> tuple[list[str], str, str]:
+    """The step that each message belongs to, the one that the next answer is for, and the one after a summary."""
     kinds: list[str] = []
-    kind = UNMARKED
+    kind = resumes = UNMARKED
     for number, message in enumerate(messages):
         marker = _marker(message)
+        if marker == COMPACTION:
+            resumes = kind
         kind = marker if marker is not None and marker in _STEPS else kind
         kinds.append(kind)
-        if kind == "reasoning" and message.role == "assistant" and number not in useless:
+        if message.role != "assistant" or number in useless:
+            continue
+        if kind == "reasoning":
             kind = "act"
-    return kinds, kind
+        elif kind == COMPACTION:
+            notes = Notes.in_summary(message.text())
+            kind = resumes if notes is None else notes.step
+    return kinds, kind, resumes
 
 
 def _calls(used: list[Message], messages: tuple[Message, ...]) -> tuple[PastCall, ...]:

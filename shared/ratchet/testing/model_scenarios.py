@@ -9,14 +9,14 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from ratchet.testing.model_conversation import Conversation
+from ratchet.testing.model_conversation import COMPACTION, Conversation
 from ratchet.testing.model_errors import ApiError, ScenarioError
 from ratchet.testing.model_faults import Fault
 from ratchet.testing.model_json import JsonObject
 
 SHIPPED = Path(__file__).parent / "scenarios"
 FALLBACK = "default.yaml"
-StepName = Literal["planning", "act", "reasoning", "final", "unmarked"]
+StepName = Literal["planning", "act", "reasoning", "final", "unmarked", "compaction"]
 
 
 class _Scripted(BaseModel):
@@ -135,6 +135,9 @@ class Turn(_Scripted):
         )
 
 
+SUMMARY = Turn(step=COMPACTION, content="(scripted model) {{notes}}")
+
+
 class Scenario(_Scripted):
     """A scripted conversation."""
 
@@ -200,6 +203,8 @@ class ScenarioBook:
             if groups is None:
                 continue
             turn = scenario.turn_for(conversation, offered)
+            if conversation.step == COMPACTION and (turn is None or turn.step != COMPACTION):
+                turn = SUMMARY  # a turn for any step is not meant for this one
             if turn is not None:
                 here = turn.when.groups(conversation) if turn.when else {}
                 return scenario, turn, groups | here

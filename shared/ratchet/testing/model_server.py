@@ -19,7 +19,7 @@ Scenario files are YAML: one scenario or a list of them, tried by file name, `de
       model: ...
       tools: [lookup_order]     # offered by the request, where it offers tools at all
     turns:
-      - step: planning          # planning | act | reasoning | final | unmarked, or a list of them
+      - step: planning          # planning | act | reasoning | final | unmarked | compaction, or a list
         json: {plan: [Look it up], complexity: simple}
       - step: act               # the first turn of this step; the next one below is its second
         tool_calls: [{name: lookup_order, arguments: {order_id: '{{match.order}}'}}]
@@ -42,10 +42,13 @@ A turn answers with `content`, `json`, `tool_calls` (`name` or `name_like`; with
 smallest valid ones) or `refusal`, and may set `finish_reason` and `latency_ms`. What the request
 does not allow (tools under tool_choice none, text under a JSON schema) takes a form that it allows.
 
+A summary (step compaction) that the scenario does not script is made up of {{notes}}: what the
+script must know of the messages that it replaces. A scripted one ends with {{notes}}, too.
+
 Templates: {{goal}} {{goal_short}} {{goal_words}} {{system}} {{step}} {{turn}} {{match.NAME}}
-{{last_tool_result}} {{tool_result.TOOL}} {{excerpt}} (the opening of the last result), with dotted
-access into JSON ({{last_tool_result.results.0.id}}) and a fallback ({{path | fallback}}). A string
-that is one template takes the value's own type.
+{{last_tool_result}} {{tool_result.TOOL}} {{excerpt}} (the opening of the last result) {{notes}},
+with dotted access into JSON ({{last_tool_result.results.0.id}}) and a fallback
+({{path | fallback}}). A string that is one template takes the value's own type.
 
 A fault fits by `model`, `goal`, `step`, `turn`, `index` and is played on the first `times` (or
 `first`) requests of each (conversation, turn). Its `kind`s are listed in `FaultKind`.

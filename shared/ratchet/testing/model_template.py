@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ratchet.testing.model_conversation import Conversation
+from ratchet.testing.model_conversation import COMPACTION, Conversation
 
 _TEMPLATE = re.compile(r"\{\{\s*([^{}|]+?)\s*(?:\|\s*([^{}]*?)\s*)?\}\}")
 _HEADING = re.compile(r"^#+ .*$", re.MULTILINE)
@@ -45,6 +45,11 @@ class Template:
                 "match": dict(groups),
                 "tool_result": results,
                 **({} if last is None else {"last_tool_result": last.result_value()}),
+                **(
+                    {"notes": conversation.notes.to_text()}
+                    if conversation.step == COMPACTION
+                    else {}
+                ),
                 **({} if last is None else {"excerpt": excerpt(last.result_value())}),
             }
         )

@@ -13,10 +13,11 @@ from ratchet.contracts.api import TaskRequest
 from ratchet.contracts.errors import ModelThrottled, ModelUnavailable
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import Json, TaskStatus
+from ratchet.domain.compaction import DIRECTIVE
 from ratchet.domain.messages import Message
 from ratchet.domain.models import Usage
 from ratchet.domain.steps import End, Step, StepPlan, StepResult
-from ratchet.ports import Intent
+from ratchet.ports import Intent, ModelCall
 from ratchet.testing.answers import Answer, AnswerBook, calls
 from ratchet.testing.crash_kit import CrashFailure, crash_every_step
 from ratchet.testing.deployment import Recovery, Settings
@@ -58,6 +59,21 @@ def test_an_agent_survives_roll_overs_waits_and_failovers_too() -> None:
     # Each of four executions after the first looks at what an attempt before it had begun.
     assert report.boundaries == 42 + 2 * (4 + 4)
     assert shop.users == {"u-7"}
+
+
+def test_an_agent_whose_history_is_summarized_survives_every_crash() -> None:
+    shop = Shop()
+    agent = replace(shop.agent(), compact_at_tokens=460)
+    answers = iter(script())
+
+    def model(call: ModelCall) -> Answer:
+        is_summary = call.prompt.messages[-1].content == DIRECTIVE
+        return "Both orders were looked up." if is_summary else next(answers)
+
+    report = crash_every_step(agent, GOAL, model=model, reset=shop.reset, effects=shop.effects)
+    assert [step.result.is_summary for step in report.outcome.steps].count(True) == 1
+    assert report.boundaries == 42 + 2 * 3
+    assert report.outcome.failure is None
 
 
 def test_an_agent_that_fails_must_fail_in_the_same_way() -> None:

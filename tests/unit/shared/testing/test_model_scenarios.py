@@ -280,3 +280,27 @@ def test_words_and_excerpts_are_what_a_reader_would_pick() -> None:
     assert excerpt({"text": "# Title\n\nFirst\nline."}) == "First line."
     assert excerpt("Short one. " + "long " * 100) == "Short one."
     assert excerpt("word " * 100).endswith("word ...")
+
+
+def test_a_summary_carries_the_place_of_the_conversation(script: Callable[[str], Ask]) -> None:
+    ask = script(
+        """
+        name: steps
+        turns:
+          - {step: act, tool_calls: [{name: find}]}
+          - {step: act, content: '{{tool_result.find.id}} {{turn}}'}
+        """
+    )
+    opening = ["Goal", "[ratchet:planning] Plan.", said("plan"), "[ratchet:act] Use tools."]
+    whole = [*opening, *used("find", '{"id": "A-1"}')]
+    summary = ask(*whole, "[ratchet:compaction] Sum up.").content
+    after = ["Goal", "[ratchet:compaction] Sum up.", said(summary), "[ratchet:continue] Go on."]
+    assert ask(*after, tools=TOOLS).content == ask(*whole, tools=TOOLS).content == "A-1 2"
+    again = ask(*after, said("A-1 2"), "[ratchet:compaction] Sum up.").content
+    assert '"act":2' in again
+
+
+def test_a_summary_may_be_scripted_and_may_forget(script: Callable[[str], Ask]) -> None:
+    ask = script("name: a\nturns: [{step: compaction, content: short}, {content: one}]")
+    assert ask("Go", said("one"), "[ratchet:compaction] Sum up.").content == "short"
+    assert ask("Go", "[ratchet:compaction] Sum up.", said("short"), "On").content == "one"
