@@ -81,8 +81,15 @@ def build_prompt(agent: Agent, history: History, type_: StepType, directive: str
 
 def message_bytes(message: Message) -> int:
     """What a message adds to the prompt, its frame included."""
-    texts = [message.content or "", *(c.name + c.arguments for c in message.tool_calls)]
-    return sum(len(text.encode(errors="replace")) for text in texts) + 16 * len(texts)
+    size = 16 + _utf8_bytes(message.content or "")
+    for call in message.tool_calls:
+        size += 16 + _utf8_bytes(call.name) + _utf8_bytes(call.arguments)
+    return size
+
+
+def _utf8_bytes(text: str) -> int:
+    # Every step measures its whole history: `isascii` is a flag of the string, `encode` copies it.
+    return len(text) if text.isascii() else len(text.encode(errors="replace"))
 
 
 def _response_format(agent: Agent, type_: StepType) -> ResponseFormat | None:
