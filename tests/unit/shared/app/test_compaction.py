@@ -314,3 +314,21 @@ def test_the_timeline_says_which_step_was_a_summary_and_leaves_out_what_made_way
         (5, Purpose.WORK),
         (6, Purpose.WORK),
     ]
+
+
+def test_a_history_without_results_to_cut_is_not_asked_to_be_summarized_twice() -> None:
+    short = asks(ToolCall("c1", "nap", "{}"))
+
+    @tool(effect="read")
+    def nap() -> str:
+        """Do nothing."""
+        return "rested"
+
+    idler = Agent("idler", "Rest.", tools=[nap], policy="react")
+    world = World(idler, chat=[short, ContextOverflow("too long"), ContextOverflow("too long")])
+    ref = world.submitted()
+    world.run(ref)
+    failure = ended(world, ref).failure
+    assert failure is not None
+    assert failure.code == "context_overflow"
+    assert len(world.chat.calls) == 3
