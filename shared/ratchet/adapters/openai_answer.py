@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from ratchet.domain.messages import ToolCall, valid_text
-from ratchet.domain.models import Usage, model_spec
+from ratchet.domain.models import ModelSpec, Usage
 from ratchet.domain.prompt import BYTES_PER_TOKEN
 from ratchet.ports import ModelAnswer, ModelCall
 
@@ -14,8 +14,8 @@ class UnreadableAnswer(ValueError):
     """The body is not a chat completion; the text says why, without quoting it."""
 
 
-def parse_answer(body: bytes, call: ModelCall) -> ModelAnswer:
-    """The answer to a call.
+def parse_answer(body: bytes, call: ModelCall, spec: ModelSpec) -> ModelAnswer:
+    """The answer to a call of that model.
 
     Raises:
         UnreadableAnswer: not JSON, no choices, or fields of the wrong type.
@@ -34,7 +34,10 @@ def parse_answer(body: bytes, call: ModelCall) -> ModelAnswer:
     content = _text(message, "content")
     calls = _tool_calls(message.get("tool_calls"))
     refusal = _text(message, "refusal")
-    usage = _usage(data.get("usage")) or _estimate(call, content, calls, refusal)
+    usage = _usage(data.get("usage"))
+    if usage is None:
+        texts = (content or "", refusal or "", *(c.name + c.arguments for c in calls))
+        usage = _estimate(call, texts, spec)
     finish = choice.get("finish_reason")
     return ModelAnswer(
         content=content,
@@ -85,9 +88,22 @@ def _usage(data: Any) -> Usage | None:
     prompt, completion = _count(data, "prompt_tokens"), _count(data, "completion_tokens")
     if prompt is None or completion is None:
         return None
-    cached = _count(data.get("prompt_tokens_details"), "cached_tokens") or 0
+    details = data.get("prompt_tokens_details")
+    written = min(_cache_writes(data, details), prompt)
+    # Written comes first: what counts as both must not be counted as the cheaper one.
+    cached = min(_count(details, "cached_tokens") or 0, prompt - written)
     reasoning = _count(data.get("completion_tokens_details"), "reasoning_tokens") or 0
-    return Usage(prompt, min(cached, prompt), completion, min(reasoning, completion))
+    return Usage(prompt, cached, completion, min(reasoning, completion), written)
+
+
+def _cache_writes(usage: Any, details: Any) -> int:
+    """OpenAI and OpenRouter say the first, LiteLLM and others before Anthropic's models one of the rest."""
+    return (
+        _count(details, "cache_write_tokens")
+        or _count(details, "cache_creation_tokens")
+        or _count(usage, "cache_creation_input_tokens")
+        or 0
+    )
 
 
 def _count(data: Any, name: str) -> int | None:
@@ -96,12 +112,9 @@ def _count(data: Any, name: str) -> int | None:
     return value if is_count else None
 
 
-def _estimate(
-    call: ModelCall, content: str | None, calls: tuple[ToolCall, ...], refusal: str | None
-) -> Usage:
+def _estimate(call: ModelCall, texts: tuple[str, ...], spec: ModelSpec) -> Usage:
     """An upper estimate for a server that reports no usage: what was spent must not be counted as nothing."""
-    texts = [content or "", refusal or "", *(c.name + c.arguments for c in calls)]
     written = sum(len(text.encode()) for text in texts) // BYTES_PER_TOKEN + 8
-    if model_spec(call.model).is_reasoning:
+    if spec.is_reasoning:
         written = max(written, call.max_output_tokens)  # how long it thought cannot be seen
     return Usage(call.prompt.estimated_tokens(), 0, written, 0)

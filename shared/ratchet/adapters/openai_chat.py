@@ -13,7 +13,7 @@ from ratchet.adapters.openai_errors import Refusal
 from ratchet.adapters.openai_transport import DeadlineTransport
 from ratchet.contracts.errors import ModelError, ModelRejected, ModelUnavailable
 from ratchet.domain.messages import Message
-from ratchet.domain.models import ModelSpec, model_spec
+from ratchet.domain.models import ModelCatalogue, ModelSpec, built_in
 from ratchet.domain.prompt import ResponseFormat
 from ratchet.ports import Clock, ModelAnswer, ModelCall
 
@@ -29,11 +29,19 @@ class ApiKey(Protocol):
 class OpenAiChat:
     """A `ChatModel`. No SDK retries; `ModelCall.timeout_seconds` bounds the whole call, slow bodies included."""
 
-    def __init__(self, base_url: str, *, api_key: ApiKey, clock: Clock) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        api_key: ApiKey,
+        clock: Clock,
+        models: ModelCatalogue | None = None,
+    ) -> None:
         if not base_url.startswith(("https://", "http://")):
             raise ValueError(f"model_base_url={base_url!r} is not an http address")
         self._api_key = api_key
         self._clock = clock
+        self._models = built_in() if models is None else models
         self._host = urlsplit(base_url).netloc.rpartition("@")[2]
         self._transport = DeadlineTransport(clock)
         self._client = openai.OpenAI(
@@ -48,8 +56,10 @@ class OpenAiChat:
 
         Raises:
             ModelThrottled, ModelUnavailable, ModelRejected, ContextOverflow
+            UnpricedModel: the model is not in the catalogue.
         """
-        body = request_body(call)
+        spec = self._models.spec(call.model)
+        body = request_body(call, spec)
         with self._transport.within(call.timeout_seconds):
             key = self._checked(self._api_key())
             answer = self._post(body, key, timeout=call.timeout_seconds)
@@ -61,7 +71,7 @@ class OpenAiChat:
         if isinstance(answer, openai.OpenAIError):
             raise self._failure(answer, call.model)
         try:
-            return parse_answer(answer, call)
+            return parse_answer(answer, call, spec)
         except UnreadableAnswer as exc:
             raise ModelUnavailable(f"{self._host} gave an unreadable answer: {exc}") from exc
 
@@ -123,16 +133,13 @@ class OpenAiChat:
         return ModelUnavailable(f"{self._host} could not be reached: {reason}")
 
 
-def request_body(call: ModelCall) -> dict[str, Any]:
+def request_body(call: ModelCall, spec: ModelSpec) -> dict[str, Any]:
     """The JSON of the request: a pure function of the call, keys in a fixed order.
 
     Every server is sent `max_completion_tokens` (OpenAI's reasoning models refuse `max_tokens`; vLLM, LiteLLM, Groq,
     OpenRouter and Azure accept the new name) and `prompt_cache_key` (servers that do not know it ignore it).
-
-    Raises:
-        UnpricedModel: the model is not in the table.
     """
-    spec, prompt = model_spec(call.model), call.prompt
+    prompt = call.prompt
     messages = [message.to_chat() for message in prompt.messages]
     body: dict[str, Any] = {"model": call.model, "messages": messages}
     if prompt.tools:

@@ -10,6 +10,7 @@ from ratchet.contracts.names import Purpose
 from ratchet.domain import compaction
 from ratchet.domain.agent import Agent
 from ratchet.domain.messages import Message
+from ratchet.domain.models import ModelCatalogue
 from ratchet.domain.prompt import Prompt, build_prompt
 from ratchet.domain.steps import Step, StepResult
 from ratchet.domain.task import History
@@ -20,6 +21,7 @@ class CompactHistory:
     """The length of a history, as the models of one route see it."""
 
     agent: Agent
+    models: ModelCatalogue
     history: History
     route: Route
 
@@ -62,8 +64,9 @@ class CompactHistory:
     @property
     def _threshold(self) -> int | None:
         own = self.history.task.model
-        models = (*self.route.models, *self.route.escalation) if own is None else (own,)
-        return compaction.threshold(self.agent, models)
+        names = (*self.route.models, *self.route.escalation) if own is None else (own,)
+        windows = [self.models.spec(name).context_tokens for name in names if name in self.models]
+        return compaction.threshold(self.agent, windows)
 
     def _is_due(self, prompt: Prompt, fresh: Sequence[Message]) -> bool:
         return compaction.is_due(prompt, fresh, threshold=self._threshold)

@@ -5,7 +5,7 @@ returns the recorded outcome, and one that loses the race to commit adopts the w
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ratchet.app.agents import AgentRegistry
 from ratchet.app.step_attempt import StepAttempt
@@ -14,6 +14,7 @@ from ratchet.contracts import limits
 from ratchet.contracts.errors import DataMissing, TimeTooShort
 from ratchet.contracts.messages import StepInput, StepOutput, StepRef
 from ratchet.contracts.names import Action, TaskStatus
+from ratchet.domain.models import ModelCatalogue, built_in
 from ratchet.domain.steps import End, Failure, Paused, Step, StepRecord
 from ratchet.domain.task import History, announce_by, end_record
 from ratchet.observability import logger
@@ -34,6 +35,7 @@ class ExecuteStep:
     patience_seconds: int
     clock_margin_seconds: int = limits.CLOCK_MARGIN_SECONDS
     steps_per_execution: int = limits.STEPS_PER_EXECUTION
+    models: ModelCatalogue = field(default_factory=built_in)
 
     def __call__(self, event: StepInput, *, remaining_seconds: Callable[[], float]) -> StepOutput:
         """Run the step unless it is committed already; what the state machine does next.
@@ -68,6 +70,7 @@ class ExecuteStep:
         return StepAttempt(
             store=self.store,
             chat=self.chat,
+            models=self.models,
             agents=self.agents,
             clock=self.clock,
             ids=self.ids,

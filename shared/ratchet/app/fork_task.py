@@ -7,8 +7,9 @@ from ratchet.app.read_task import ReadTask
 from ratchet.contracts.api import ForkRequest
 from ratchet.contracts.errors import InvalidRequest
 from ratchet.contracts.messages import TaskRef
+from ratchet.contracts.priced_models import how_to_price
 from ratchet.domain.forking import fork_point, instruction, with_answers
-from ratchet.domain.models import MODELS
+from ratchet.domain.models import built_in
 from ratchet.domain.task import Fork, History, Task
 from ratchet.ports import Created
 
@@ -64,9 +65,8 @@ class ForkTask(NewTasks):
 
 def _priced(model: str | None) -> str | None:
     """The model, if what it costs is known: no other is ever called."""
-    if model is not None and model not in MODELS:
+    if model is not None and model not in built_in():
         raise InvalidRequest(
-            f"model: {model!r} has no price; choose one of {', '.join(sorted(MODELS))}, "
-            "or add it to MODELS in shared/ratchet/domain/models.py and deploy"
+            f"model: {model!r} has no price; {how_to_price(model)}"
         )
     return model

@@ -17,7 +17,7 @@ from ratchet.contracts.names import StepType
 from ratchet.domain.agent import Agent
 from ratchet.domain.budget import affordable_output
 from ratchet.domain.messages import Message
-from ratchet.domain.models import Usage, model_spec
+from ratchet.domain.models import ModelCatalogue, ModelSpec, Usage
 from ratchet.domain.prompt import Prompt
 from ratchet.domain.steps import StepPlan, StepResult, Totals
 from ratchet.domain.task import Task
@@ -46,11 +46,11 @@ class Spending:
             self.before.cost_microusd + self.cost_microusd,
         )
 
-    def add(self, model: str, usage: Usage) -> None:
+    def add(self, spec: ModelSpec, usage: Usage) -> None:
         """Count one answered call."""
         self.usage += usage
-        self.cost_microusd += model_spec(model).cost_microusd(usage)
-        self.model = model
+        self.cost_microusd += spec.cost_microusd(usage)
+        self.model = spec.name
 
     def carry_on(self, plan: StepPlan) -> None:
         """Count what an earlier attempt has paid for the answer that is used again."""
@@ -78,6 +78,7 @@ class ModelTurn:
     """Gets one usable answer for a step."""
 
     chat: ChatModel
+    models: ModelCatalogue
     agent: Agent
     task: Task
     route: Route
@@ -130,13 +131,13 @@ class ModelTurn:
                 errors.append(exc)
                 logger.warning("model call failed", extra={"model": model, "error": exc.code})
                 continue
-            self.spending.add(model, answer.usage)
+            self.spending.add(self.models.spec(model), answer.usage)
             self.spending.reason = self._reason(model, models, how)
             return answer
         raise _most_hopeful(errors)
 
     def _call(self, model: str, prompt: Prompt) -> ModelCall:
-        spec = model_spec(model)
+        spec = self.models.spec(model)
         output = affordable_output(
             spec, self.task, self.spending.totals, input_tokens=prompt.estimated_tokens()
         )

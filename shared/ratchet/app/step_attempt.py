@@ -27,6 +27,7 @@ from ratchet.domain.backoff import outage_wait_seconds, wait_seconds
 from ratchet.domain.budget import check_limits
 from ratchet.domain.keys import interrupt_id
 from ratchet.domain.messages import Message
+from ratchet.domain.models import ModelCatalogue
 from ratchet.domain.policy import Done
 from ratchet.domain.prompt import build_prompt
 from ratchet.domain.steps import (
@@ -50,6 +51,7 @@ class StepAttempt:
 
     store: CheckpointStore
     chat: ChatModel
+    models: ModelCatalogue
     agents: AgentRegistry
     clock: Clock
     ids: Ids
@@ -190,11 +192,12 @@ class StepAttempt:
         return self._turn(agent, spending).run(prompt, self.event.step.type)
 
     def _length(self, agent: Agent) -> CompactHistory:
-        return CompactHistory(agent, self.history, self._route)
+        return CompactHistory(agent, self.models, self.history, self._route)
 
     def _turn(self, agent: Agent, spending: Spending) -> ModelTurn:
         return ModelTurn(
             chat=self.chat,
+            models=self.models,
             agent=agent,
             task=self.history.task,
             route=self._route,

@@ -92,12 +92,13 @@ class ForkRequest(_Request):
 
 
 class UsageView(_Answer):
-    """Tokens; cached are part of input, reasoning part of output."""
+    """Tokens; cached and cache writes are parts of input, reasoning is part of output."""
 
     input_tokens: int
     cached_tokens: int
     output_tokens: int
     reasoning_tokens: int
+    cache_write_tokens: int = 0
 
 
 class ErrorView(_Answer):

@@ -2,7 +2,7 @@
 
 from ratchet.contracts.errors import DeadlineExceeded, LimitReached
 from ratchet.contracts.limits import MAX_OUTPUT_TOKENS
-from ratchet.domain.models import ModelSpec, Usage
+from ratchet.domain.models import ModelSpec
 from ratchet.domain.steps import Totals
 from ratchet.domain.task import History, Task
 
@@ -35,10 +35,11 @@ def affordable_output(spec: ModelSpec, task: Task, spent: Totals, *, input_token
         LimitReached: not even a short answer is affordable.
     """
     cost_left = int(task.limits.max_cost_usd * 1_000_000) - spent.cost_microusd
-    nano_left = cost_left * 1000 - input_tokens * spec.price.input
-    by_cost = nano_left // spec.price.output if spec.price.output else MAX_OUTPUT_TOKENS
-    if by_cost < MIN_OUTPUT_TOKENS:
-        worst = spec.cost_microusd(Usage(input_tokens, 0, MIN_OUTPUT_TOKENS))
+    price = spec.price_for(input_tokens)
+    nano_left = cost_left * 1000 - input_tokens * price.dearest_input
+    by_cost = nano_left // price.output if price.output else MAX_OUTPUT_TOKENS
+    if nano_left < 0 or by_cost < MIN_OUTPUT_TOKENS:
+        worst = spec.worst_microusd(input_tokens, MIN_OUTPUT_TOKENS)
         raise LimitReached(
             f"the next call to {spec.name} may cost ${worst / 1e6:.4f}, and "
             f"${max(cost_left, 0) / 1e6:.4f} of max_cost_usd={task.limits.max_cost_usd} is left",

@@ -226,6 +226,7 @@ def _unusual(purpose: Purpose) -> str | None:
 
 def _encode_usage(usage: Usage) -> list[int]:
     counts = [usage.input_tokens, usage.cached_tokens, usage.output_tokens, usage.reasoning_tokens]
+    counts.append(usage.cache_write_tokens)  # 0.1.0 wrote no more than four
     while counts and not counts[-1]:
         counts.pop()
     return counts

@@ -4,14 +4,13 @@ From then on the prompt is the instructions, the goal, this step's messages and 
 functions of agent, history and route, so every attempt at a step takes the same one.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ratchet.contracts import limits
 from ratchet.contracts.names import Purpose, StepType
 from ratchet.domain.agent import Agent
 from ratchet.domain.messages import Message
-from ratchet.domain.models import MODELS
 from ratchet.domain.prompt import BYTES_PER_TOKEN, Prompt, message_bytes
 from ratchet.domain.steps import Step
 
@@ -40,11 +39,10 @@ def messages_of(summary: Message) -> tuple[Message, ...]:
     return Message("user", DIRECTIVE), summary, Message("user", GO_ON)
 
 
-def threshold(agent: Agent, models: Iterable[str]) -> int | None:
-    """From how many tokens on a prompt for one of these models is too long; None when nothing is known of them."""
+def threshold(agent: Agent, windows: Sequence[int]) -> int | None:
+    """From how many tokens on a prompt is too long for models with these context windows; None when there are none."""
     if agent.compact_at_tokens is not None:
         return agent.compact_at_tokens
-    windows = [MODELS[name].context_tokens for name in models if name in MODELS]
     return min(windows) * limits.COMPACT_AT_PERCENT // 100 if windows else None
 
 

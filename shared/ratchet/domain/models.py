@@ -1,23 +1,29 @@
-"""What models differ in, and what they cost: one table, no branches elsewhere.
+"""What calls use, what models cost, and the catalogue that says so: one table, no branches elsewhere.
 
-Prices are US dollars per million tokens, from https://openai.com/api/pricing (read 2025-08). One dollar per million
-tokens is one micro-dollar per token, so the table is kept in nano-dollars per token and stays integer.
+Money is whole nano-dollars per token and whole micro-dollars per call, rounded up.
 """
 
+import functools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from decimal import Decimal
+from typing import Any
 
 from ratchet.contracts.errors import UnpricedModel
+from ratchet.contracts.priced_models import Price, PricedModel, how_to_price
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one or more model calls; `cached_tokens` are part of `input_tokens`, reasoning of output."""
+    """Tokens of one or more model calls.
+
+    `cached_tokens` and `cache_write_tokens` are disjoint parts of `input_tokens`, reasoning is part of output.
+    """
 
     input_tokens: int = 0
     cached_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
+    cache_write_tokens: int = 0
 
     @property
     def total_tokens(self) -> int:
@@ -30,104 +36,78 @@ class Usage:
             self.cached_tokens + other.cached_tokens,
             self.output_tokens + other.output_tokens,
             self.reasoning_tokens + other.reasoning_tokens,
+            self.cache_write_tokens + other.cache_write_tokens,
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Price:
-    """Nano-dollars per token, by token class."""
+class ModelSpec(PricedModel):
+    """A model that can say what a call costs."""
 
-    input: int
-    cached_input: int
-    output: int
-
-    @classmethod
-    def usd_per_million(cls, input: str, cached_input: str, output: str) -> "Price":
-        """From list prices, exact decimals as text."""
-        return cls(*(int(Decimal(usd) * 1000) for usd in (input, cached_input, output)))
-
-
-@dataclass(frozen=True, slots=True)
-class ModelSpec:
-    """Capabilities of one model.
-
-    `is_reasoning`: takes no temperature and bills reasoning as output tokens.
-    `has_json_schema`: accepts `response_format` of type json_schema with `strict`.
-    """
-
-    name: str
-    price: Price
-    context_tokens: int
-    max_output_tokens: int
-    is_reasoning: bool = False
-    has_json_schema: bool = True
+    def price_for(self, input_tokens: int) -> Price:
+        """The price of a call with so much input."""
+        long = self.long_prompt
+        return long.price if long and input_tokens > long.above_tokens else self.price
 
     def cost_microusd(self, usage: Usage) -> int:
-        """What the usage costs, in micro-dollars, rounded up."""
-        fresh = max(usage.input_tokens - usage.cached_tokens, 0)
+        """What one call costs, in micro-dollars, rounded up."""
+        price = self.price_for(usage.input_tokens)
+        fresh = max(usage.input_tokens - usage.cached_tokens - usage.cache_write_tokens, 0)
         nano = (
-            fresh * self.price.input
-            + usage.cached_tokens * self.price.cached_input
-            + usage.output_tokens * self.price.output
+            fresh * price.input
+            + usage.cached_tokens * price.cached_input
+            + usage.cache_write_tokens * price.cache_write
+            + usage.output_tokens * price.output
         )
         return -(-nano // 1000)
 
-
-def _model(name: str, usd: tuple[str, str, str], **traits: int | bool) -> ModelSpec:
-    price = Price.usd_per_million(*usd)
-    context = int(traits.pop("context", 128_000))
-    output = int(traits.pop("output", 16_384))
-    return ModelSpec(
-        name, price, context, output, **{key: bool(value) for key, value in traits.items()}
-    )
+    def worst_microusd(self, input_tokens: int, output_tokens: int) -> int:
+        """What a call of this size costs at most, whatever the provider caches."""
+        price = self.price_for(input_tokens)
+        return -(-(input_tokens * price.dearest_input + output_tokens * price.output) // 1000)
 
 
-MODELS: dict[str, ModelSpec] = {
-    spec.name: spec
-    for spec in (
-        _model("gpt-4o", ("2.50", "1.25", "10.00")),
-        _model("gpt-4o-mini", ("0.15", "0.075", "0.60")),
-        _model("gpt-4.1", ("2.00", "0.50", "8.00"), context=1_047_576, output=32_768),
-        _model("gpt-4.1-mini", ("0.40", "0.10", "1.60"), context=1_047_576, output=32_768),
-        _model("gpt-4.1-nano", ("0.10", "0.025", "0.40"), context=1_047_576, output=32_768),
-        _model(
-            "gpt-5", ("1.25", "0.125", "10.00"), context=400_000, output=128_000, is_reasoning=True
-        ),
-        _model(
-            "gpt-5-mini",
-            ("0.25", "0.025", "2.00"),
-            context=400_000,
-            output=128_000,
-            is_reasoning=True,
-        ),
-        _model(
-            "gpt-5-nano",
-            ("0.05", "0.005", "0.40"),
-            context=400_000,
-            output=128_000,
-            is_reasoning=True,
-        ),
-        _model("o3", ("2.00", "0.50", "8.00"), context=200_000, output=100_000, is_reasoning=True),
-        _model(
-            "o3-mini", ("1.10", "0.55", "4.40"), context=200_000, output=100_000, is_reasoning=True
-        ),
-        _model(
-            "o4-mini", ("1.10", "0.275", "4.40"), context=200_000, output=100_000, is_reasoning=True
-        ),
-    )
-}
+class ModelCatalogue:
+    """The models that may be called. One that is not in it spends money that no budget sees."""
+
+    def __init__(self, models: Iterable[PricedModel]) -> None:
+        self._specs = {model.name: ModelSpec.of(model) for model in models}
+
+    @classmethod
+    def from_json(cls, data: Iterable[Any]) -> "ModelCatalogue":
+        """The catalogue that the deployment's build wrote."""
+        return cls(ModelSpec.from_json(entry) for entry in data)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._specs
+
+    def __iter__(self) -> Iterator[ModelSpec]:
+        return iter(self._specs.values())
+
+    def spec(self, name: str) -> ModelSpec:
+        """The abilities and price of a model.
+
+        Raises:
+            UnpricedModel: it is not in the catalogue.
+        """
+        try:
+            return self._specs[name]
+        except KeyError:
+            raise UnpricedModel(f"model {name!r} has no price; {how_to_price(name)}") from None
+
+
+@functools.cache
+def built_in() -> ModelCatalogue:
+    """The catalogue of this release, without a deployment's own models."""
+    from ratchet.contracts.price_list import PRICE_LIST  # noqa: PLC0415 - functions carry their own
+
+    return ModelCatalogue(PRICE_LIST)
 
 
 def model_spec(name: str) -> ModelSpec:
-    """The capabilities and price of a model.
+    """A model of the built-in catalogue.
 
     Raises:
-        UnpricedModel: the model is not in the table; it would spend money that no budget sees.
+        UnpricedModel: it is not in there.
     """
-    try:
-        return MODELS[name]
-    except KeyError:
-        raise UnpricedModel(
-            f"model {name!r} has no price; add it to MODELS in shared/ratchet/domain/models.py, "
-            f"or route to one of {', '.join(sorted(MODELS))}"
-        ) from None
+    return built_in().spec(name)

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, cast
 
@@ -21,6 +21,7 @@ from ratchet.contracts.messages import Doorbell, StepInput, StepOutput, TaskRef
 from ratchet.contracts.names import Action
 from ratchet.contracts.routing import RoutingTable, Rule
 from ratchet.domain.agent import Agent
+from ratchet.domain.models import ModelCatalogue, built_in
 from ratchet.domain.steps import Step, StepRecord
 from ratchet.domain.task import History, Task
 from ratchet.domain.tools import Tool, ToolContext
@@ -78,6 +79,7 @@ class Settings:
     routing: RoutingTable = SHIPPED_ROUTING
     patience_seconds: int = 180
     steps_per_execution: int = STEPS_PER_EXECUTION
+    models: ModelCatalogue = field(default_factory=built_in)
 
 
 class _ExecutionDied(Exception):
@@ -210,6 +212,7 @@ class Deployment:
             warm=WarmHistories(),
             patience_seconds=self._settings.patience_seconds,
             steps_per_execution=self._settings.steps_per_execution,
+            models=self._settings.models,
         )
         return execute(event, remaining_seconds=lambda: STEP_SECONDS)
 

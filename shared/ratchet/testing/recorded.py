@@ -91,6 +91,7 @@ def _encode(answer: ModelAnswer) -> dict[str, Any]:
             usage.cached_tokens,
             usage.output_tokens,
             usage.reasoning_tokens,
+            usage.cache_write_tokens,
         ],
         "refusal": answer.refusal,
     }

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from ratchet.adapters.openai_answer import UnreadableAnswer, parse_answer
+from ratchet.adapters import openai_answer
+from ratchet.adapters.openai_answer import UnreadableAnswer
 from ratchet.domain.messages import Message, ToolCall
-from ratchet.domain.models import Usage
+from ratchet.domain.models import Usage, model_spec
 from ratchet.domain.prompt import Prompt
 from ratchet.ports import ModelAnswer, ModelCall
 
@@ -19,6 +20,10 @@ CALL = ModelCall("gpt-4o", PROMPT, max_output_tokens=500, timeout_seconds=30)
 def completion(message: object, usage: object = None, finish: object = "stop") -> bytes:
     data = {"choices": [{"message": message, "finish_reason": finish}], "usage": usage}
     return json.dumps(data).encode()
+
+
+def parse_answer(body: bytes, call: ModelCall) -> ModelAnswer:
+    return openai_answer.parse_answer(body, call, model_spec(call.model))
 
 
 def parsed(message: object, usage: object = None, finish: object = "stop") -> ModelAnswer:
@@ -47,6 +52,28 @@ def test_missing_usage_is_estimated_and_never_free(usage: object) -> None:
 def test_missing_usage_of_a_reasoning_model_counts_all_that_it_was_allowed() -> None:
     body = completion({"content": "4"})
     assert parse_answer(body, replace(CALL, model="o3")).usage.output_tokens == 500
+
+
+@pytest.mark.parametrize(
+    ("details", "beside"),
+    [
+        ({"cache_write_tokens": 700}, {}),  # OpenAI, OpenRouter
+        ({"cache_write_tokens": 0, "cache_creation_tokens": 700}, {}),  # LiteLLM
+        ({}, {"cache_creation_input_tokens": 700}),
+        (None, {"cache_creation_input_tokens": 700}),
+    ],
+)
+def test_cache_writes_are_read_as_each_gateway_reports_them(details: Any, beside: Any) -> None:
+    usage = {"prompt_tokens": 1000, "completion_tokens": 1, "prompt_tokens_details": details}
+    found = parsed({"content": "hi"}, usage | beside).usage
+    assert (found.input_tokens, found.cache_write_tokens) == (1000, 700)
+
+
+def test_tokens_said_to_be_both_written_and_cached_count_as_written() -> None:
+    details = {"cached_tokens": 800, "cache_write_tokens": 900}
+    usage = {"prompt_tokens": 1000, "completion_tokens": 1, "prompt_tokens_details": details}
+    found = parsed({"content": "hi"}, usage).usage
+    assert (found.cache_write_tokens, found.cached_tokens) == (900, 100)
 
 
 def test_cached_tokens_never_exceed_the_input() -> None:

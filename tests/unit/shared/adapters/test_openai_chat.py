@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 
-from ratchet.adapters.openai_chat import OpenAiChat, request_body
+from ratchet.adapters import openai_chat
+from ratchet.adapters.openai_chat import OpenAiChat
 from ratchet.contracts.errors import (
     ModelError,
     ModelRejected,
     ModelUnavailable,
     UnpricedModel,
 )
-from ratchet.domain import models
 from ratchet.domain.messages import Message
+from ratchet.domain.models import ModelCatalogue, model_spec
 from ratchet.domain.prompt import Prompt, ResponseFormat
 from ratchet.ports import ModelCall
 from ratchet.testing.raw_server import RawServer, answers, drips, read_request
@@ -38,6 +39,10 @@ PROMPT = Prompt(
     cache_key="agent:abc",
 )
 CALL = ModelCall("gpt-4o", PROMPT, max_output_tokens=500, timeout_seconds=30)
+
+
+def request_body(call: ModelCall) -> dict[str, Any]:
+    return openai_chat.request_body(call, model_spec(call.model))
 
 
 class SteppingClock:
@@ -109,13 +114,10 @@ def test_a_schema_is_sent_strictly_where_the_model_can_enforce_it() -> None:
     }
 
 
-def test_a_model_without_json_schema_is_told_the_schema_in_words(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    spec = replace(models.MODELS["gpt-4o"], name="old", has_json_schema=False)
-    monkeypatch.setitem(models.MODELS, "old", spec)
+def test_a_model_without_json_schema_is_told_the_schema_in_words() -> None:
+    spec = replace(model_spec("gpt-4o"), name="old", has_json_schema=False)
     prompt = replace(PROMPT, response_format=ResponseFormat("output", SCHEMA, strict=True))
-    body = request_body(replace(CALL, model="old", prompt=prompt))
+    body = openai_chat.request_body(replace(CALL, model="old", prompt=prompt), spec)
     assert body["response_format"] == {"type": "json_object"}
     assert "JSON" in body["messages"][-1]["content"]
     assert body["messages"][:-1] == [message.to_chat() for message in PROMPT.messages]
@@ -126,8 +128,20 @@ def test_more_output_than_the_model_can_give_is_not_asked_for() -> None:
 
 
 def test_an_unpriced_model_is_never_called() -> None:
-    with pytest.raises(UnpricedModel):
-        request_body(replace(CALL, model="free-lunch"))
+    with RawServer(answers(http(completion({"content": "hi"})))) as server:
+        with chat_with(server.port) as chat, pytest.raises(UnpricedModel):
+            chat.complete(replace(CALL, model="free-lunch"))
+        assert server.connections == 0
+
+
+def test_a_model_of_the_deployments_own_catalogue_can_be_called() -> None:
+    own = ModelCatalogue([replace(model_spec("o3"), name="house-model")])
+    call = replace(CALL, model="house-model")
+    with RawServer(answers(http(completion({"content": "hi"})))) as server:
+        url = f"http://127.0.0.1:{server.port}/v1"
+        with OpenAiChat(url, api_key=key, clock=SteppingClock(), models=own) as chat:
+            answer = chat.complete(call)
+    assert answer.usage.output_tokens == call.max_output_tokens  # unreported reasoning, as of an o3
 
 
 def test_a_base_url_that_is_no_http_address_is_refused_at_once() -> None:

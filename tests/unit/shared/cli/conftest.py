@@ -21,6 +21,7 @@ def usage(total: int = 100, cached: int = 0) -> dict[str, int]:
         "cached_tokens": cached,
         "output_tokens": 0,
         "reasoning_tokens": 0,
+        "cache_write_tokens": 0,
     }
 
 

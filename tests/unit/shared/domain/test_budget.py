@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from ratchet.contracts.errors import DeadlineExceeded, LimitReached, UnpricedModel
 from ratchet.contracts.names import StepType
 from ratchet.domain.budget import MIN_OUTPUT_TOKENS, affordable_output, check_limits
-from ratchet.domain.models import MODELS, Usage, model_spec
+from ratchet.domain.models import Usage, built_in, model_spec
 from ratchet.domain.steps import Totals
 from ratchet.domain.task import TaskLimits
 from tests.unit.shared.builders import START_MS, a_history, a_result, a_task
@@ -28,7 +28,7 @@ def test_cost_counts_each_token_class_and_rounds_up(
 
 
 def test_an_unpriced_model_is_refused_with_the_fix() -> None:
-    with pytest.raises(UnpricedModel, match=r"llama-9.*has no price; add it to MODELS"):
+    with pytest.raises(UnpricedModel, match=r"llama-9.*has no price; add .*models\.yaml"):
         model_spec("llama-9")
 
 
@@ -44,14 +44,15 @@ def test_steps_tokens_and_time_end_a_task() -> None:
 
 
 @given(
-    model=st.sampled_from(sorted(MODELS)),
+    model=st.sampled_from(sorted(spec.name for spec in built_in())),
     cap=st.floats(0.0001, 2.0),
     spent=st.integers(0, 2_000_000),
-    prompt=st.integers(0, 200_000),
+    prompt=st.integers(0, 400_000),
+    written=st.integers(0, 400_000),
     max_tokens=st.integers(1, 500_000),
 )
 def test_no_affordable_call_can_pass_a_cap(
-    model: str, cap: float, spent: int, prompt: int, max_tokens: int
+    model: str, cap: float, spent: int, prompt: int, written: int, max_tokens: int
 ) -> None:
     task = a_task(limits=TaskLimits(max_cost_usd=cap, max_tokens=max_tokens))
     before = Totals(cost_microusd=spent)
@@ -61,6 +62,7 @@ def test_no_affordable_call_can_pass_a_cap(
     except LimitReached:
         return
     assert output >= MIN_OUTPUT_TOKENS
-    worst = spent + spec.cost_microusd(Usage(prompt, 0, output))
-    assert worst <= cap * 1_000_000 + 1
+    usage = Usage(prompt, 0, output, cache_write_tokens=min(written, prompt))
+    assert spent + spec.cost_microusd(usage) <= cap * 1_000_000 + 1
+    assert spec.cost_microusd(usage) <= spec.worst_microusd(prompt, output)
     assert prompt + output <= max_tokens

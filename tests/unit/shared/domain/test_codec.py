@@ -37,7 +37,7 @@ json_values: st.SearchStrategy[Json] = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
     max_leaves=10,
 )
-usages = st.builds(Usage, counts, counts, counts, counts)
+usages = st.builds(Usage, counts, counts, counts, counts, counts)
 purposes = st.sampled_from(Purpose)
 steps = st.builds(Step, st.sampled_from(StepType), st.sampled_from(Complexity), purposes)
 calls = st.builds(ToolCall, texts, texts, texts)
@@ -259,3 +259,22 @@ def test_a_usual_step_is_far_smaller_than_its_json() -> None:
     record = StepRecord(1, result, step, Totals(), 0, 1_767_225_600_000, 1_767_225_601_000)
     text = json.dumps(codec.encode_record(record))
     assert len(codec.pack(codec.encode_record(record))) < len(text) / 3
+
+
+def test_usage_without_cache_writes_is_written_as_by_the_first_release() -> None:
+    result = StepResult(StepType.REASONING, Complexity.SIMPLE, usage=Usage(10, 4, 5, 1))
+    totals = Totals(1, Usage(10, 4, 5, 1), 7)
+    record = StepRecord(1, result, Step(StepType.REASONING, Complexity.SIMPLE), totals, 0, 0, 1)
+    data = codec.encode_record(record)
+    assert (data["usage"], data["totals"]) == ([10, 4, 5, 1], [1, 7, 10, 4, 5, 1])
+    assert codec.decode_record(data) == record
+
+
+def test_cache_writes_come_last() -> None:
+    usage = Usage(10, 4, 5, 0, cache_write_tokens=3)
+    result = StepResult(StepType.REASONING, Complexity.SIMPLE, usage=usage)
+    following = Step(StepType.REASONING, Complexity.SIMPLE)
+    record = StepRecord(1, result, following, Totals(1, usage, 7), 0, 0, 1)
+    data = codec.encode_record(record)
+    assert data["usage"] == [10, 4, 5, 0, 3]
+    assert codec.decode_record(data) == record

@@ -6,7 +6,9 @@ import pytest
 
 from ratchet.contracts.errors import ModelThrottled, ModelUnavailable, StoreUnavailable
 from ratchet.contracts.names import TaskStatus
+from ratchet.contracts.priced_models import Price, PricedModel
 from ratchet.contracts.routing import RoutingTable
+from ratchet.domain.models import ModelCatalogue
 from ratchet.domain.steps import End, StepRecord
 from ratchet.domain.task import Task
 from ratchet.ports import ModelAnswer, ModelCall
@@ -143,6 +145,16 @@ def test_rolling_over_changes_nothing() -> None:
     calm = AgentHarness(Shop().agent(), script()).run(GOAL)
     rolled = AgentHarness(Shop().agent(), script(), settings=Settings(steps_per_execution=1))
     assert rolled.run(GOAL) == calm
+
+
+def test_an_agent_can_be_tested_on_models_of_ones_own() -> None:
+    house = PricedModel("house", Price(1000, 1000, 1000, 5000), 32_768, 4096)
+    settings = Settings(RoutingTable(default=("house",)), models=ModelCatalogue([house]))
+    outcome = AgentHarness(Shop().agent(), script(), settings=settings).run(GOAL)
+    assert outcome.status == "succeeded"
+    assert {step.result.model for step in outcome.steps} == {"house"}
+    usage = outcome.usage
+    assert outcome.cost_microusd == usage.input_tokens + 5 * usage.output_tokens
 
 
 def test_the_routing_is_the_shipped_one() -> None:
