@@ -7,6 +7,7 @@ from cdk_nag import AwsSolutionsChecks
 
 from cdk.bundling import ROOT, BundlingError, build_bundle
 from cdk.deployment import Deployment
+from cdk.models import models_document
 from cdk.requirements_closure import ClosureError
 from cdk.stacks import RatchetStack
 from ratchet.contracts.routing import RoutingTable
@@ -25,18 +26,19 @@ def build_app() -> App:
     """The construct tree of one deployment.
 
     Raises:
-        ValueError: the context or the routing table is wrong.
+        ValueError: the context, the routing table or the models are wrong, or a route's model has no price.
         BundlingError: a function or a layer cannot be built.
     """
     app = App(analytics_reporting=False)
     deployment = Deployment.from_context(
         {key: app.node.try_get_context(key) for key in Deployment.context_keys()}
     )
+    models = models_document(ROOT / deployment.routing, ROOT / deployment.models)
     RatchetStack(
         app,
         deployment=deployment,
         routing=RoutingTable.load(ROOT / deployment.routing),
-        bundle=build_bundle(deployment.architecture),
+        bundle=build_bundle(deployment.architecture, models=models),
     )
     if deployment.nag:
         Validations.of(app).add_plugins(AwsSolutionsChecks(app))

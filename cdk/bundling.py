@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cdk.requirements_closure import MACHINES, layer_lines
-from ratchet.contracts.names import AGENTS_MANIFEST_FILE, Json
+from ratchet.contracts.names import AGENTS_MANIFEST_FILE, MODELS_FILE, Json
 
 ROOT = Path(__file__).resolve().parents[1]
 FUNCTIONS = ("api", "authorizer", "dispatcher", "step_executor", "deliverer", "sweeper")
 LAYERS = ("base", "llm", "webhooks")
 AGENTS_IN = frozenset({"step_executor"})
 MANIFEST_IN = frozenset({"api"})
+MODELS_IN = frozenset({"api", "step_executor"})
 NOT_SHIPPED = frozenset({"local", "cli", "testing"})
 RUNTIMES = range(11, 15)
 LAYER_FORMAT = 1  # raise it when a change here must rebuild existing layers
@@ -49,12 +50,12 @@ class Bundle:
     layers: Mapping[str, Path]
 
 
-def build_bundle(architecture: str, *, root: Path = ROOT) -> Bundle:
-    """Build every layer that is out of date and stage every function."""
+def build_bundle(architecture: str, *, models: str, root: Path = ROOT) -> Bundle:
+    """Build every layer that is out of date and stage every function; `models` as `models_document` writes it."""
     return Bundle(
         python=runtime_version(),
         layers={name: build_layer(name, architecture=architecture, root=root) for name in LAYERS},
-        functions={name: stage_function(name, root=root) for name in FUNCTIONS},
+        functions={name: stage_function(name, root=root, models=models) for name in FUNCTIONS},
     )
 
 
@@ -73,8 +74,10 @@ def runtime_version(version: tuple[int, ...] = sys.version_info[:2]) -> str:
     return f"{major}.{minor}"
 
 
-def stage_function(name: str, *, root: Path = ROOT) -> Path:
+def stage_function(name: str, *, root: Path = ROOT, models: str | None = None) -> Path:
     """The folder that is zipped for `functions/<name>`; its handler has the name it has in tests.
+
+    Without `models` those of a deployment with the default context go in.
 
     Raises:
         BundlingError: there is no such function, or its code does not compile.
@@ -92,6 +95,9 @@ def stage_function(name: str, *, root: Path = ROOT) -> Path:
         if name in MANIFEST_IN:
             manifest = json.dumps(_agents_manifest(), indent=1, sort_keys=True)
             (target / AGENTS_MANIFEST_FILE).write_text(manifest, encoding="utf-8")
+        if name in MODELS_IN:
+            document = _default_models() if models is None else models
+            (target / MODELS_FILE).write_text(document, encoding="utf-8")
         _compile(target, "/var/task")
 
     return _replace(root / ".build" / "functions" / name, fill)
@@ -171,6 +177,14 @@ def _agents_manifest() -> list[dict[str, Json]]:
     from ratchet.app.agents import build_manifest  # noqa: PLC0415
 
     return build_manifest()
+
+
+def _default_models() -> str:
+    from cdk.deployment import Deployment  # noqa: PLC0415 - pydantic and YAML, where they are needed
+    from cdk.models import models_document  # noqa: PLC0415
+
+    default = Deployment()
+    return models_document(ROOT / default.routing, ROOT / default.models)
 
 
 def _copy(source: Path, target: Path, *, without: frozenset[str] = frozenset()) -> None:

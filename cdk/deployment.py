@@ -41,6 +41,7 @@ class Deployment:
     auth: str = "api_key"
     default_agent: str = "research"
     routing: str = "cdk/routing.yaml"
+    models: str = "cdk/models.yaml"
     architecture: str = "arm64"
     removal: str = "retain"
     kms: bool = False

@@ -164,8 +164,12 @@ def _readable(output: str) -> str:
 def _inputs_digest(context: Mapping[str, object]) -> str:
     digest = hashlib.sha256()
     digest.update(json.dumps([context, sys.version], sort_keys=True).encode())
-    routing = ROOT / str(context.get("routing", Deployment().routing))
-    for path in [*_input_files(), *([routing] if routing.is_file() else [])]:
+    default = Deployment()
+    chosen = [
+        ROOT / str(context.get("routing", default.routing)),
+        ROOT / str(context.get("models", default.models)),
+    ]
+    for path in [*_input_files(), *filter(Path.is_file, chosen)]:
         name = os.path.relpath(path, ROOT)
         content = path.read_bytes()
         digest.update(f"\0{name}\0{len(content)}\0".encode() + content)

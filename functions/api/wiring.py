@@ -12,12 +12,13 @@ from ratchet.adapters.system import SystemClock, UlidIds
 from ratchet.app.agents import AgentDirectory
 from ratchet.app.cancel_task import CancelTask
 from ratchet.app.decide_interrupt import DecideInterrupt
+from ratchet.app.deployed_models import DeployedModels
 from ratchet.app.fork_task import ForkTask
 from ratchet.app.read_task import ReadTask
 from ratchet.app.resume_task import ResumeTask
 from ratchet.app.submit_task import SubmitTask
 from ratchet.cold_start import once
-from ratchet.contracts.names import AGENTS_MANIFEST_FILE
+from ratchet.contracts.names import AGENTS_MANIFEST_FILE, MODELS_FILE
 from ratchet.contracts.settings import ApiSettings, DevelopmentSwitches
 from ratchet.domain.webhook_url import check_webhook_url
 
@@ -54,6 +55,7 @@ def wiring() -> Wiring:
         clock=clock,
         ids=UlidIds(clock),
         check_webhook=functools.partial(check_webhook_url, allow_loopback=loopback),
+        models=DeployedModels.load(_BUNDLE / MODELS_FILE),
     )
     return Wiring(
         submit=submit,

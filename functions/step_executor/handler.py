@@ -1,6 +1,7 @@
 """Runs one agent step per invocation, for the state machine."""
 
 import functools
+from pathlib import Path
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -11,12 +12,16 @@ from ratchet.adapters.openai_chat import OpenAiChat
 from ratchet.adapters.secrets import Secrets
 from ratchet.adapters.system import SystemClock, UlidIds
 from ratchet.app.agents import AgentRegistry
+from ratchet.app.deployed_models import DeployedModels
 from ratchet.app.execute_step import ExecuteStep
 from ratchet.app.warm_histories import WarmHistories
 from ratchet.cold_start import once
 from ratchet.contracts.messages import StepInput
+from ratchet.contracts.names import MODELS_FILE
 from ratchet.contracts.settings import StepExecutorSettings
 from ratchet.observability import EmfMetrics, logger
+
+_BUNDLE = Path(__file__).parents[2]
 
 
 @once
@@ -25,12 +30,14 @@ def execute_step() -> ExecuteStep:
     settings = StepExecutorSettings.from_env()
     clock = SystemClock()
     secrets = Secrets(client("secretsmanager"), clock)
+    models = DeployedModels.load(_BUNDLE / MODELS_FILE).catalogue
     return ExecuteStep(
         store=checkpoints(settings, clock),
         chat=OpenAiChat(
             settings.model_base_url,
             api_key=functools.partial(secrets.get, settings.model_key_secret_arn),
             clock=clock,
+            models=models,
         ),
         agents=AgentRegistry.load(),
         clock=clock,
@@ -40,6 +47,7 @@ def execute_step() -> ExecuteStep:
         patience_seconds=settings.model_patience_seconds,
         clock_margin_seconds=settings.clock_margin_seconds,
         steps_per_execution=settings.steps_per_execution,
+        models=models,
     )
 
 

@@ -9,6 +9,7 @@ from tests.infra.template import Synthesized
 
 OUT = BUILD / "test-infra"
 ROUTING = Path(__file__).with_name("other_routing.yaml")
+MODELS = Path(__file__).with_name("other_models.yaml")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -34,6 +35,7 @@ def other(default: Synthesized) -> Synthesized:
         "tracing": "true",
         "removal": "destroy",
         "routing": str(ROUTING),
+        "models": str(MODELS),
         "step_timeout_seconds": "120",
         "log_level": "DEBUG",
     }

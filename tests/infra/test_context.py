@@ -9,6 +9,8 @@ from cdk import synth
 from cdk.bundling import ROOT
 from cdk.components.asl import definition
 from cdk.deployment import Deployment
+from ratchet.app.deployed_models import DeployedModels
+from ratchet.contracts.names import MODELS_FILE
 from ratchet.contracts.routing import RoutingTable
 from tests.infra.conftest import OUT, ROUTING
 from tests.infra.template import Synthesized
@@ -79,6 +81,28 @@ def test_a_wrong_context_is_named_without_a_stack_trace() -> None:
     with pytest.raises(synth.SynthError) as failure:
         synth.synthesize({"log_retention_days": "8"}, OUT / "refused")
     assert str(failure.value).startswith("ValueError: log_retention_days=8: say one of 1, 3")
+
+
+def test_a_route_to_a_model_without_a_price_is_not_synthesized() -> None:
+    with pytest.raises(synth.SynthError) as failure:
+        synth.synthesize({"routing": str(ROUTING)}, OUT / "refused")
+    said = str(failure.value)
+    assert said.startswith("UnpricedRoute: ")
+    assert "other_routing.yaml: route 'planning simple' leads to model 'house-model'" in said
+    assert "`ratchet prices house-model`" in said
+
+
+def test_the_models_reach_the_functions_that_price_and_refuse(other: Synthesized) -> None:
+    for name in ("api", "step_executor"):
+        deployed = DeployedModels.load(other.asset(other.functions()[name]) / MODELS_FILE)
+        assert deployed.catalogue.spec("big-model").price.cache_write == 3750
+        assert {model for route in deployed.routes for model in route.models} == {
+            "house-model",
+            "big-model",
+            "gpt-4o",
+        }
+        deployed.check()
+    assert not (other.asset(other.functions()["dispatcher"]) / MODELS_FILE).exists()
 
 
 def test_synthesizing_loads_no_aws_sdk_and_no_jsii_here() -> None:

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from ratchet.app.new_tasks import NewTasks, tighten
 from ratchet.app.read_task import ReadTask
 from ratchet.contracts.api import ForkRequest
-from ratchet.contracts.errors import InvalidRequest
+from ratchet.contracts.errors import ModelNotPriced
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.priced_models import how_to_price
 from ratchet.domain.forking import fork_point, instruction, with_answers
-from ratchet.domain.models import built_in
 from ratchet.domain.task import Fork, History, Task
 from ratchet.ports import Created
 
@@ -29,7 +28,7 @@ class ForkTask(NewTasks):
 
         Raises:
             TaskNotFound: this tenant has no such task.
-            UnknownAgent, InvalidRequest: the request cannot be carried out.
+            UnknownAgent, ModelNotPriced, InvalidRequest: the request cannot be carried out.
             TaskNotForkable: what the step did is not known.
             IdempotencyKeyReused: the key came with another parent or body before.
             StoreUnavailable: nothing was promised; send the same request again.
@@ -58,15 +57,12 @@ class ForkTask(NewTasks):
             user_id=parent.user_id,
             webhook_url=self._webhook_url(request.webhook),
             metadata=request.metadata,
-            model=_priced(request.model) or parent.model,
+            model=self._priced(request.model) or parent.model,
             fork=Fork(parent.ref.task_id, point.step, inherited),
         )
 
-
-def _priced(model: str | None) -> str | None:
-    """The model, if what it costs is known: no other is ever called."""
-    if model is not None and model not in built_in():
-        raise InvalidRequest(
-            f"model: {model!r} has no price; {how_to_price(model)}"
-        )
-    return model
+    def _priced(self, model: str | None) -> str | None:
+        """The model, if what it costs is known: no other is ever called."""
+        if model is not None and model not in self.models.catalogue:
+            raise ModelNotPriced(f"model: {model!r} has no price; {how_to_price(model)}")
+        return model

@@ -2,10 +2,11 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from ratchet.app.agents import AgentDirectory
+from ratchet.app.deployed_models import DeployedModels
 from ratchet.contracts import limits as bounds
 from ratchet.contracts.api import LimitsRequest, WebhookRequest
 from ratchet.contracts.errors import IdempotencyKeyReused, InvalidRequest, StoreUnavailable
@@ -25,6 +26,7 @@ class NewTasks:
     clock: Clock
     ids: Ids
     check_webhook: Callable[[str], None]
+    models: DeployedModels = field(default_factory=DeployedModels)
 
     @classmethod
     def beside(cls, other: "NewTasks") -> Self:
@@ -36,6 +38,7 @@ class NewTasks:
             clock=other.clock,
             ids=other.ids,
             check_webhook=other.check_webhook,
+            models=other.models,
         )
 
     def _create(self, task: Task, claim: IdempotencyClaim | None) -> Created:

@@ -19,7 +19,7 @@ class SubmitTask(NewTasks):
         """Create the task, or find the one that the same key and body created before.
 
         Raises:
-            UnknownAgent, InvalidRequest: the request cannot be carried out.
+            UnknownAgent, ModelNotPriced, InvalidRequest: the request cannot be carried out.
             IdempotencyKeyReused: the key came with another body before.
             StoreUnavailable: nothing was promised; send the same request again.
         """
@@ -29,6 +29,7 @@ class SubmitTask(NewTasks):
 
     def _task(self, request: TaskRequest, tenant: str) -> Task:
         agent = self.agents.find(request.agent)
+        self.models.check()
         return Task(
             ref=TaskRef(tenant, self.ids.task_id()),
             goal=request.goal,

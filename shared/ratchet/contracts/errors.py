@@ -4,6 +4,7 @@
     |-- RequestError              answered to the caller as problem+json (RFC 9457)
     |   |-- InvalidRequest            400 invalid_request
     |   |-- UnknownAgent              400 unknown_agent
+    |   |-- ModelNotPriced            400 unpriced_model
     |   |-- BadCredentials            401 unauthorized
     |   |-- TaskNotFound              404 not_found
     |   |-- TaskAlreadyFinished       409 already_finished
@@ -70,6 +71,12 @@ class UnknownAgent(RequestError):
     """No agent of that name is deployed."""
 
     code, status, title = "unknown_agent", 400, "No such agent"
+
+
+class ModelNotPriced(RequestError):
+    """A route of the task leads to a model without a price."""
+
+    code, status, title = "unpriced_model", 400, "A model has no price"
 
 
 class BadCredentials(RequestError):

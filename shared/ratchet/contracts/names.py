@@ -11,6 +11,7 @@ Json: TypeAlias = (
 API_VERSION = "v1"
 METRICS_NAMESPACE = "Ratchet"
 AGENTS_MANIFEST_FILE = "ratchet_agents.json"
+MODELS_FILE = "ratchet_models.json"
 
 
 class TaskStatus(StrEnum):

@@ -43,6 +43,7 @@ def make_tree(root: Path) -> Path:
 @pytest.fixture(autouse=True)
 def _agents(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bundling, "_agents_manifest", lambda: MANIFEST)
+    monkeypatch.setattr(bundling, "_default_models", lambda: "{}")
 
 
 def sources(folder: Path) -> set[str]:
@@ -69,6 +70,7 @@ def test_a_function_carries_its_own_code_and_the_runtime_part_of_ratchet(root: P
         "ratchet/__init__.py",
         "ratchet/domain/cli.py",
         "ratchet_agents.json",
+        "ratchet_models.json",
     }
 
 
@@ -85,6 +87,12 @@ def test_only_step_executor_carries_the_agents_with_their_data_files(root: Path)
 def test_api_carries_the_manifest_of_the_agents(root: Path) -> None:
     staged = bundling.stage_function("api", root=root)
     assert json.loads((staged / "ratchet_agents.json").read_text(encoding="utf-8")) == MANIFEST
+
+
+def test_who_prices_and_who_refuses_the_unpriced_carries_the_models(root: Path) -> None:
+    for name in ("api", "step_executor"):
+        staged = bundling.stage_function(name, root=root, models='{"models": []}')
+        assert (staged / "ratchet_models.json").read_text(encoding="utf-8") == '{"models": []}'
 
 
 def test_what_was_deleted_does_not_stay_staged(root: Path) -> None:

@@ -36,6 +36,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "pyproject.toml": "",
         "requirements.lock": "",
         "other.yaml": "default: [b]",
+        "mine.yaml": "models: {}",
     }.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text)
@@ -90,6 +91,13 @@ def test_a_routing_table_elsewhere_counts_too(root: Path, app: FakeApp) -> None:
     synth.synthesize({"routing": "other.yaml"})
     (root / "other.yaml").write_text("default: [c]")
     synth.synthesize({"routing": "other.yaml"})
+    assert len(app.contexts) == 2
+
+
+def test_a_file_of_models_elsewhere_counts_too(root: Path, app: FakeApp) -> None:
+    synth.synthesize({"models": "mine.yaml"})
+    (root / "mine.yaml").write_text("models: {a: {}}")
+    synth.synthesize({"models": "mine.yaml"})
     assert len(app.contexts) == 2
 
 

@@ -1,5 +1,6 @@
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,8 +9,9 @@ from functions.api import handler, routes
 from functions.api.wiring import Wiring
 from ratchet import Agent, Limits
 from ratchet.app.agents import AgentDirectory
+from ratchet.app.deployed_models import DeployedModels
 from ratchet.contracts.errors import StoreUnavailable
-from ratchet.contracts.messages import Doorbell, TaskRef
+from ratchet.contracts.messages import Doorbell, Route, TaskRef
 from ratchet.testing.chat import says
 from tests.envelopes import LambdaContext, envelope
 from tests.unit.shared.app.world import World
@@ -312,3 +314,17 @@ def test_health_says_that_the_settings_are_complete(world: World) -> None:
     event = envelope("api/get_task")
     event["rawPath"] = event["requestContext"]["http"]["path"] = "/v1/health"
     assert call(event)[:2] == (200, {"status": "ok", "version": "v1"})
+
+
+def test_a_task_that_could_reach_a_model_without_a_price_is_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unpriced = DeployedModels(routes=(Route("planning simple", ("dream-7",)),))
+    submit = replace(world.submit, models=unpriced)
+    agents = AgentDirectory(world.registry.manifest(), default="support")
+    wired = Wiring(submit, world.read, world.cancel, world.resume, world.decide, world.fork, agents)
+    monkeypatch.setattr(routes, "wiring", lambda: wired)
+    status, body, _ = call(envelope("api/submit"))
+    assert (status, body["code"]) == (400, "unpriced_model")
+    assert "route 'planning simple' leads to model 'dream-7'" in body["detail"]
+    assert "cdk/models.yaml" in body["detail"]

@@ -102,7 +102,6 @@ def test_the_same_fork_again_gets_the_first_answer(world: World) -> None:
     [
         ({"step": 3}, "choose one from 0 (its beginning) to 2"),
         ({"step": "x"}, "step: Input should be a valid integer"),
-        ({"model": "gpt-9"}, "choose one of gpt-4.1"),
         ({"instruction": " "}, "instruction: String should have at least 1 character"),
         ({"instruction": "\ud800"}, "surrogate"),
         ({"tool_answers": {"c9": "x"}}, "the calls up to that step are c1"),

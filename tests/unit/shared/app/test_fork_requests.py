@@ -10,6 +10,7 @@ from ratchet.contracts.api import TaskRequest
 from ratchet.contracts.errors import (
     IdempotencyKeyReused,
     InvalidRequest,
+    ModelNotPriced,
     TaskNotFound,
     UnknownAgent,
 )
@@ -54,7 +55,6 @@ def test_a_key_belongs_to_one_parent_and_one_body() -> None:
         ({"step": 6}, r"step: 6 .* choose one from 0 \(its beginning\) to 5"),
         ({"step": -1}, "step: -1 "),
         ({"step": 10**30}, "step: 10000000000000000000 "),
-        ({"model": "gpt-9"}, r"'gpt-9' has no price; add .* cdk/models.yaml"),
         ({"tool_answers": {"c7": "x"}}, "no call has the id c7; the calls .* are c1, c2"),
         ({"step": 2, "tool_answers": {"c2": "x"}}, "no call has the id c2; .* are c1$"),
         ({"step": 1, "tool_answers": {"c1": "x"}}, "it has no calls"),
@@ -65,6 +65,12 @@ def test_what_cannot_be_done_is_refused_with_what_can(fields: dict[str, Any], ad
     world, parent = finished()
     with pytest.raises(InvalidRequest, match=advice):
         forked(world, parent, **fields)
+
+
+def test_a_model_without_a_price_is_refused() -> None:
+    world, parent = finished()
+    with pytest.raises(ModelNotPriced, match=r"'gpt-9' has no price; add .* cdk/models.yaml"):
+        forked(world, parent, model="gpt-9")
 
 
 def test_a_webhook_is_checked() -> None:
