@@ -13,7 +13,9 @@ from ratchet.cli import (
     dev_command,
     doctor_command,
     fork_command,
+    models_command,
     new_command,
+    prices_command,
     resume_command,
     submit_command,
     task_commands,
@@ -48,6 +50,8 @@ app.command("interrupts")(answer_command.interrupts)
 app.command("answer")(answer_command.answer)
 app.command("fork")(fork_command.fork)
 app.command("agents")(task_commands.agents)
+app.command("models")(models_command.models)
+app.command("prices")(prices_command.prices)
 app.command("new")(new_command.new)
 app.command("deploy", context_settings=_passed_through)(deploy_command.deploy)
 app.command("doctor")(doctor_command.doctor)
