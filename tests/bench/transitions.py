@@ -24,6 +24,11 @@ def transitions(definition: Mapping[str, Any], states: Sequence[StepOutput]) -> 
             if state["Resource"] == "${StepExecutorArn}":
                 data = next(told).to_dict()
             name = state.get("Next")
+        elif state["Type"] == "Wait":
+            name = state["Next"]
+        elif state["Type"] == "Pass":
+            data = {**data, state["ResultPath"].removeprefix("$."): state["Result"]}
+            name = state["Next"]
         else:
             raise ValueError(f"a {state['Type']} state, {name!r}, is not on a smooth way")
     return entered
