@@ -74,3 +74,20 @@ WEBHOOK_TOTAL_SECONDS = 15.0
 WEBHOOK_CONNECT_SECONDS = 3.0
 WEBHOOK_MAX_RESPONSE_BYTES = 64 * 1024
 WEBHOOK_MAX_URL_CHARS = 2_048
+
+# Admission
+MIN_RUNNING_TASKS = 20
+"""The deployment's limit when nothing waits: what starts at once after a quiet time."""
+MAX_RUNNING_TASKS = 900
+"""A running task holds at most one sandbox; the rest of an account's 1,000 is for the other functions."""
+ADMISSION_ADJUST_SECONDS = 5
+ADMISSION_SHALLOW_DEPTH = 10
+"""The limit rises when more tasks than this wait."""
+ADMISSION_CUT = 0.8
+"""What 429s leave of the limit."""
+ADMISSION_THROTTLED_SHARE = 0.001
+"""The share of model calls that may be answered 429 before the limit falls."""
+ADMISSION_PARKED_SHARE = 0.1
+"""The share of steps that may park for a token bucket while the limit still rises."""
+ADMISSION_RESERVE_PERCENT = 10
+"""Slots kept for tenants that hold fewer than these."""
