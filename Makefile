@@ -51,6 +51,12 @@ format: $(READY) ## let ruff rewrite what it can
 bench: $(READY) ## ratios and counts, side by side in one run
 	$(BIN)/python -m tests.bench $(ARGS)
 
+estimate: $(READY) ## dollars a month, sandboxes, quotas: ARGS="--tasks-per-day N --steps N --json"
+	@$(BIN)/python -m ratchet.cli.main estimate $(ARGS)
+
+simulate: $(READY) ## bursts of tenants against limits: ARGS="--tenant big:10000 --tenant quiet:10 --plots DIR"
+	@$(BIN)/python -m ratchet.cli.main simulate $(ARGS)
+
 synth: $(READY) ## write the CloudFormation template to .build/cdk.out (offline after the first time)
 	$(BIN)/python -m cdk.synth $(ARGS)
 
@@ -65,4 +71,4 @@ lock: $(READY) ## resolve the dependencies again
 clean: ## remove everything that was built
 	rm -rf $(VENV) .build .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help demo dev test sim soak mutants lint format bench synth deploy lock clean
+.PHONY: help demo dev test sim soak mutants lint format bench estimate simulate synth deploy lock clean

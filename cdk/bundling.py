@@ -23,7 +23,7 @@ LAYERS = ("base", "llm", "webhooks")
 AGENTS_IN = frozenset({"step_executor"})
 MANIFEST_IN = frozenset({"api"})
 MODELS_IN = frozenset({"api", "step_executor"})
-NOT_SHIPPED = frozenset({"local", "cli", "testing"})
+NOT_SHIPPED = frozenset({"capacity", "cli", "local", "testing"})
 RUNTIMES = range(11, 15)
 LAYER_FORMAT = 1  # raise it when a change here must rebuild existing layers
 

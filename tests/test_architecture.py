@@ -32,7 +32,7 @@ EXCEPTIONS = {
     # The manifest of the team's agents is built from their code when the bundle is staged.
     ("cdk", "ratchet.app.agents"),
 }
-RUNTIME = ("ratchet.testing", "ratchet.local", "ratchet.cli", "cdk")
+RUNTIME = ("ratchet.testing", "ratchet.local", "ratchet.cli", "ratchet.capacity", "cdk")
 AWS_SDKS = ("boto3", "botocore", "openai")
 
 

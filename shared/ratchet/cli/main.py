@@ -12,11 +12,13 @@ from ratchet.cli import (
     deploy_command,
     dev_command,
     doctor_command,
+    estimate_command,
     fork_command,
     models_command,
     new_command,
     prices_command,
     resume_command,
+    simulate_command,
     submit_command,
     task_commands,
 )
@@ -53,6 +55,8 @@ app.command("agents")(task_commands.agents)
 app.command("models")(models_command.models)
 app.command("prices")(prices_command.prices)
 app.command("new")(new_command.new)
+app.command("estimate")(estimate_command.estimate)
+app.command("simulate")(simulate_command.simulate)
 app.command("deploy", context_settings=_passed_through)(deploy_command.deploy)
 app.command("doctor")(doctor_command.doctor)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _CONSTRUCT_ID = re.compile(r"([A-Z][A-Za-z]*?)Function[0-9A-F]{8}")
 _JOIN_SECONDS = 2.0
-_NOT_SHIPPED = ("local", "cli", "testing")
+_NOT_SHIPPED = ("capacity", "cli", "local", "testing")
 # A process of its own: this one has imported the agents, and would not see them change.
 _STAGE = """
 import json, pathlib, sys

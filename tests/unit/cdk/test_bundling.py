@@ -29,6 +29,7 @@ def make_tree(root: Path) -> Path:
         "shared/agents/prompts/research.md": "Be brief.",
         "shared/ratchet/__init__.py": "",
         "shared/ratchet/domain/cli.py": "",
+        "shared/ratchet/capacity/__init__.py": "",
         "shared/ratchet/local/__init__.py": "",
         "shared/ratchet/cli/__init__.py": "",
         "shared/ratchet/testing/__init__.py": "",
