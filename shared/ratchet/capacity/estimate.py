@@ -23,6 +23,7 @@ from ratchet.contracts.names import Complexity, Json
 from ratchet.contracts.routing import RoutingTable
 from ratchet.domain.aws_bill import NANO, Bill, Counts, Resource, Service
 from ratchet.domain.keys import DUE_SHARDS
+from ratchet.domain.models import ModelCatalogue, built_in
 from ratchet.domain.task_bill import (
     METRICS_PER_ROUTE,
     OTHER_RUN_MS,
@@ -54,6 +55,7 @@ class Surroundings:
     """What the work runs in."""
 
     functions: Functions = field(default_factory=Functions)
+    models: ModelCatalogue = field(default_factory=built_in)
     quotas: tuple[Quota, ...] = QUOTAS
     providers: tuple[ProviderLimit, ...] = ()
     largest_tenant_share: float = 1.0
@@ -180,8 +182,8 @@ def estimate(work: Workload, table: RoutingTable, around: Surroundings) -> Estim
     Raises:
         UnpricedModel: the routing table names a model without a price.
     """
-    models = model_use(work, table)
-    compared = model_use(work, RoutingTable(default=(COMPARED,)))
+    models = model_use(work, table, around.models)
+    compared = model_use(work, RoutingTable(default=(COMPARED,)), around.models)
     run = TaskRun(
         step_ms=(round(work.step_seconds * 1000),) * work.steps,
         executions=-(-work.steps // STEPS_PER_EXECUTION),

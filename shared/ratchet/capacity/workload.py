@@ -7,7 +7,7 @@ from ratchet.capacity.errors import CapacityError
 from ratchet.contracts.limits import MAX_STEPS_CAP
 from ratchet.contracts.names import Complexity, StepType
 from ratchet.contracts.routing import RoutingTable
-from ratchet.domain.models import Usage, model_spec
+from ratchet.domain.models import ModelCatalogue, ModelSpec, Usage
 
 DAYS_PER_MONTH = 365 / 12
 SECONDS_PER_DAY = 24 * 3600
@@ -133,15 +133,15 @@ class ModelUse:
         self.microusd += weight * microusd
 
 
-def model_use(work: Workload, table: RoutingTable) -> dict[str, ModelUse]:
+def model_use(work: Workload, table: RoutingTable, models: ModelCatalogue) -> dict[str, ModelUse]:
     """The mean task's calls, tokens and dollars by model, when every call goes to its route's first model.
 
     Raises:
         UnpricedModel: the table names a model without a price, also one that is only failed over to.
     """
-    for models in (table.default, *(rule.models for rule in table.rules)):
-        for name in models:
-            model_spec(name)
+    for names in (table.default, *(rule.models for rule in table.rules)):
+        for name in names:
+            models.spec(name)
     found: dict[str, ModelUse] = {}
     steps = work.step_types()
     for level, weight in (
@@ -149,15 +149,17 @@ def model_use(work: Workload, table: RoutingTable) -> dict[str, ModelUse]:
         (Complexity.COMPLEX, work.complex_share),
     ):
         if weight:
-            names = [table.models_for(step, level)[0] for step in steps]
-            _add_task(found, names, work.tokens, weight)
+            specs = [models.spec(table.models_for(step, level)[0]) for step in steps]
+            _add_task(found, specs, work.tokens, weight)
     return found
 
 
-def _add_task(found: dict[str, ModelUse], names: list[str], tokens: Tokens, weight: float) -> None:
+def _add_task(
+    found: dict[str, ModelUse], specs: list[ModelSpec], tokens: Tokens, weight: float
+) -> None:
     seen: dict[str, int] = {}  # the longest prompt that each model has read: caches are per model
-    for place, name in enumerate(names):
-        spec = model_spec(name)
+    for place, spec in enumerate(specs):
+        name = spec.name
         prompt = tokens.first_input + place * tokens.growth
         known = seen.get(name, 0)
         cached = int(known * tokens.cached_share) if known >= MIN_CACHED_TOKENS else 0

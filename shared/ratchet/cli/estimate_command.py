@@ -116,7 +116,7 @@ def _estimated(  # noqa: PLR0913 - one parameter per option
     from ratchet.capacity import estimate as planning  # noqa: PLC0415
     from ratchet.capacity.errors import CapacityError  # noqa: PLC0415
     from ratchet.capacity.quotas import overridden  # noqa: PLC0415
-    from ratchet.cli.planning_options import pairs, providers, routing_table  # noqa: PLC0415
+    from ratchet.cli.planning_options import catalogue, pairs, providers, routing_table  # noqa: PLC0415
     from ratchet.domain.task_bill import Functions  # noqa: PLC0415
 
     if architecture not in ("arm64", "x86_64"):
@@ -125,6 +125,7 @@ def _estimated(  # noqa: PLR0913 - one parameter per option
         raise CapacityError("--polls must be 0 or more")
     _, table = routing_table(routing)
     around = planning.Surroundings(
+        models=catalogue(),
         functions=Functions(step_executor_mb=memory, architecture=architecture),
         quotas=overridden(pairs("--quota", quota)),
         providers=providers(provider),

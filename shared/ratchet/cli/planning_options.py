@@ -12,9 +12,11 @@ from ratchet.capacity.scenario import Load
 from ratchet.cli.errors import CliError
 from ratchet.cli.project import find_project
 from ratchet.contracts.errors import UnpricedModel
+from ratchet.contracts.model_file import known_models
 from ratchet.contracts.names import StepType
 from ratchet.contracts.routing import RoutingTable
 from ratchet.domain.admission import LimitRules
+from ratchet.domain.models import ModelCatalogue, built_in
 
 ROUTING = Path("cdk") / "routing.yaml"
 
@@ -49,6 +51,20 @@ def routing_table(path: Path | None) -> tuple[Path, RoutingTable]:
         ) from exc
     except (ValueError, yaml.YAMLError) as exc:
         raise CliError(f"{found} is not a routing table: {exc}") from exc
+
+
+def catalogue() -> ModelCatalogue:
+    """The models of the project around this folder, its own ones included; without a project those of this release.
+
+    Raises:
+        CliError: its models.yaml is wrong.
+    """
+    if (project := find_project()) is None:
+        return built_in()
+    try:
+        return ModelCatalogue(known_models(project / "cdk" / "models.yaml").values())
+    except (OSError, ValueError) as exc:
+        raise CliError(str(exc), "`make synth` refuses it too.") from exc
 
 
 def pairs(option: str, given: Iterable[str]) -> dict[str, float]:

@@ -102,12 +102,3 @@ def built_in() -> ModelCatalogue:
     from ratchet.contracts.price_list import PRICE_LIST  # noqa: PLC0415 - functions carry their own
 
     return ModelCatalogue(PRICE_LIST)
-
-
-def model_spec(name: str) -> ModelSpec:
-    """A model of the built-in catalogue.
-
-    Raises:
-        UnpricedModel: it is not in there.
-    """
-    return built_in().spec(name)

@@ -9,7 +9,7 @@ import pytest
 from ratchet.adapters import openai_answer
 from ratchet.adapters.openai_answer import UnreadableAnswer
 from ratchet.domain.messages import Message, ToolCall
-from ratchet.domain.models import Usage, model_spec
+from ratchet.domain.models import Usage, built_in
 from ratchet.domain.prompt import Prompt
 from ratchet.ports import ModelAnswer, ModelCall
 
@@ -23,7 +23,7 @@ def completion(message: object, usage: object = None, finish: object = "stop") -
 
 
 def parse_answer(body: bytes, call: ModelCall) -> ModelAnswer:
-    return openai_answer.parse_answer(body, call, model_spec(call.model))
+    return openai_answer.parse_answer(body, call, built_in().spec(call.model))
 
 
 def parsed(message: object, usage: object = None, finish: object = "stop") -> ModelAnswer:

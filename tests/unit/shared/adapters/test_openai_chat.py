@@ -17,7 +17,7 @@ from ratchet.contracts.errors import (
     UnpricedModel,
 )
 from ratchet.domain.messages import Message
-from ratchet.domain.models import ModelCatalogue, model_spec
+from ratchet.domain.models import ModelCatalogue, built_in
 from ratchet.domain.prompt import Prompt, ResponseFormat
 from ratchet.ports import ModelCall
 from ratchet.testing.raw_server import RawServer, answers, drips, read_request
@@ -42,7 +42,7 @@ CALL = ModelCall("gpt-4o", PROMPT, max_output_tokens=500, timeout_seconds=30)
 
 
 def request_body(call: ModelCall) -> dict[str, Any]:
-    return openai_chat.request_body(call, model_spec(call.model))
+    return openai_chat.request_body(call, built_in().spec(call.model))
 
 
 class SteppingClock:
@@ -115,7 +115,7 @@ def test_a_schema_is_sent_strictly_where_the_model_can_enforce_it() -> None:
 
 
 def test_a_model_without_json_schema_is_told_the_schema_in_words() -> None:
-    spec = replace(model_spec("gpt-4o"), name="old", has_json_schema=False)
+    spec = replace(built_in().spec("gpt-4o"), name="old", has_json_schema=False)
     prompt = replace(PROMPT, response_format=ResponseFormat("output", SCHEMA, strict=True))
     body = openai_chat.request_body(replace(CALL, model="old", prompt=prompt), spec)
     assert body["response_format"] == {"type": "json_object"}
@@ -135,7 +135,7 @@ def test_an_unpriced_model_is_never_called() -> None:
 
 
 def test_a_model_of_the_deployments_own_catalogue_can_be_called() -> None:
-    own = ModelCatalogue([replace(model_spec("o3"), name="house-model")])
+    own = ModelCatalogue([replace(built_in().spec("o3"), name="house-model")])
     call = replace(CALL, model="house-model")
     with RawServer(answers(http(completion({"content": "hi"})))) as server:
         url = f"http://127.0.0.1:{server.port}/v1"

@@ -10,6 +10,7 @@ from ratchet.capacity.workload import Tokens, Workload, model_use
 from ratchet.contracts.errors import UnpricedModel
 from ratchet.contracts.names import Complexity, StepType
 from ratchet.contracts.routing import RoutingTable, Rule
+from ratchet.domain.models import built_in
 from ratchet.domain.task_bill import TaskRun, task_bill
 
 LARGE, SMALL = RoutingTable(), RoutingTable(default=("gpt-4o-mini",))
@@ -23,13 +24,13 @@ def of(work: Workload = ONE_STEP, table: RoutingTable = LARGE, **around: object)
 def test_one_call_costs_its_tokens_at_list_price() -> None:
     work = Workload(1, 1, tokens=Tokens(first_input=1_000, output=100))
 
-    assert model_use(work, LARGE)["gpt-4o"].microusd == pytest.approx(2_500 + 1_000)
+    assert model_use(work, LARGE, built_in())["gpt-4o"].microusd == pytest.approx(2_500 + 1_000)
 
 
 def test_prompts_grow_and_what_the_model_has_read_is_cached() -> None:
     tokens = Tokens(first_input=2_000, growth=1_000, output=0, cached_share=0.5)
 
-    use = model_use(Workload(1, 3, tokens=tokens), LARGE)["gpt-4o"]
+    use = model_use(Workload(1, 3, tokens=tokens), LARGE, built_in())["gpt-4o"]
 
     assert use.input_tokens == pytest.approx(2_000 + 3_000 + 4_000)
     assert use.cached_tokens == pytest.approx(1_000 + 1_500)
@@ -38,22 +39,22 @@ def test_prompts_grow_and_what_the_model_has_read_is_cached() -> None:
 def test_short_prompts_are_not_cached() -> None:
     tokens = Tokens(first_input=1_000, growth=10, cached_share=1.0)
 
-    assert model_use(Workload(1, 3, tokens=tokens), LARGE)["gpt-4o"].cached_tokens == 0
+    assert model_use(Workload(1, 3, tokens=tokens), LARGE, built_in())["gpt-4o"].cached_tokens == 0
 
 
 def test_changing_the_model_starts_with_a_cold_cache() -> None:
     table = RoutingTable(rules=(Rule(step=StepType.FINAL_SYNTHESIS, models=("gpt-4o-mini",)),))
     work = Workload(1, 4, tokens=Tokens(first_input=5_000))
 
-    assert model_use(work, table)["gpt-4o-mini"].cached_tokens == 0
-    assert model_use(work, SMALL)["gpt-4o-mini"].cached_tokens > 0
+    assert model_use(work, table, built_in())["gpt-4o-mini"].cached_tokens == 0
+    assert model_use(work, SMALL, built_in())["gpt-4o-mini"].cached_tokens > 0
 
 
 def test_reasoning_models_bill_their_reasoning() -> None:
     work = Workload(1, 1, tokens=Tokens(output=100, reasoning=900))
 
-    assert model_use(work, RoutingTable(default=("o3",)))["o3"].output_tokens == 1_000
-    assert model_use(work, LARGE)["gpt-4o"].output_tokens == 100
+    assert model_use(work, RoutingTable(default=("o3",)), built_in())["o3"].output_tokens == 1_000
+    assert model_use(work, LARGE, built_in())["gpt-4o"].output_tokens == 100
 
 
 def test_the_complex_share_weighs_the_routes() -> None:
@@ -63,7 +64,7 @@ def test_the_complex_share_weighs_the_routes() -> None:
             Rule(step=StepType.TOOL_DISPATCH, complexity=Complexity.COMPLEX, models=("gpt-4o",)),
         ),
     )
-    use = model_use(Workload(1, 1, complex_share=0.25), table)
+    use = model_use(Workload(1, 1, complex_share=0.25), table, built_in())
 
     assert {name: found.calls for name, found in use.items()} == {
         "gpt-4o-mini": 0.75,
@@ -90,7 +91,7 @@ def test_steps_come_in_the_order_of_a_task() -> None:
 
 
 def test_a_model_without_a_price_is_refused_even_as_a_failover() -> None:
-    with pytest.raises(UnpricedModel, match="'gpt-9' has no price; add it to MODELS"):
+    with pytest.raises(UnpricedModel, match="'gpt-9' has no price; add 'gpt-9'"):
         of(table=RoutingTable(default=("gpt-4o", "gpt-9")))
 
 

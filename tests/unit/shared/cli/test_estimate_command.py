@@ -77,7 +77,7 @@ def test_the_default_table_is_the_projects(
         (("--routing", "none.yaml"), "none.yaml cannot be read"),
         (("--routing", "bad.yaml"), "bad.yaml is not a routing table"),
         (("--routing", "broken.yaml"), "broken.yaml is not a routing table"),
-        (("--routing", "unpriced.yaml"), "model 'gpt-9' has no price; add it to MODELS"),
+        (("--routing", "unpriced.yaml"), "model 'gpt-9' has no price; add 'gpt-9'"),
         (("--steps", "0"), "--steps must be between 1 and 5,000"),
         (("--mix", "thinking=1"), "no step type thinking"),
         (("--mix", "planning"), "is not NAME=NUMBER"),

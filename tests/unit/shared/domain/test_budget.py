@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from ratchet.contracts.errors import DeadlineExceeded, LimitReached, UnpricedModel
 from ratchet.contracts.names import StepType
 from ratchet.domain.budget import MIN_OUTPUT_TOKENS, affordable_output, check_limits
-from ratchet.domain.models import Usage, built_in, model_spec
+from ratchet.domain.models import Usage, built_in
 from ratchet.domain.steps import Totals
 from ratchet.domain.task import TaskLimits
 from tests.unit.shared.builders import START_MS, a_history, a_result, a_task
@@ -24,12 +24,12 @@ from tests.unit.shared.builders import START_MS, a_history, a_result, a_task
 def test_cost_counts_each_token_class_and_rounds_up(
     model: str, usage: Usage, microusd: int
 ) -> None:
-    assert model_spec(model).cost_microusd(usage) == microusd
+    assert built_in().spec(model).cost_microusd(usage) == microusd
 
 
 def test_an_unpriced_model_is_refused_with_the_fix() -> None:
     with pytest.raises(UnpricedModel, match=r"llama-9.*has no price; add .*models\.yaml"):
-        model_spec("llama-9")
+        built_in().spec("llama-9")
 
 
 def test_steps_tokens_and_time_end_a_task() -> None:
@@ -56,7 +56,7 @@ def test_no_affordable_call_can_pass_a_cap(
 ) -> None:
     task = a_task(limits=TaskLimits(max_cost_usd=cap, max_tokens=max_tokens))
     before = Totals(cost_microusd=spent)
-    spec = model_spec(model)
+    spec = built_in().spec(model)
     try:
         output = affordable_output(spec, task, before, input_tokens=prompt)
     except LimitReached:
