@@ -61,6 +61,14 @@ class Machines:
         )["stateMachineArn"]
         return arn
 
+    def publish(self, machine: str, definition: Json = None) -> str:
+        """Publish a version of a machine, perhaps of a new definition."""
+        changed = {} if definition is None else {"definition": json.dumps(definition)}
+        arn: str = self.api.update_state_machine(
+            stateMachineArn=machine, roleArn=ROLE, publish=True, **changed
+        )["stateMachineVersionArn"]
+        return arn
+
     def start(self, definition: Json, given: Json = None) -> str:
         arn: str = self.api.start_execution(
             stateMachineArn=self.create(definition),

@@ -184,9 +184,10 @@ def runs_get_a_name(machines: Machines, _: pytest.MonkeyPatch, __: Path) -> bool
 
 
 @probe("sfn-qualifiers")
-def aliases_start_machines(machines: Machines, _: pytest.MonkeyPatch, __: Path) -> bool:
+def versions_start_machines(machines: Machines, _: pytest.MonkeyPatch, __: Path) -> bool:
+    machine = machines.create(PASS)
     try:
-        machines.api.start_execution(stateMachineArn=f"{machines.create(PASS)}:live")
+        machines.api.start_execution(stateMachineArn=machines.publish(machine))
     except ClientError:
         return False
     return True

@@ -354,15 +354,40 @@ def test_a_name_is_used_once(machines: Machines) -> None:
         machines.api.start_execution(**same)
 
 
-def test_a_version_or_alias_arn_starts_the_machine(machines: Machines) -> None:
-    machine = machines.create(LOOP)
-    for qualifier in ("1", "live"):
-        started = machines.api.start_execution(
-            stateMachineArn=f"{machine}:{qualifier}", name=f"q-{qualifier}", input='{"n":0}'
-        )
-        assert machines.finish(started["executionArn"])["status"] == "SUCCEEDED"
+def says(word: str) -> Json:
+    return single({"Type": "Pass", "Result": {"said": word}})
+
+
+def test_a_version_or_alias_arn_starts_the_machine_as_it_was_published(machines: Machines) -> None:
+    machine = machines.create(says("one"))
+    first = machines.publish(machine)
+    second = machines.publish(machine, says("two"))
+    route = [{"stateMachineVersionArn": first, "weight": 100}]
+    live = machines.api.create_state_machine_alias(name="live", routingConfiguration=route)
+    qualified = (machine, first, second, live["stateMachineAliasArn"])
+    said = {}
+    for number, arn in enumerate(qualified):
+        run = machines.api.start_execution(stateMachineArn=arn, name=f"q{number}")["executionArn"]
+        assert run == f"{machine.replace(':stateMachine:', ':execution:')}:q{number}"
+        said[arn] = json.loads(machines.finish(run)["output"])["said"]
+    assert list(said.values()) == ["two", "one", "two", "one"]
     listed = machines.api.list_executions(stateMachineArn=machine)["executions"]
-    assert len(listed) == 2
+    assert len(listed) == 4
+
+
+def test_names_are_unique_across_the_versions_of_a_machine(machines: Machines) -> None:
+    machine = machines.create(says("one"))
+    first, second = machines.publish(machine), machines.publish(machine, says("two"))
+    machines.api.start_execution(stateMachineArn=first, name="q", input='{"v":1}')
+    with pytest.raises(ClientError, match="ExecutionAlreadyExists"):
+        machines.api.start_execution(stateMachineArn=second, name="q", input='{"v":2}')
+
+
+def test_a_version_or_alias_that_is_not_there_starts_nothing(machines: Machines) -> None:
+    machine = machines.create(says("one"))
+    for qualifier in ("7", "gone"):
+        with pytest.raises(ClientError, match="StateMachineDoesNotExist"):
+            machines.api.start_execution(stateMachineArn=f"{machine}:{qualifier}", name="q")
 
 
 def test_the_history_is_paged_and_reversible(machines: Machines) -> None:

@@ -1,9 +1,11 @@
 """Step Functions API: what the calls accept and answer."""
 
+import copy
 from typing import Any
 from uuid import uuid4
 
 from moto.core.responses import ActionResult, EmptyResult
+from moto.stepfunctions.exceptions import StateMachineDoesNotExist
 from moto.stepfunctions.models import StepFunctionBackend
 from moto.stepfunctions.parser.api import ExecutionStatus, InvalidToken, TaskTimedOut
 from moto.stepfunctions.parser.asl.eval.callback.callback import (
@@ -18,11 +20,12 @@ from moto.stepfunctions.responses import StepFunctionResponse
 from ratchet.local.patches.patch import Patch
 
 _PAGE = 1000
+_COLONS_OF_A_QUALIFIED_ARN = 7
 
 
 def install() -> list[Patch]:
     """Installs the patches of this module."""
-    return [_default_name(), _qualifiers(), _tokens(), _history(), _context()]
+    return [_default_name(), qualifiers(), _tokens(), _history(), _context()]
 
 
 def _default_name() -> Patch:
@@ -42,15 +45,32 @@ def _default_name() -> Patch:
     return patch
 
 
-def _qualifiers() -> Patch:
-    patch = Patch("sfn-qualifiers", "alias ARNs start nothing")
+def qualifiers() -> Patch:
+    """Executions of a version or alias run the definition as it was published."""
+    patch = Patch("sfn-qualifiers", "version and alias ARNs start nothing")
     original = StepFunctionBackend.describe_state_machine
 
     def describe_state_machine(self: Any, arn: str) -> Any:
-        return original(self, ":".join(arn.split(":")[:7]))
+        machine_arn, qualifier = arn, ""
+        if arn.count(":") == _COLONS_OF_A_QUALIFIED_ARN:
+            machine_arn, _, qualifier = arn.rpartition(":")
+        machine = original(self, machine_arn)
+        return _at_version(machine, qualifier) if qualifier else machine
 
     patch.replace(StepFunctionBackend, "describe_state_machine", describe_state_machine)
     return patch
+
+
+def _at_version(machine: Any, qualifier: str) -> Any:
+    """The machine as it was when the version was published; its executions are the machine's own."""
+    if alias := machine.aliases.get(qualifier):
+        qualifier = alias.routing_configuration[0]["stateMachineVersionArn"].rpartition(":")[2]
+    version = machine.versions.get(int(qualifier)) if qualifier.isdecimal() else None
+    if version is None:
+        raise StateMachineDoesNotExist(f"State Machine Does Not Exist: '{machine.arn}:{qualifier}'")
+    pinned = copy.copy(machine)
+    pinned.definition, pinned.roleArn = version.definition, version.roleArn
+    return pinned
 
 
 def _tokens() -> Patch:

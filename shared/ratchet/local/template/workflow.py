@@ -38,9 +38,15 @@ def state_machine(runtime: Runtime, wanted: Wanted) -> Created:
 @resource(
     "AWS::StepFunctions::StateMachineVersion", honours="StateMachineArn StateMachineRevisionId"
 )
-def version(_: Runtime, wanted: Wanted) -> Created:
-    """A version: a qualifier of the one definition that there is locally."""
-    arn = f"{wanted.properties['StateMachineArn']}:1"
+def version(runtime: Runtime, wanted: Wanted) -> Created:
+    """A version of the definition as it is now."""
+    machine = wanted.properties["StateMachineArn"]
+    stepfunctions = runtime.endpoint.client("stepfunctions")
+    role = stepfunctions.describe_state_machine(stateMachineArn=machine)["roleArn"]
+    # moto has no PublishStateMachineVersion; an update that changes nothing publishes too.
+    arn = stepfunctions.update_state_machine(stateMachineArn=machine, roleArn=role, publish=True)[
+        "stateMachineVersionArn"
+    ]
     return Created(arn, {"Arn": arn})
 
 
@@ -48,8 +54,8 @@ def version(_: Runtime, wanted: Wanted) -> Created:
     "AWS::StepFunctions::StateMachineAlias",
     honours="Name RoutingConfiguration DeploymentPreference",
 )
-def alias(_: Runtime, wanted: Wanted) -> Created:
-    """An alias: another qualifier."""
+def alias(runtime: Runtime, wanted: Wanted) -> Created:
+    """An alias of one version; a second one in its routing has no effect."""
     properties = wanted.properties
     routes: list[JsonObject] = properties.get("RoutingConfiguration") or []
     preference: JsonObject = properties.get("DeploymentPreference") or {}
@@ -58,10 +64,12 @@ def alias(_: Runtime, wanted: Wanted) -> Created:
         if routes
         else preference.get("StateMachineVersionArn", "")
     )
-    machine = target.rpartition(":")[0]
-    if not machine:
+    if not target:
         raise LocalStackError("the alias names no state machine version")
-    arn = f"{machine}:{wanted.name}"
+    arn = runtime.endpoint.client("stepfunctions").create_state_machine_alias(
+        name=wanted.name,
+        routingConfiguration=[{"stateMachineVersionArn": target, "weight": 100}],
+    )["stateMachineAliasArn"]
     return Created(arn, {"Arn": arn})
 
 
