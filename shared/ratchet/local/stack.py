@@ -9,6 +9,7 @@ from typing import Any, Self
 from ratchet.local.boot import Options, Timing, boot
 from ratchet.local.errors import LocalStackError
 from ratchet.local.functions.sandbox import LogSink
+from ratchet.local.redeployment import redeploy
 from ratchet.local.runtime import Runtime
 
 __all__ = ["LocalStack", "LocalStackError", "Timing"]
@@ -87,9 +88,13 @@ class LocalStack:
         return self._runtime.functions.lines(self._physical(function_name))
 
     def reload(self, code_dirs: Mapping[str, Path]) -> None:
-        """Runs functions from new code; invocations that are running finish on the old one."""
-        for name, code_dir in code_dirs.items():
-            self._runtime.functions.reload(self._physical(name), code_dir)
+        """Runs functions from new code, as a deployment would.
+
+        Invocations that are running finish on the old one, and so do executions of a version that names it.
+        """
+        redeploy(
+            self._runtime, {self._physical(name): folder for name, folder in code_dirs.items()}
+        )
 
     def close(self) -> None:
         """Ends the stack and all its workers."""

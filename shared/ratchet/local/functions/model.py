@@ -45,7 +45,8 @@ class AsyncPolicy:
 @dataclass(slots=True)
 class _Entry:
     config: FunctionConfig
-    qualifiers: set[str] = field(default_factory=lambda: {LATEST})
+    versions: dict[str, FunctionConfig] = field(default_factory=dict)
+    aliases: set[str] = field(default_factory=set)
     policy: AsyncPolicy = AsyncPolicy()
 
 
@@ -65,16 +66,20 @@ class FunctionRegistry:
         """Publishes the code as the next version and returns its number."""
         entry = self._entry(reference)
         with self._lock:
-            number = str(sum(qualifier.isdigit() for qualifier in entry.qualifiers) + 1)
-            entry.qualifiers.add(number)
-            entry.config = replace(entry.config, version=number)
+            number = str(len(entry.versions) + 1)
+            entry.config = entry.versions[number] = replace(entry.config, version=number)
             return number
+
+    def latest_version(self, reference: str) -> str | None:
+        """The ARN of the version that was published last, if any was."""
+        entry = self._entry(reference)
+        return f"{entry.config.arn}:{len(entry.versions)}" if entry.versions else None
 
     def add_alias(self, reference: str, alias: str) -> str:
         """Makes ``alias`` a known qualifier and returns its ARN."""
         entry = self._entry(reference)
         with self._lock:
-            entry.qualifiers.add(alias)
+            entry.aliases.add(alias)
         return f"{entry.config.arn}:{alias}"
 
     def set_code_dir(self, name: str, code_dir: Path) -> FunctionConfig:
@@ -83,6 +88,12 @@ class FunctionRegistry:
         with self._lock:
             entry.config = replace(entry.config, code_dir=code_dir)
             return entry.config
+
+    def set_environment(self, name: str, environment: Mapping[str, str]) -> None:
+        """Tells a function something else; its versions keep what they were told."""
+        entry = self._entry(name)
+        with self._lock:
+            entry.config = replace(entry.config, environment=environment)
 
     def set_policy(self, reference: str, policy: AsyncPolicy) -> None:
         """Replaces the function's policy for asynchronous invocations."""
@@ -94,7 +105,9 @@ class FunctionRegistry:
         Raises:
             FunctionNotFound: unknown function or qualifier.
         """
-        return self._entry(reference, qualifier).config
+        entry = self._entry(reference, qualifier)
+        wanted = qualifier or split_reference(reference)[1]
+        return entry.config if wanted is None else entry.versions.get(wanted, entry.config)
 
     def policy(self, reference: str) -> AsyncPolicy:
         """How asynchronous invocations of the function are retried and reported."""
@@ -108,7 +121,7 @@ class FunctionRegistry:
         name, inline = split_reference(reference)
         entry = self._entries.get(name)
         wanted = qualifier or inline
-        if entry is None or (wanted is not None and wanted not in entry.qualifiers):
+        if entry is None or wanted not in {None, LATEST, *entry.versions, *entry.aliases}:
             raise FunctionNotFound(reference if qualifier is None else f"{reference}:{qualifier}")
         return entry
 

@@ -115,11 +115,13 @@ class SandboxPool:
 
     def _warm(self, config: FunctionConfig) -> Sandbox | None:
         idle = self._idle[config.name]
-        while idle:
-            sandbox = idle.pop()
-            if sandbox.is_usable and sandbox.config == config:
+        for sandbox in reversed(idle.copy()):
+            if not sandbox.is_usable:
+                idle.remove(sandbox)
+                self._drop(sandbox)
+            elif sandbox.config == config:  # not one of another version
+                idle.remove(sandbox)
                 return sandbox
-            self._drop(sandbox)
         return None
 
     def _cold(self, config: FunctionConfig) -> Sandbox | None:

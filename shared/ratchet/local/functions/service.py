@@ -87,8 +87,14 @@ class FunctionService:
         ).start()
 
     def reload(self, name: str, code_dir: Path) -> None:
-        """Runs the function from another code directory from now on."""
+        """Runs the function from another code directory from now on; published versions keep theirs."""
         self.registry.set_code_dir(name, code_dir)
+        if self.registry.latest_version(name) is None:
+            self._pool.retire(name)
+
+    def tell(self, name: str, environment: Mapping[str, str]) -> None:
+        """Runs the function with another environment from now on."""
+        self.registry.set_environment(name, environment)
         self._pool.retire(name)
 
     def pids(self, name: str) -> list[int]:
