@@ -114,16 +114,21 @@ class Start:
     due_at_ms: int
     restarts: int = 0
     at_step: int = 1
+    machine_version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reopening:
-    """How an ended or paused task goes on: `record` takes the next number and says with which step."""
+    """How an ended or paused task goes on: `record` takes the next number and says with which step.
+
+    With `upgrade` it forgets its state machine version, and so starts on the current one.
+    """
 
     record: StepRecord
     limits: TaskLimits
     at_ms: int
     due_at_ms: int
+    upgrade: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,8 +260,12 @@ class ExecutionState:
 class Workflow(Protocol):
     """The state machine; its executions are named after task and generation."""
 
-    def start(self, first: StepOutput) -> None:
-        """Start the execution of `first.execution.generation`; nothing if there is one of that name."""
+    def start(self, first: StepOutput) -> str | None:
+        """Start the execution of `first.execution.generation`; nothing if there is one of that name.
+
+        It runs `first.execution.version` of the state machine, or the current one when that is None or no longer
+        exists. Returns the version that the execution of that name runs, None when versions are not in use.
+        """
         ...
 
     def stop(self, ref: TaskRef, *, generation: int, cause: str) -> None:

@@ -81,6 +81,7 @@ def read_state(head: Item) -> TaskState:
         generation=_read_number(head, "generation"),
         restarts=_read_number(head, "restarts"),
         restarted_at_step=_read_number(head, "restarted_at_step"),
+        machine_version=head["machine_version"]["S"] if "machine_version" in head else None,
     )
 
 

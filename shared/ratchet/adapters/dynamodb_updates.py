@@ -28,25 +28,34 @@ def started(ref: TaskRef, start: Start) -> Update:
         "updated_at": items.number(start.at_ms),
         "generation": items.number(start.generation),
         **items.due(ref, start.due_at_ms),
+        **_version(start),
     }
-    restarts = {
-        "restarts": items.number(start.restarts),
-        "restarted_at_step": items.number(start.at_step),
-    }
+    if start.restarts:
+        values["restarts"] = items.number(start.restarts)
+        values["restarted_at_step"] = items.number(start.at_step)
+    optional = ("restarts", "restarted_at_step", "machine_version")
     return _update(
         items.head_key(ref),
-        {**values, **restarts} if start.restarts else values,
-        remove=() if start.restarts else tuple(restarts),
+        values,
+        remove=[name for name in optional if name not in values],
         only_if=f"attribute_exists(pk) AND NOT {_SETTLED} AND {_LATER}",
         given=_TERMINAL | _ASKING,
     )
 
 
+def _version(start: Start) -> Item:
+    return (
+        {} if start.machine_version is None else {"machine_version": _text(start.machine_version)}
+    )
+
+
 def had_started(ref: TaskRef, start: Start) -> Update:
-    """An execution was so fast that the task had ended or paused when its start was noted: note only its number."""
+    """An execution was so fast that the task had ended or paused when its start was noted: note only which it was."""
+    values = {"generation": items.number(start.generation), **_version(start)}
     return _update(
         items.head_key(ref),
-        {"generation": items.number(start.generation)},
+        values,
+        remove=[] if "machine_version" in values else ["machine_version"],
         only_if=f"attribute_exists(pk) AND {_SETTLED} AND {_LATER}",
         given=_TERMINAL | _ASKING,
     )
@@ -83,7 +92,9 @@ def reopened(tip: History, reopening: Reopening, body: Item) -> Update:
         **body,
     }
     other_body = {"body", "body_ref"} - set(body) if body else ()
-    ended_things = ("expires_at", "steps", "cost_microusd", "restarts", "restarted_at_step")
+    ended_things = ["expires_at", "steps", "cost_microusd", "restarts", "restarted_at_step"]
+    if reopening.upgrade:
+        ended_things.append("machine_version")
     return _update(
         items.head_key(ref),
         values,

@@ -94,6 +94,11 @@ class AgentRegistry:
             )
         return self._agents[name]
 
+    def version_of(self, name: str) -> str | None:
+        """The version of the agent of that name; None if there is none."""
+        agent = self._agents.get(name)
+        return None if agent is None else agent.version
+
     def manifest(self) -> list[dict[str, Any]]:
         """What the other functions need to know of the agents, as JSON."""
         entries = []

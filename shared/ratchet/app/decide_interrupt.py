@@ -88,6 +88,7 @@ class DecideInterrupt:
                 then.complexity,
                 messages=_told(tip, interrupt, EffectAnswer(answer)),
                 decision=Decision(interrupt.id, answer),
+                agent_version=tip.records[-1].result.agent_version,
             ),
             next=_next(tip, interrupt, answer),
             totals=tip.totals,

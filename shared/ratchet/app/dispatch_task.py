@@ -1,6 +1,6 @@
 """Start the execution that a doorbell asks for. Safe to repeat: executions are named after task and generation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ratchet.contracts.limits import WATCH_SECONDS
 from ratchet.contracts.messages import Doorbell, ExecutionRef, StepOutput, StepRef
@@ -48,11 +48,19 @@ def due_start(tip: History, bell: Doorbell, *, at_ms: int) -> Start | None:
 
 
 def start_execution(store: CheckpointStore, workflow: Workflow, tip: History, start: Start) -> None:
-    """Start an execution that goes on from the last committed step, then note it."""
+    """Start an execution that goes on from the last committed step, then note it.
+
+    It runs the version that the task's earlier executions ran, so its code does not change under it; the first one
+    runs the current version, and so does one whose version no longer exists.
+    """
     following = tip.next
     if not isinstance(following, Step):
         return
     step = StepRef(start.at_step, following.type, following.complexity)
-    execution = ExecutionRef(start.generation, first_step=start.at_step)
-    workflow.start(StepOutput(tip.task.ref, Action.STEP, step, execution))
-    store.mark_started(tip.task.ref, start)
+    pinned = tip.state.machine_version
+    execution = ExecutionRef(start.generation, start.at_step, version=pinned)
+    version = workflow.start(StepOutput(tip.task.ref, Action.STEP, step, execution))
+    if pinned not in (None, version):
+        details = {"task_id": tip.task.ref.task_id, "pinned": pinned, "version": version}
+        logger.warning("pinned version is gone", extra=details)
+    store.mark_started(tip.task.ref, replace(start, machine_version=version))

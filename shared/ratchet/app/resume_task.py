@@ -61,6 +61,7 @@ class ResumeTask:
             )
         told = self._told(tip, tip.next, request)
         reopening = self._reopening(tip, told, self._limits(tip, request.limits))
+        reopening = replace(reopening, upgrade=request.upgrade)
         if self.store.reopen(tip, reopening):
             self._ring(tip)
         now = self.store.load_tip(ref)
@@ -139,5 +140,6 @@ def _call(call: ToolCall) -> str:
 
 def _reopened(tip: History, reopening: Reopening) -> History:
     record: StepRecord = reopening.record
-    state = TaskState(TaskStatus.QUEUED, reopening.at_ms, reopening.at_ms, tip.state.generation)
+    at = reopening.at_ms
+    state = TaskState(TaskStatus.QUEUED, at, at, tip.state.generation)
     return History(replace(tip.task, limits=reopening.limits), state, (record,))

@@ -88,7 +88,7 @@ class StepAttempt:
             if wait is not None:
                 return wait
             following = self._end(exc)
-        result = spending.on(result)
+        result = replace(spending.on(result), agent_version=self._other_version())
         return StepRecord(
             number=self.event.step.number,
             result=result,
@@ -127,6 +127,11 @@ class StepAttempt:
         )
         following = self._next(agent, result, accepted.output)
         return result, self._paused(tools.unknown, following) if tools.unknown else following
+
+    def _other_version(self) -> str | None:
+        """The version of the agent that runs here, unless it is the one that the task was submitted with."""
+        version = self.agents.version_of(self.history.task.agent)
+        return None if version == self.history.task.agent_version else version
 
     def _adopted(self, owner: str) -> StepPlan | None:
         """What an earlier attempt at this step was about to do, when it had begun effects."""

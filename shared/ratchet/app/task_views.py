@@ -31,7 +31,7 @@ def task_view(tip: History) -> TaskView:
         task_id=task.ref.task_id,
         status=tip.state.status,
         agent=task.agent,
-        agent_version=task.agent_version,
+        agent_version=tip.agent_version,
         goal=task.goal,
         user_id=task.user_id,
         metadata=dict(task.metadata),
@@ -73,7 +73,7 @@ def timeline_view(history: History) -> StepListView:
     """The timeline of a task; a cancel takes a step number but is no step."""
     counted = [0, *(record.totals.steps for record in history.records)]
     steps = [
-        _step_view(record)
+        _step_view(record, history.task.agent_version)
         for record, before in zip(history.records, counted, strict=False)
         if record.totals.steps > before
     ]
@@ -124,7 +124,7 @@ def _parent_view(task: Task) -> ParentView | None:
     return None if fork is None else ParentView(task_id=fork.parent_task_id, step=fork.step)
 
 
-def _step_view(record: StepRecord) -> StepView:
+def _step_view(record: StepRecord, submitted_version: str) -> StepView:
     result = record.result
     return StepView(
         number=record.number,
@@ -134,6 +134,7 @@ def _step_view(record: StepRecord) -> StepView:
         route=result.route,
         model=result.model,
         reason=result.reason,
+        agent_version=result.agent_version or submitted_version,
         tools=[
             ToolRunView(call_id=r.call_id, name=r.name, ok=r.ok, duration_ms=r.milliseconds)
             for r in result.tool_runs

@@ -16,6 +16,10 @@ EffectOutcome = Annotated[
         help="After effect_outcome_unknown: `happened` or `did_not_happen`, as you found out."
     ),
 ]
+Upgrade = Annotated[
+    bool,
+    typer.Option("--upgrade", help="Go on with what is deployed now, not what it started with."),
+]
 MaxTokens = Annotated[int | None, typer.Option(help="Most tokens it may use.")]
 
 
@@ -27,6 +31,7 @@ def resume(  # noqa: PLR0913 - one parameter per option
     max_tokens: MaxTokens = None,
     deadline: Deadline = None,
     effect_outcome: EffectOutcome = None,
+    upgrade: Upgrade = False,
     watch: Watch = False,
     as_json: AsJson = False,
 ) -> None:
@@ -38,7 +43,9 @@ def resume(  # noqa: PLR0913 - one parameter per option
         "deadline_seconds": deadline,
     }
     with connect() as client:
-        body = only_given({"limits": limits, "effect_outcome": effect_outcome})
+        body = only_given(
+            {"limits": limits, "effect_outcome": effect_outcome, "upgrade": upgrade or None}
+        )
         task = client.resume(task_id, body)
         if watch:
             follow_to_end(client, task.task_id, as_json=as_json)
@@ -47,3 +54,7 @@ def resume(  # noqa: PLR0913 - one parameter per option
         else:
             print(f"{task.task_id}  {task.status.value}")
             note(f"Watch it:  ratchet watch {task.task_id}")
+            if not upgrade:
+                note(
+                    "It keeps the code that it started with; --upgrade takes what is deployed now."
+                )

@@ -49,10 +49,13 @@ class ResumeRequest(_Request):
 
     `effect_outcome` is asked for, and only then taken, when the task ended while the outcome of an unsafe call was not
     known: what a person has found out about it. The agent is told; nothing is called again without being asked for.
+    `upgrade` goes on with what is deployed now; without it the task keeps the version of the agent's code and of the
+    routes that it started with, so a mended agent must be asked for.
     """
 
     limits: LimitsRequest | None = None
     effect_outcome: Literal["happened", "did_not_happen"] | None = None
+    upgrade: bool = False
 
 
 class DecisionRequest(_Request):
@@ -199,7 +202,7 @@ class ToolRunView(_Answer):
 
 
 class StepView(_Answer):
-    """A committed step: what it was, which model did it and why, what it cost.
+    """A committed step: what it was, which model and version of the agent did it and why, what it cost.
 
     One whose `purpose` is `compaction` summarized the steps before it; later prompts carry the summary instead of them.
     """
@@ -217,6 +220,7 @@ class StepView(_Answer):
     attempt: int
     started_at: str
     duration_ms: int
+    agent_version: str = ""
 
 
 class StepListView(_Answer):

@@ -105,10 +105,15 @@ class ExecutionRef:
 
     generation: int = 1
     first_step: int = 1
+    version: str | None = None  # of the state machine that it runs, where one is known
 
-    def to_dict(self) -> dict[str, int]:
+    def to_dict(self) -> dict[str, int | str]:
         """The JSON object that travels through the execution unchanged."""
-        return {"generation": self.generation, "first_step": self.first_step}
+        data: dict[str, int | str] = {
+            "generation": self.generation,
+            "first_step": self.first_step,
+        }
+        return data if self.version is None else {**data, "version": self.version}
 
     @classmethod
     def from_dict(cls, data: Any) -> Self:
@@ -118,7 +123,7 @@ class ExecutionRef:
             MalformedMessage: a field is missing or no number.
         """
         try:
-            return cls(int(data["generation"]), int(data["first_step"]))
+            return cls(int(data["generation"]), int(data["first_step"]), data.get("version"))
         except (KeyError, TypeError, ValueError) as exc:
             raise MalformedMessage(f"not an execution: {exc!r}") from exc
 

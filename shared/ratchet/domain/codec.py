@@ -116,6 +116,7 @@ def _encode_result(result: StepResult) -> dict[str, Any]:
         "rating": result.rating,
         "model": result.model,
         "reason": result.reason or None,
+        "agent_version": result.agent_version,
         "usage": _encode_usage(result.usage) or None,
         "cost": [result.cost_microusd] if result.cost_microusd else None,
         "decision": [result.decision.interrupt_id, result.decision.answer]
@@ -157,6 +158,7 @@ def _decode_result(data: Mapping[str, Any]) -> StepResult:
         model=data.get("model"),
         route=data.get("route", f"{data['type']} {data['complexity']}"),
         reason=data.get("reason", ""),
+        agent_version=data.get("agent_version"),
         usage=Usage(*data.get("usage", ())),
         cost_microusd=data.get("cost", (0,))[0],
         decision=Decision(*data["decision"]) if "decision" in data else None,

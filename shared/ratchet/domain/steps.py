@@ -89,6 +89,7 @@ class StepResult:
     model: str | None = None  # None when no model was called
     route: str = ""  # the route's name in the routing table
     reason: str = ""  # why this model: preferred, failover, escalation
+    agent_version: str | None = None  # None: the one that the task was submitted with
     usage: Usage = field(default_factory=Usage)
     cost_microusd: int = 0
     decision: Decision | None = None  # of a step that a person took

@@ -57,6 +57,7 @@ class TaskState:
     generation: int = 0  # of the execution that was started last; 0 before the first
     restarts: int = 0  # dead executions replaced since then
     restarted_at_step: int = 0  # the step that the last replacement began with
+    machine_version: str | None = None  # of the state machine: all its executions start on it
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,12 @@ class History:
         ]
 
     @property
+    def agent_version(self) -> str:
+        """The version of the agent that ran last, which is the task's own unless it was upgraded."""
+        last = self.records[-1].result.agent_version if self.records else None
+        return last or self.task.agent_version
+
+    @property
     def next_number(self) -> int:
         """The number of the step that follows the last committed one."""
         return self.records[-1].number + 1 if self.records else 1
@@ -146,6 +153,7 @@ def end_record(tip: History, end: End, *, now_ms: int) -> StepRecord:
     """
     waiting = tip.next.interrupts if isinstance(tip.next, Paused) else ()
     step = step_after(tip)
+    last_version = tip.records[-1].result.agent_version if tip.records else None
     return StepRecord(
         number=tip.next_number,
         result=StepResult(
@@ -153,6 +161,7 @@ def end_record(tip: History, end: End, *, now_ms: int) -> StepRecord:
             step.complexity,
             purpose=step.purpose,
             messages=tuple(Message("tool", UNANSWERED, (), i.call_id) for i in waiting),
+            agent_version=last_version,
         ),
         next=end,
         totals=tip.totals,

@@ -91,7 +91,11 @@ class InMemoryCheckpoints(InMemoryLedgers):
             if head is None or head.state.generation >= start.generation:
                 return
             if _is_settled(head.state):
-                head.state = replace(head.state, generation=start.generation)
+                head.state = replace(
+                    head.state,
+                    generation=start.generation,
+                    machine_version=start.machine_version,
+                )
             else:
                 head.state = TaskState(
                     status=TaskStatus.RUNNING,
@@ -100,6 +104,7 @@ class InMemoryCheckpoints(InMemoryLedgers):
                     generation=start.generation,
                     restarts=start.restarts,
                     restarted_at_step=start.at_step if start.restarts else 0,
+                    machine_version=start.machine_version,
                 )
                 head.due_at_ms = start.due_at_ms
 
@@ -129,7 +134,10 @@ class InMemoryCheckpoints(InMemoryLedgers):
             if head is None or record.number in partition.steps or not _is_same_end(head, tip):
                 return False
             at = reopening.at_ms
-            head.state = TaskState(TaskStatus.QUEUED, at, at, head.state.generation)
+            version = None if reopening.upgrade else head.state.machine_version
+            head.state = TaskState(
+                TaskStatus.QUEUED, at, at, head.state.generation, machine_version=version
+            )
             head.body, head.due_at_ms = body or head.body, reopening.due_at_ms
             partition.steps[record.number] = step
             return True

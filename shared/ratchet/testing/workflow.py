@@ -1,7 +1,7 @@
 """A state machine in memory: it remembers what was started, and runs nothing; tests decide how executions end."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ratchet.contracts.messages import ExecutionRef, StepInput, StepOutput, StepRef, TaskRef
@@ -21,16 +21,25 @@ class Execution:
 
 
 class InMemoryWorkflow:
-    """Starts an execution per name once, as Step Functions does. `executions` has them by name, oldest first."""
+    """Starts an execution per name once, as Step Functions does. `executions` has them by name, oldest first.
+
+    `versions` are those that can be started, the last one is current; without any, versions are not in use.
+    """
 
     def __init__(self) -> None:
         self.executions: dict[str, Execution] = {}
+        self.versions: list[str] = []
 
-    def start(self, first: StepOutput) -> None:
-        """Start the execution of `first.execution.generation`; nothing if there is one of that name."""
+    def start(self, first: StepOutput) -> str | None:
+        """Start the execution of `first.execution.generation` on its version; returns the version that it runs."""
+        current = self.versions[-1] if self.versions else None
+        wanted = first.execution.version
+        version = wanted if wanted in self.versions else current
         name = execution_name(first.task, first.execution.generation)
-        sent = json.loads(json.dumps(first.to_dict()))
+        execution = replace(first.execution, version=version)
+        sent = json.loads(json.dumps(replace(first, execution=execution).to_dict()))
         self.executions.setdefault(name, Execution(name, sent))
+        return self.input_of(first.task, execution.generation).execution.version
 
     def stop(self, ref: TaskRef, *, generation: int, cause: str) -> None:
         """Stop an execution; nothing if it has ended or never was."""

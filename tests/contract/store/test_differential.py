@@ -59,6 +59,7 @@ numbers = st.sampled_from([1, 1, 1, 2])
 steps = st.integers(1, 3)
 names = st.sampled_from(["k", "l"])
 flags = st.booleans()
+versions = st.sampled_from([None, "m:1", "m:2"])
 times = st.integers(START_MS, START_MS + 5_000)
 refs = st.builds(ref_of, numbers, tenants)
 texts = st.sampled_from(["", "found it", "£ 5 \U0001f600", LARGE])
@@ -104,6 +105,7 @@ def loads(draw: st.DrawFn) -> Operation:
 def starts(draw: st.DrawFn) -> Operation:
     generation, restarts = draw(st.integers(1, 3)), draw(st.integers(0, 2))
     start = start_of(generation, at_ms=draw(times), restarts=restarts, at_step=draw(steps))
+    start = replace(start, machine_version=draw(versions))
     return call("mark_started", draw(refs), start)
 
 
@@ -126,6 +128,7 @@ class Reopen:
     at_ms: int
     limits: TaskLimits | None
     stale: bool
+    upgrade: bool
 
     def __call__(self, bench: Bench) -> Any:
         tip = bench.store.load_tip(self.ref)
@@ -133,7 +136,8 @@ class Reopen:
             return None
         if self.stale:
             tip = replace(tip, records=(record_of(1, BROKEN),))
-        return bench.store.reopen(tip, reopening_of(tip, at_ms=self.at_ms, limits=self.limits))
+        reopening = reopening_of(tip, at_ms=self.at_ms, limits=self.limits)
+        return bench.store.reopen(tip, replace(reopening, upgrade=self.upgrade))
 
 
 @dataclass(frozen=True)
@@ -151,7 +155,7 @@ class PostponeDue:
 limits = st.sampled_from(
     [None, TaskLimits(max_steps=7, max_cost_usd=0.25), TaskLimits(max_steps=9)]
 )
-reopenings = st.builds(Reopen, refs, times, limits, st.booleans())
+reopenings = st.builds(Reopen, refs, times, limits, flags, flags)
 erasings = st.builds(lambda ref: call("erase", ref), refs)
 
 
@@ -224,10 +228,10 @@ def lives(draw: st.DrawFn) -> list[Any]:
     task, due = task_of(), START_MS
     life = [
         call("create_task", task, claim=None, due_at_ms=due),
-        call("mark_started", task.ref, start_of(1)),
+        call("mark_started", task.ref, replace(start_of(1), machine_version=draw(versions))),
         call("commit", task, record_of(1, text=draw(texts)), due_at_ms=due),
         call("commit", task, record_of(2, draw(st.sampled_from([DONE, BROKEN]))), due_at_ms=due),
-        Reopen(task.ref, START_MS + 4_000, draw(limits), stale=draw(flags)),
+        Reopen(task.ref, START_MS + 4_000, draw(limits), stale=draw(flags), upgrade=draw(flags)),
         call("mark_started", task.ref, start_of(2)),
         call("commit", task, record_of(4, BROKEN), due_at_ms=due),
         call("advance", 31 * 24 * 3600),

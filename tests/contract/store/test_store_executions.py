@@ -75,6 +75,15 @@ def test_a_start_that_follows_no_death_ends_the_count(bench: Bench) -> None:
     assert tip_of(bench).state == TaskState(TaskStatus.RUNNING, third.at_ms, CREATED, 3)
 
 
+def test_the_version_that_an_execution_runs_is_kept(bench: Bench) -> None:
+    bench.store.create_task(TASK, claim=None, due_at_ms=DUE)
+    assert tip_of(bench).state.machine_version is None
+    for generation, version in enumerate(("m:1", "m:2", None), start=1):
+        start = replace(start_of(generation), machine_version=version)
+        bench.store.mark_started(REF, start)
+        assert tip_of(bench).state.machine_version == version
+
+
 @pytest.mark.parametrize("generation", [1, 2])
 def test_an_older_or_equal_generation_changes_nothing(bench: Bench, generation: int) -> None:
     bench.store.create_task(TASK, claim=None, due_at_ms=DUE)
@@ -135,6 +144,31 @@ def test_a_reopened_task_is_queued_with_one_step_more(bench: Bench) -> None:
     assert history.state == TaskState(TaskStatus.QUEUED, at, opened_at_ms=at, generation=1)
     assert tip_of(bench).records == (reopening.record,)
     assert bench.due() == {REF: reopening.due_at_ms}
+
+
+@pytest.mark.parametrize("version", ["m:1", None])
+def test_a_start_that_is_noted_after_the_end_still_notes_its_version(
+    bench: Bench, version: str | None
+) -> None:
+    bench.store.create_task(TASK, claim=None, due_at_ms=DUE)
+    bench.store.commit(TASK, record_of(1, BROKEN), due_at_ms=DUE)
+    bench.store.mark_started(REF, replace(start_of(), machine_version=version))
+    state = tip_of(bench).state
+    assert (state.status, state.generation) == (TaskStatus.FAILED, 1)
+    assert state.machine_version == version
+
+
+@pytest.mark.parametrize(("upgrade", "expected"), [(False, "m:1"), (True, None)])
+def test_a_reopened_task_keeps_its_version_unless_it_is_upgraded(
+    bench: Bench, upgrade: bool, expected: str | None
+) -> None:
+    bench.store.create_task(TASK, claim=None, due_at_ms=DUE)
+    bench.store.mark_started(REF, replace(start_of(), machine_version="m:1"))
+    bench.store.commit(TASK, record_of(1, BROKEN), due_at_ms=DUE)
+    tip = tip_of(bench)
+    assert tip.state.machine_version == "m:1"
+    assert bench.store.reopen(tip, replace(reopening_of(tip), upgrade=upgrade))
+    assert tip_of(bench).state.machine_version == expected
 
 
 def test_a_reopened_task_forgets_its_restarts(bench: Bench) -> None:

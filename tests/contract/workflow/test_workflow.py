@@ -5,18 +5,22 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 import pytest
+from moto.stepfunctions.models import StepFunctionBackend
+from moto.stepfunctions.responses import get_backend
 
 from ratchet.adapters import aws
 from ratchet.adapters.stepfunctions import StepFunctionsWorkflow, execution_arn
 from ratchet.contracts.errors import ServiceRefused
 from ratchet.contracts.messages import ExecutionRef, StepOutput, StepRef, TaskRef
 from ratchet.contracts.names import Action, Complexity, StepType
+from ratchet.local.patches.sfn_api import qualifiers
 from ratchet.ports import ExecutionState, Workflow
 from ratchet.testing.workflow import InMemoryWorkflow
 from tests.contract.moto_aws import mocked_aws
 from tests.contract.store.wire import answers
 
 WAITING = {"StartAt": "A", "States": {"A": {"Type": "Wait", "Seconds": 600, "End": True}}}
+ROLE = "arn:aws:iam::123456789012:role/machine"
 MACHINE_ARN = "arn:aws:states:us-east-1:123456789012:stateMachine:ratchet"
 ALIVE = ExecutionState(is_running=True)
 
@@ -25,14 +29,22 @@ def ref_of(number: int = 1) -> TaskRef:
     return TaskRef("acme", f"task_{number:026d}")
 
 
-def first(number: int = 1, step: int = 1, generation: int = 1) -> StepOutput:
+def first(
+    number: int = 1, step: int = 1, generation: int = 1, version: str | None = None
+) -> StepOutput:
     following = StepRef(step, StepType.PLANNING, Complexity.SIMPLE)
-    execution = ExecutionRef(generation, first_step=step)
+    execution = ExecutionRef(generation, first_step=step, version=version)
     return StepOutput(ref_of(number), Action.STEP, following, execution)
 
 
 class Bench(Protocol):
+    """`publish` deploys a version, which is current from then on; `delete` takes one away."""
+
     workflow: Workflow
+
+    def publish(self) -> str: ...
+
+    def delete(self, version: str) -> None: ...
 
     def inputs(self) -> dict[str, Any]: ...
 
@@ -41,6 +53,16 @@ class MemoryBench:
     def __init__(self) -> None:
         self.memory = InMemoryWorkflow()
         self.workflow: Workflow = self.memory
+        self.published = 0
+
+    def publish(self) -> str:
+        self.published += 1
+        version = f"{MACHINE_ARN}:{self.published}"
+        self.memory.versions.append(version)
+        return version
+
+    def delete(self, version: str) -> None:
+        self.memory.versions.remove(version)
 
     def inputs(self) -> dict[str, Any]:
         return {e.name: e.input for e in self.memory.executions.values()}
@@ -52,9 +74,23 @@ class StepFunctionsBench:
         self.machine = self.sfn.create_state_machine(
             name=f"ratchet-{number}",
             definition=json.dumps(WAITING),
-            roleArn="arn:aws:iam::123456789012:role/machine",
+            roleArn=ROLE,
         )["stateMachineArn"]
         self.workflow: Workflow = StepFunctionsWorkflow(self.sfn, self.machine)
+
+    def publish(self) -> str:
+        # moto has no PublishStateMachineVersion.
+        version = self.sfn.update_state_machine(
+            stateMachineArn=self.machine, roleArn=ROLE, publish=True
+        )["stateMachineVersionArn"]
+        self.workflow = StepFunctionsWorkflow(self.sfn, version)
+        return version
+
+    def delete(self, version: str) -> None:
+        # Nor has it DeleteStateMachineVersion.
+        backend = get_backend("123456789012", "us-east-1")
+        machine = backend.describe_state_machine(self.machine)
+        del machine.versions[int(version.rpartition(":")[2])]
 
     def inputs(self) -> dict[str, Any]:
         found = self.sfn.list_executions(stateMachineArn=self.machine)["executions"]
@@ -68,7 +104,10 @@ class StepFunctionsBench:
 
 @pytest.fixture(scope="module")
 def machines() -> Iterator[Iterator[int]]:
-    with mocked_aws():
+    with pytest.MonkeyPatch.context() as patch, mocked_aws():
+        original = StepFunctionBackend.describe_state_machine
+        patch.setattr(StepFunctionBackend, "describe_state_machine", original)
+        qualifiers()  # moto cannot start a version; the context above takes this back
         yield iter(range(100))
 
 
@@ -132,6 +171,50 @@ def test_an_execution_that_never_was_is_not_alive_and_says_so(bench: Bench) -> N
     found = bench.workflow.describe(ref_of(), generation=1)
     assert not found.is_running
     assert "no such execution" in found.cause
+
+
+def test_without_versions_there_is_none_to_keep(bench: Bench) -> None:
+    assert bench.workflow.start(first()) is None
+    assert "version" not in bench.inputs()[ref_of().task_id]["execution"]
+
+
+def test_an_execution_runs_the_current_version_unless_it_names_an_older_one(bench: Bench) -> None:
+    old = bench.publish()
+    assert bench.workflow.start(first(1)) == old
+    new = bench.publish()
+    assert bench.workflow.start(first(1, generation=2, version=old)) == old
+    assert bench.workflow.start(first(2)) == new
+    name = ref_of(1).task_id
+    assert bench.inputs()[f"{name}-g2"]["execution"]["version"] == old
+    assert bench.workflow.describe(ref_of(1), generation=2) == ALIVE
+    bench.workflow.stop(ref_of(1), generation=2, cause="cancelled")
+    assert not bench.workflow.describe(ref_of(1), generation=2).is_running
+
+
+def test_a_version_that_is_gone_gives_way_to_the_current_one(bench: Bench) -> None:
+    old, new = bench.publish(), bench.publish()
+    bench.delete(old)
+    assert bench.workflow.start(first(version=old)) == new
+    assert bench.inputs()[ref_of().task_id]["execution"]["version"] == new
+
+
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_an_execution_that_is_found_tells_the_version_that_it_began_with(
+    bench: Bench, is_stopped: bool
+) -> None:
+    old = bench.publish()
+    bench.workflow.start(first())
+    if is_stopped:
+        bench.workflow.stop(ref_of(), generation=1, cause="cancelled")
+    bench.publish()
+    assert bench.workflow.start(first()) == old
+    assert len(bench.inputs()) == 1
+
+
+def test_one_from_before_there_were_versions_tells_none(bench: Bench) -> None:
+    bench.workflow.start(first())
+    bench.publish()
+    assert bench.workflow.start(first()) is None
 
 
 def test_a_machine_that_is_not_there_is_refused_for_good(machines: Iterator[int]) -> None:

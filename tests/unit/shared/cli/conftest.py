@@ -73,6 +73,7 @@ def step(number: int, **changes: Any) -> dict[str, Any]:
         "attempt": 0,
         "started_at": "2026-01-01T00:00:00.000Z",
         "duration_ms": 40,
+        "agent_version": "0123456789ab",
         **changes,
     }
 

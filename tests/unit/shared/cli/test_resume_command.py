@@ -28,6 +28,15 @@ def test_every_limit_reaches_the_api(api: FakeApi, ratchet: Command) -> None:
     assert api.last_json == {"limits": limits}
 
 
+def test_an_upgrade_is_asked_for_and_otherwise_told_of(api: FakeApi, ratchet: Command) -> None:
+    api.on(f"POST {PATH}/resume", ok(task("queued")))
+
+    assert "--upgrade" in ratchet("resume", TASK_ID).err
+    assert "--upgrade" not in ratchet("resume", TASK_ID, "--upgrade").err
+
+    assert api.last_json == {"upgrade": True}
+
+
 def test_watch_shows_every_step_though_the_resume_took_a_number(
     api: FakeApi, ratchet: Command
 ) -> None:

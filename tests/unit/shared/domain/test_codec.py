@@ -76,6 +76,7 @@ results = st.builds(
     model=maybe,
     route=texts,
     reason=texts,
+    agent_version=maybe,
     usage=usages,
     cost_microusd=counts,
     decision=st.none() | st.builds(Decision, texts, texts),
