@@ -172,13 +172,15 @@ class RatchetStack(Stack):
             DispatcherSettings(
                 table_name=self._checkpoints.table.table_name,
                 payload_bucket=self._checkpoints.payloads.bucket_name,
-                state_machine_arn=self._workflow.machine.state_machine_arn,
+                state_machine_arn=self._workflow.version_arn,
             ),
             sizes.DISPATCHER_TIMEOUT,
         )
         self._checkpoints.grant_table(function, [*READ, "dynamodb:UpdateItem"])
         self._checkpoints.grant_payloads(function, READ_BODIES)
         self._workflow.machine.grant_start_execution(function)
+        # What runs the execution that it finds started already.
+        self._workflow.grant_control(function, "states:DescribeExecution")
         self._inbox.ring(
             function, batch_size=10, max_concurrency=self._deployment.dispatcher_concurrency
         )
@@ -213,7 +215,7 @@ class RatchetStack(Stack):
                 payload_bucket=self._checkpoints.payloads.bucket_name,
                 queue_url=self._inbox.queue.queue_url,
                 outbox_queue_url=self._outbox.queue.queue_url,
-                state_machine_arn=self._workflow.machine.state_machine_arn,
+                state_machine_arn=self._workflow.version_arn,
             ),
             sizes.SWEEPER_TIMEOUT,
         )

@@ -54,6 +54,7 @@ class Workflow(Construct):
             ),
             tracing_enabled=platform.tracing,
         )
+        self.version_arn = self._publish()
         self._allow("lambda:InvokeFunction", f"{step_executor.function_arn}:*")
         for queue in (inbox, outbox):
             self._allow("sqs:SendMessage", queue.queue_arn)
@@ -90,6 +91,24 @@ class Workflow(Construct):
                 f"execution:<{name}.Name>:*]": "Executions are named by task id; only this machine's."
             },
         )
+
+    def _publish(self) -> str:
+        """The version of this deployment, kept when the next one replaces it: open tasks go on with theirs.
+
+        Nothing deletes a version, nor the Lambda version that it names; Step Functions takes 1,000 of a machine.
+        A version that was replaced 60 days ago may be deleted by hand: its tasks have met their deadline (30 days at
+        most) and their retention (30 days). A task whose version is gone all the same goes on with the current one.
+        """
+        machine = cast("sfn.CfnStateMachine", self.machine.node.default_child)
+        version = sfn.CfnStateMachineVersion(
+            self,
+            "Version",
+            state_machine_arn=self.machine.state_machine_arn,
+            # A new revision replaces the version; without the id, CloudFormation would publish only once.
+            state_machine_revision_id=machine.attr_state_machine_revision_id,
+        )
+        version.apply_removal_policy(RemovalPolicy.RETAIN)
+        return version.attr_arn
 
     def _id_of(self, construct: Construct) -> str:
         return Stack.of(self).get_logical_id(cast("CfnElement", construct.node.default_child))

@@ -115,7 +115,7 @@ def test_values_of_the_environment_come_from_this_stack(default: Synthesized) ->
         ("authorizer", "dynamodb", set()),
         ("authorizer", "secretsmanager", {"GetSecretValue", "DescribeSecret"}),
         ("dispatcher", "dynamodb", {"GetItem", "Query", "UpdateItem"}),
-        ("dispatcher", "states", {"StartExecution"}),
+        ("dispatcher", "states", {"StartExecution", "DescribeExecution"}),
         ("dispatcher", "secretsmanager", set()),
         (
             "step_executor",

@@ -79,7 +79,8 @@ def test_wildcards_are_few_and_known(template: Synthesized) -> None:
     machine = template.only("AWS::StepFunctions::StateMachine")["RoleArn"]["Fn::GetAtt"][0]
     found = set(wildcards(template))
     allowed = {(machine, "logs"), (machine, "lambda")}  # every version of the step executor
-    allowed |= {(template.role_of(name), "states") for name in ("api", "sweeper")}
+    describe_or_stop = ("api", "dispatcher", "sweeper")  # executions, which are named by task id
+    allowed |= {(template.role_of(name), "states") for name in describe_or_stop}
     allowed |= {(template.role_of(name), "s3") for name in FUNCTIONS if name != "authorizer"}
     if template.functions()["api"].get("TracingConfig") == {"Mode": "Active"}:
         everyone = {machine, *(template.role_of(name) for name in template.functions())}
@@ -202,6 +203,41 @@ def test_executions_run_the_code_version_that_they_began_with(template: Synthesi
     resource = template.document["Resources"][version]
     assert resource["Type"] == "AWS::Lambda::Version"
     assert resource["DeletionPolicy"] == "Retain"
+
+
+def test_each_deployment_publishes_a_version_of_the_machine_that_outlives_the_next_one(
+    template: Synthesized,
+) -> None:
+    ((name, version),) = template.of_type("AWS::StepFunctions::StateMachineVersion").items()
+    resource = template.document["Resources"][name]
+    assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    (machine,) = template.of_type("AWS::StepFunctions::StateMachine")
+    assert version["StateMachineArn"] == {"Ref": machine}
+    # Without it the version would be published once and then never again.
+    revision = {"Fn::GetAtt": [machine, "StateMachineRevisionId"]}
+    assert version["StateMachineRevisionId"] == revision
+
+
+def test_who_starts_executions_knows_the_version_and_may_start_only_this_machine(
+    template: Synthesized,
+) -> None:
+    (version,) = template.of_type("AWS::StepFunctions::StateMachineVersion")
+    (machine,) = template.of_type("AWS::StepFunctions::StateMachine")
+    for name, function in template.functions().items():
+        allowed = [
+            statement["Resource"]
+            for statement in template.statements(template.role_of(name))
+            if "states:StartExecution" in statement["Action"]
+        ]
+        told = function["Environment"]["Variables"].get("RATCHET_STATE_MACHINE_ARN")
+        if name in ("dispatcher", "sweeper"):
+            assert told == {"Fn::GetAtt": [version, "Arn"]}
+            # To start a version, IAM is asked for the machine, not for the version:
+            # https://docs.aws.amazon.com/step-functions/latest/dg/auth-version-alias.html
+            assert allowed == [[{"Ref": machine}]]
+        else:
+            assert allowed == []
+            assert told in (None, {"Ref": machine})
 
 
 def test_an_interpreter_accepts_the_definition(template: Synthesized) -> None:
