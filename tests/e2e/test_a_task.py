@@ -140,7 +140,8 @@ def test_only_ids_travel_through_step_functions(finished: Finished) -> None:
         state = json.loads(text)
         assert set(state) <= STATE_FIELDS
         assert set(state["step"]) <= STEP_FIELDS
-        assert state["execution"] == {"generation": 1, "first_step": 1}
+        version = f"{finished.stage.local.outputs['StateMachineArn']}:1"
+        assert state["execution"] == {"generation": 1, "first_step": 1, "version": version}
     assert "canary-main" not in json.dumps([execution, events], default=str)
 
 
