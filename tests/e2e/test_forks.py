@@ -13,7 +13,7 @@ def _step_with(stage: Stage, task_id: str, tool: str) -> Json:
 
 
 def test_a_fork_after_a_refund_does_not_pay_again(stage: Stage) -> None:
-    parent = stage.outcome(stage.submit(refund("fork", "A-1001"), agent="support"))
+    parent = stage.outcome(stage.submit(refund("fork", "A-1008"), agent="support"))
     paid = _step_with(stage, parent["task_id"], "refund")
     answer = stage.http.post(
         f"/v1/tasks/{parent['task_id']}/fork",
@@ -29,7 +29,7 @@ def test_a_fork_after_a_refund_does_not_pay_again(stage: Stage) -> None:
     assert {(s["model"], s["reason"]) for s in steps} == {("gpt-4.1", "task's own model")}
     assert fork["progress"]["steps"] == len(steps)
     assert fork["cost_usd"] == sum(s["cost_usd"] for s in steps)
-    payers = [e["task_id"] for e in stage.refunds() if e["order_id"] == "A-1001"]
+    payers = [e["task_id"] for e in stage.refunds() if e["order_id"] == "A-1008"]
     assert payers.count(parent["task_id"]) == 1
     assert fork["task_id"] not in payers
     again = stage.http.post(
