@@ -159,10 +159,17 @@ class CheckpointStore(Protocol):
         """Note that an execution runs the task; nothing if the task has ended or a later one was started."""
         ...
 
-    def commit(self, task: Task, record: StepRecord, *, due_at_ms: int) -> StepRecord:
+    def commit(
+        self, task: Task, record: StepRecord, *, due_at_ms: int, owns_effects: bool = False
+    ) -> StepRecord:
         """Record a step unless its number is taken; returns the step that holds the number now.
 
         When the step ends or pauses the task, its status and the duty to announce it are written with it, atomically.
+        Effects that were begun for this step belong into its record: `owns_effects` says that it tells of them, or ends
+        the task without work (then resuming tells of them).
+
+        Raises:
+            AttemptSuperseded: effects were begun for this step, and the record does not own them.
         """
         ...
 
@@ -204,7 +211,10 @@ class CheckpointStore(Protocol):
     def retake_effect(
         self, ref: TaskRef, *, step: int, key: str, before: Intent, after: Intent
     ) -> bool:
-        """Take over a call that surely has not happened, to make it; False if it has been taken or has a result."""
+        """Take over a call that surely has not happened, to make it, as the owner of the step's plan.
+
+        False if it has been taken, has a result, the plan is another's, or the step is committed.
+        """
         ...
 
     def end_effect(self, ref: TaskRef, *, step: int, key: str, intent: Intent) -> None:

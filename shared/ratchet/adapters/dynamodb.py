@@ -9,7 +9,6 @@ and nowhere else: setting it on all steps would double the writes of every task.
 that, when its retention is over and readers see it no more; TTL is the backstop for what holds the task's outcome.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from ratchet.adapters.dynamodb_ledgers import DynamoDbLedgers
 from ratchet.adapters.dynamodb_listing import DynamoDbListing
 from ratchet.adapters.dynamodb_table import Item, Refused, Table
 from ratchet.contracts.errors import (
+    AttemptSuperseded,
     DataMissing,
     StoreUnavailable,
     TaskAlreadyFinished,
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from ratchet.adapters.payloads import Payloads
 
-_READS = 3
+_READS = 4
 
 
 class DynamoDbCheckpoints(DynamoDbLedgers, DynamoDbAgenda, DynamoDbErasing):
@@ -92,25 +92,24 @@ class DynamoDbCheckpoints(DynamoDbLedgers, DynamoDbAgenda, DynamoDbErasing):
             head = self._living_head(found)
             if head is None:
                 return None
-            records = [items.read_record(ref, item, self._bodies) for item in found[:-1]]
+            records = self._records(ref, found)
             items.check_order(ref, records, after=after)
             if not items.is_torn(head, records, after=after):
                 return items.history(items.read_task(ref, head, self._bodies), head, records)
         raise StoreUnavailable(f"the last step of {ref.task_id} cannot be read yet")
 
     def load_tip(self, ref: TaskRef) -> History | None:
-        """The task with only its last committed step: one read request of two items."""
-        request = {
-            **_range(ref, first=keys.STEP_PREFIX),
-            "ScanIndexForward": False,
-            "Limit": 2,
-        }
+        """The task with only its last committed step: one read request of two items, two while effects are begun."""
+        request = {**_range(ref, first=keys.STEP_PREFIX), "ScanIndexForward": False, "Limit": 2}
         for _ in range(_READS):
             found = list(reversed(next(self._table.query(request))["Items"]))
             head = self._living_head(found)
             if head is None:
                 return None
-            records = [items.read_record(ref, item, self._bodies) for item in found[:-1]]
+            if items.is_reservation(found[0]) and request["Limit"] == 2:
+                request["Limit"] = 3
+                continue
+            records = self._records(ref, found)
             if not items.is_torn(head, records, after=0):
                 return items.history(items.read_task(ref, head, self._bodies), head, records)
         raise StoreUnavailable(f"the last step of {ref.task_id} cannot be read yet")
@@ -120,21 +119,28 @@ class DynamoDbCheckpoints(DynamoDbLedgers, DynamoDbAgenda, DynamoDbErasing):
         if not self._table.update(updates.started(ref, start)):
             self._table.update(updates.had_started(ref, start))
 
-    def commit(self, task: Task, record: StepRecord, *, due_at_ms: int) -> StepRecord:
+    def commit(
+        self, task: Task, record: StepRecord, *, due_at_ms: int, owns_effects: bool = False
+    ) -> StepRecord:
         """Record a step unless its number is taken; returns the step that holds the number now.
 
         Raises:
+            AttemptSuperseded: effects were begun for this step, and the record does not own them.
             TaskAlreadyFinished: the record ends or pauses a task that another step has ended.
             TaskNotFound: the record ends or pauses a task that there is not.
         """
         ref = task.ref
-        step = self._step(ref, record)
+        put = _new(self._step(ref, record), over_effects=owns_effects)
         if isinstance(record.next, End | Paused):
             settled = updates.settled(ref, record, due_at_ms=due_at_ms)
-            stored = self._put_last(ref, step, record, settled)
+            stored = self._put_last(ref, put, record, settled)
         else:
-            stored = self._table.put_new(step)
-        return record if stored is None else items.read_record(ref, stored, self._bodies)
+            stored = self._table.put(put)
+        if stored is None:
+            return record
+        if items.is_reservation(stored):
+            raise AttemptSuperseded(f"effects were begun for step {record.number} of {ref.task_id}")
+        return items.read_record(ref, stored, self._bodies)
 
     def reopen(self, tip: History, reopening: Reopening) -> bool:
         """Queue a task that ended or paused again with its next step; False if someone has done so, or it is over."""
@@ -162,20 +168,25 @@ class DynamoDbCheckpoints(DynamoDbLedgers, DynamoDbAgenda, DynamoDbErasing):
             tenant, where=where, limit=limit, after=after, now_ms=self._clock.now_ms()
         )
 
+    def _records(self, ref: TaskRef, found: list[Item]) -> list[StepRecord]:
+        """The committed steps of a query that ends with the head."""
+        steps = [item for item in found[:-1] if not items.is_reservation(item)]
+        return [items.read_record(ref, item, self._bodies) for item in steps]
+
     def _step(self, ref: TaskRef, record: StepRecord) -> Item:
         body = self._bodies.write(ref, codec.encode_record(record))
         return {**items.step_key(ref, record.number), **body}
 
     def _put_last(
-        self, ref: TaskRef, step: Item, record: StepRecord, settled: updates.Update
+        self, ref: TaskRef, put: Item, record: StepRecord, settled: updates.Update
     ) -> Item | None:
         """Put the step that ends or pauses the task, with the head; returns the step that took its number before."""
-        put = _new({**step, **updates.expiry(record)})
+        put = {**put, "Item": {**put["Item"], **updates.expiry(record)}}
         try:
             self._table.transact({"Put": put}, {"Update": settled})
         except Refused as refused:
             if refused.failed[0]:
-                return refused.items[0]
+                return refused.items[0] or self._table.get(items.step_key(ref, record.number))
             stored = self._table.get(items.step_key(ref, record.number))
             if stored is None and refused.items[1] is None:
                 raise TaskNotFound(f"{ref.task_id} does not exist") from None
@@ -223,8 +234,9 @@ def _range(ref: TaskRef, *, first: str) -> dict[str, Any]:
     }
 
 
-def _new(item: Item) -> Mapping[str, Any]:
-    return {"Item": item, "ConditionExpression": "attribute_not_exists(pk)"}
+def _new(item: Item, *, over_effects: bool = False) -> Item:
+    reserved = f" OR attribute_exists({items.RESERVED})" if over_effects else ""
+    return {"Item": item, "ConditionExpression": f"attribute_not_exists(pk){reserved}"}
 
 
 def _written(task: Task, head: Item, *, body_sha256: str | None = None) -> Created:

@@ -13,6 +13,14 @@ from ratchet.domain.steps import End, Paused, StepRecord
 from ratchet.domain.task import History, Task, TaskState, is_over
 from ratchet.ports import IdempotencyClaim, TaskSummary
 
+RESERVED = "has_effects"
+"""The attribute of a step's place while effects are begun for it and it is not committed."""
+
+
+def is_reservation(item: Item) -> bool:
+    """Whether an item only keeps a step's place for whoever tells of its effects."""
+    return RESERVED in item
+
 
 def key(pk: str, sk: str) -> Item:
     """A primary key."""

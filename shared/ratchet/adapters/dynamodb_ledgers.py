@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ratchet.adapters.dynamodb_bodies import Bodies
-from ratchet.adapters.dynamodb_items import key, number, step_key
+from ratchet.adapters.dynamodb_items import RESERVED, key, number, step_key
 from ratchet.adapters.dynamodb_table import Item, Refused, Table
 from ratchet.contracts.errors import AttemptSuperseded
 from ratchet.contracts.messages import TaskRef
@@ -28,7 +28,8 @@ class DynamoDbLedgers:
     ) -> Intent:
         """Record the intent of an unsafe call unless there is one; returns the intent that stands.
 
-        One transaction of the intent, the plan (taken, or still the attempt's own), and the step not being committed.
+        One transaction of the intent, the plan (taken, or still the attempt's own), and the place of the step, which is
+        kept for a record that tells of it.
 
         Raises:
             AttemptSuperseded: the step is committed, or another attempt owns its plan.
@@ -50,9 +51,9 @@ class DynamoDbLedgers:
                     }
                 },
                 {
-                    "ConditionCheck": {
-                        "Key": step_key(ref, step),
-                        "ConditionExpression": new,
+                    "Put": {
+                        "Item": {**step_key(ref, step), RESERVED: {"BOOL": True}},
+                        "ConditionExpression": f"{new} OR attribute_exists({RESERVED})",
                     }
                 },
             )
@@ -98,19 +99,40 @@ class DynamoDbLedgers:
     def retake_effect(
         self, ref: TaskRef, *, step: int, key: str, before: Intent, after: Intent
     ) -> bool:
-        """Take over a call that surely has not happened, to make it; False if it has been taken or has a result."""
+        """Take over a call that surely has not happened, to make it, as the owner of the step's plan."""
         began = _began(after)
-        return self._table.update(
-            {
-                "Key": _effect_key(ref, step, key),
-                "UpdateExpression": "SET " + ", ".join(f"{name} = :{name}" for name in began),
-                "ConditionExpression": "attempt_id IN (:before, :attempt_id) AND attribute_not_exists(v)",
-                "ExpressionAttributeValues": {
-                    ":before": {"S": before.attempt_id},
-                    **{f":{name}": value for name, value in began.items()},
+        mine = {":attempt_id": began["attempt_id"]}
+        try:
+            self._table.transact(
+                {
+                    "Update": {
+                        "Key": _effect_key(ref, step, key),
+                        "UpdateExpression": "SET "
+                        + ", ".join(f"{name} = :{name}" for name in began),
+                        "ConditionExpression": "attempt_id IN (:before, :attempt_id) AND attribute_not_exists(v)",
+                        "ExpressionAttributeValues": {
+                            ":before": {"S": before.attempt_id},
+                            **{f":{name}": value for name, value in began.items()},
+                        },
+                    }
                 },
-            }
-        )
+                {
+                    "ConditionCheck": {
+                        "Key": _plan_key(ref, step),
+                        "ConditionExpression": "attempt_id = :attempt_id",
+                        "ExpressionAttributeValues": mine,
+                    }
+                },
+                {
+                    "ConditionCheck": {
+                        "Key": step_key(ref, step),
+                        "ConditionExpression": f"attribute_exists({RESERVED})",
+                    }
+                },
+            )
+        except Refused:
+            return False
+        return True
 
     def end_effect(self, ref: TaskRef, *, step: int, key: str, intent: Intent) -> None:
         """Record the result of an unsafe call.

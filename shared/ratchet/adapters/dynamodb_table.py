@@ -43,18 +43,19 @@ class Table:
 
     def put_new(self, item: Item) -> Item | None:
         """Put an item unless its key is taken; returns the item that took it, None if this one was written."""
+        return self.put({"Item": item, "ConditionExpression": "attribute_not_exists(pk)"})
+
+    def put(self, put: Mapping[str, Any]) -> Item | None:
+        """Send a PutItem with a condition; returns the item that refused it, None if this one was written."""
         try:
             self._send(
                 lambda: self.client.put_item(
-                    TableName=self.name,
-                    Item=item,
-                    ConditionExpression="attribute_not_exists(pk)",
-                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                    TableName=self.name, ReturnValuesOnConditionCheckFailure="ALL_OLD", **put
                 )
             )
         except Refused as refused:
             # DynamoDB Local refuses without showing what stands there.
-            return refused.items[0] or self.get({name: item[name] for name in ("pk", "sk")})
+            return refused.items[0] or self.get({name: put["Item"][name] for name in ("pk", "sk")})
         return None
 
     def update(self, update: Mapping[str, Any]) -> bool:

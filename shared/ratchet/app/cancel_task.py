@@ -45,7 +45,12 @@ class CancelTask:
             if isinstance(tip.next, End):
                 return _cancelled_or_refuse(tip, tip.next)
             record = end_record(tip, _CANCELLED, now_ms=self.clock.now_ms())
-            if self.store.commit(tip.task, record, due_at_ms=announce_by(record)) == record:
+            if (
+                self.store.commit(
+                    tip.task, record, due_at_ms=announce_by(record), owns_effects=True
+                )
+                == record
+            ):
                 self._after(tip)
         raise StoreUnavailable("the task's steps kept overtaking the cancel; send it again")
 

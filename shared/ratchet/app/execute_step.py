@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from ratchet.app.agents import AgentRegistry
-from ratchet.app.step_attempt import StepAttempt
+from ratchet.app.step_attempt import Attempted, StepAttempt
 from ratchet.app.warm_histories import WarmHistories
 from ratchet.contracts import limits
 from ratchet.contracts.errors import DataMissing, TimeTooShort
@@ -97,10 +97,14 @@ class ExecuteStep:
             raise error
         failure = Failure(error.code, str(error))
         end = End(error.status, failure=failure)
-        return self._commit(tip, end_record(tip, end, now_ms=self.clock.now_ms()), event)
+        record = end_record(tip, end, now_ms=self.clock.now_ms())
+        return self._commit(tip, Attempted(record, owns_effects=True), event)
 
-    def _commit(self, history: History, record: StepRecord, event: StepInput) -> StepOutput:
-        stored = self.store.commit(history.task, record, due_at_ms=announce_by(record))
+    def _commit(self, history: History, done: Attempted, event: StepInput) -> StepOutput:
+        record, due_at_ms = done.record, announce_by(done.record)
+        stored = self.store.commit(
+            history.task, record, due_at_ms=due_at_ms, owns_effects=done.owns_effects
+        )
         if len(history.records) == record.number - 1:
             self.warm.put(history.with_record(stored))
         if stored == record:

@@ -1,6 +1,6 @@
 """Resume: an ended task goes on from its last commit. The one way out of a terminal status, and a person's decision."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ratchet.app.agents import AgentDirectory
@@ -16,13 +16,18 @@ from ratchet.contracts.errors import (
 from ratchet.contracts.limits import RING_AGAIN_SECONDS
 from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.contracts.names import TaskStatus
+from ratchet.domain.keys import interrupt_id
 from ratchet.domain.messages import Message, ToolCall
 from ratchet.domain.steps import End, Paused, StepRecord
-from ratchet.domain.task import History, TaskLimits, TaskState, end_record, step_after
+from ratchet.domain.task import UNANSWERED, History, TaskLimits, TaskState, end_record, step_after
 from ratchet.observability import logger
 from ratchet.ports import Begun, CheckpointStore, Clock, Inbox, Intent, Reopening
 
 NOTHING_NEW = ResumeRequest()
+_FOUND = {
+    "happened": "it happened, so do not call it again",
+    "did_not_happen": "it did not happen",
+}
 RESUMABLE = frozenset({TaskStatus.FAILED, TaskStatus.TIMED_OUT, TaskStatus.BUDGET_EXCEEDED})
 
 
@@ -41,7 +46,7 @@ class ResumeTask:
         Raises:
             TaskNotFound: this tenant has no such task.
             TaskNotResumable: it succeeded, was cancelled, waits for an answer, or a tool of it may still be running.
-            InvalidRequest: `limits` are above the agent's own, or `effect_outcome` is missing or out of place.
+            InvalidRequest: `limits` are above the agent's own, or `effect_outcomes` misses a call or names another.
             StoreUnavailable: send the same request again.
         """
         tip = self.store.load_tip(ref)
@@ -77,7 +82,17 @@ class ResumeTask:
             raise TaskNotResumable(
                 f"the last attempt may still be running a tool; resume the task in {seconds} s"
             )
-        return _effects_told(end, lost, request.effect_outcome)
+        unknown, said = _untold(tip, end, lost), request.effect_outcomes
+        _check_outcomes(unknown, said)
+        lines = [
+            f"called before the task ended: {_call(c)}: {i.result}"
+            for c, i in lost
+            if i.result is not None
+        ]
+        lines += [
+            f"{call}. A person has looked: {_FOUND[said[id_]]}." for id_, call in unknown.items()
+        ]
+        return tuple(Message("user", f"[ratchet:effect] {line}") for line in lines)
 
     def _limits(self, tip: History, request: LimitsRequest | None) -> TaskLimits:
         """The limits in force from now on: the task's own, with the request's in their place."""
@@ -113,25 +128,34 @@ def _lost_calls(begun: Begun) -> list[tuple[ToolCall, Intent]]:
     return [(c, by_call[c.id]) for c in begun.plan.message.tool_calls if c.id in by_call]
 
 
-def _effects_told(
-    end: End, lost: Sequence[tuple[ToolCall, Intent]], outcome: str | None
-) -> tuple[Message, ...]:
-    failure = end.failure
-    known = [f"{_call(c)}: {i.result}" for c, i in lost if i.result is not None]
-    unknown = [f"{_call(c)} gave no answer" for c, i in lost if i.result is None]
-    if failure is not None and failure.code == EffectOutcomeUnknown.code:
-        unknown = unknown or [failure.message]
-    if unknown and outcome is None:
-        asked = "; ".join(unknown)
-        raise InvalidRequest(f"effect_outcome: say `happened` or `did_not_happen`, because {asked}")
-    if not unknown and outcome is not None:
+def _untold(tip: History, end: End, lost: Sequence[tuple[ToolCall, Intent]]) -> dict[str, str]:
+    """The calls of unknown outcome by id, in words. The ids hold for this end alone: another one asks anew."""
+    ref, number = tip.task.ref, tip.records[-1].number
+    found = {
+        interrupt_id(ref, number, call.id): f"{_call(call)} gave no answer"
+        for call, intent in lost
+        if intent.result is None
+    }
+    is_unknown = end.failure is not None and end.failure.code == EffectOutcomeUnknown.code
+    if end.failure is not None and is_unknown and not found:
+        # It ended while it asked: its last step gave these calls their last words.
+        told = [m for m in tip.records[-1].result.messages if m.content == UNANSWERED]
+        for call_id in [m.tool_call_id or "" for m in told] or [""]:
+            about = f"call {call_id}: " if len(told) > 1 else ""
+            found[interrupt_id(ref, number, call_id)] = about + end.failure.message.rstrip(".")
+    return found
+
+
+def _check_outcomes(unknown: Mapping[str, str], said: Mapping[str, str]) -> None:
+    missing = [f"{id_}: {call}" for id_, call in unknown.items() if id_ not in said]
+    if missing:
         raise InvalidRequest(
-            "effect_outcome: the outcome of every unsafe call of this task is known; leave it out"
+            f"effect_outcomes: say `happened` or `did_not_happen` of each: {'; '.join(missing)}"
         )
-    found = "it happened, so do not call it again" if outcome == "happened" else "it did not happen"
-    told = [f"{call}. A person has looked: {found}." for call in unknown]
-    lines = [f"called before the task ended: {call}" for call in known] + told
-    return tuple(Message("user", f"[ratchet:effect] {line}") for line in lines)
+    if other := sorted(set(said) - set(unknown)):
+        raise InvalidRequest(
+            f"effect_outcomes: nothing is asked about {', '.join(other)} (any more); leave it out"
+        )
 
 
 def _call(call: ToolCall) -> str:

@@ -20,7 +20,15 @@ from ratchet.contracts.errors import (
     TaskError,
 )
 from ratchet.contracts.messages import Route, StepInput, StepOutput
-from ratchet.contracts.names import Action, EffectAnswer, InterruptKind, Json, Purpose, TaskStatus
+from ratchet.contracts.names import (
+    Action,
+    Effect,
+    EffectAnswer,
+    InterruptKind,
+    Json,
+    Purpose,
+    TaskStatus,
+)
 from ratchet.domain import compaction
 from ratchet.domain.agent import Agent
 from ratchet.domain.backoff import outage_wait_seconds, wait_seconds
@@ -46,6 +54,14 @@ from ratchet.ports import ChatModel, CheckpointStore, Clock, Ids, ModelAnswer
 
 
 @dataclass(frozen=True, slots=True)
+class Attempted:
+    """A step's record, and whether it may take a place that is kept for who tells of the step's effects."""
+
+    record: StepRecord
+    owns_effects: bool
+
+
+@dataclass(frozen=True, slots=True)
 class StepAttempt:
     """One attempt at one step; knows everything that the step depends on."""
 
@@ -61,7 +77,7 @@ class StepAttempt:
     history: History
     remaining_seconds: Callable[[], float]
 
-    def run(self) -> StepRecord | StepOutput:
+    def run(self) -> Attempted | StepOutput:
         """The step's record, to be committed; or what to wait for before the next attempt.
 
         Raises:
@@ -72,8 +88,9 @@ class StepAttempt:
         step = self._step
         result = StepResult(step.type, step.complexity, purpose=step.purpose)
         following: Step | Paused | End
+        owns_effects = False
         try:
-            result, following = self._work(spending)
+            result, following, owns_effects = self._work(spending)
         except EffectPending as exc:
             logger.info("step waits for an attempt to die", extra={"seconds": exc.seconds})
             return self._again_after(exc.seconds, waited_seconds=self.event.step.waited_seconds)
@@ -89,7 +106,7 @@ class StepAttempt:
                 return wait
             following = self._end(exc)
         result = replace(spending.on(result), agent_version=self._other_version())
-        return StepRecord(
+        record = StepRecord(
             number=self.event.step.number,
             result=result,
             next=following,
@@ -99,8 +116,11 @@ class StepAttempt:
             started_at_ms=started,
             finished_at_ms=self.clock.now_ms(),
         )
+        is_bare_end = isinstance(following, End) and not result.messages
+        return Attempted(record, owns_effects or is_bare_end)
 
-    def _work(self, spending: Spending) -> tuple[StepResult, Step | Paused | End]:
+    def _work(self, spending: Spending) -> tuple[StepResult, Step | Paused | End, bool]:
+        """What was done, what follows, and whether it had effects that may happen only once."""
         if self.event.failure is not None:
             raise ExecutionFailed(f"the step could not be run: {self.event.failure}")
         owner = self.ids.attempt_id()
@@ -113,7 +133,7 @@ class StepAttempt:
             check_limits(self.history, now_ms=self.clock.now_ms())
             if self._step.purpose is Purpose.COMPACTION:
                 result = self._length(agent).run(self._turn(agent, spending), self._step)
-                return result, self._next(agent, result, self._last_answer)
+                return result, self._next(agent, result, self._last_answer), False
             accepted = self._ask(agent, directive, spending)
         tools = self._run_tools(accepted, spending.plan(owner, accepted.message))
         opening = (Message("user", directive),) if directive else ()
@@ -126,7 +146,10 @@ class StepAttempt:
             route=self._route.name,
         )
         following = self._next(agent, result, accepted.output)
-        return result, self._paused(tools.unknown, following) if tools.unknown else following
+        has_effects = any(planned.tool.effect is Effect.UNSAFE for planned in accepted.calls)
+        if tools.unknown:
+            return result, self._paused(tools.unknown, following), has_effects
+        return result, following, has_effects
 
     def _other_version(self) -> str | None:
         """The version of the agent that runs here, unless it is the one that the task was submitted with."""

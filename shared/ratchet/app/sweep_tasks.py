@@ -125,7 +125,7 @@ class SweepTasks:
 
     def _end(self, tip: History, status: TaskStatus, failure: Failure) -> None:
         record = end_record(tip, End(status, failure=failure), now_ms=self.clock.now_ms())
-        self.store.commit(tip.task, record, due_at_ms=announce_by(record))
+        self.store.commit(tip.task, record, due_at_ms=announce_by(record), owns_effects=True)
         self.outbox.send(Doorbell(tip.task.ref))
 
 

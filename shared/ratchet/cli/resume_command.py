@@ -4,16 +4,18 @@ from typing import Annotated
 
 import typer
 
+from ratchet.cli.errors import CliError
 from ratchet.cli.outcome import connect, follow_to_end
 from ratchet.cli.output import note, write_document
 from ratchet.cli.submit_command import AsJson, Deadline, MaxCost, MaxSteps, Watch, only_given
 from ratchet.cli.task_commands import TaskId
 from ratchet.contracts.names import Json
 
-EffectOutcome = Annotated[
-    str | None,
+EffectOutcomes = Annotated[
+    list[str],
     typer.Option(
-        help="After effect_outcome_unknown: `happened` or `did_not_happen`, as you found out."
+        metavar="ID=OUTCOME",
+        help="What you found out about an unsafe call: `happened` or `did_not_happen`. Resuming names the ids.",
     ),
 ]
 Upgrade = Annotated[
@@ -30,7 +32,7 @@ def resume(  # noqa: PLR0913 - one parameter per option
     max_steps: MaxSteps = None,
     max_tokens: MaxTokens = None,
     deadline: Deadline = None,
-    effect_outcome: EffectOutcome = None,
+    effect_outcome: EffectOutcomes = [],  # noqa: B006 - typer's own way; never written to
     upgrade: Upgrade = False,
     watch: Watch = False,
     as_json: AsJson = False,
@@ -44,7 +46,11 @@ def resume(  # noqa: PLR0913 - one parameter per option
     }
     with connect() as client:
         body = only_given(
-            {"limits": limits, "effect_outcome": effect_outcome, "upgrade": upgrade or None}
+            {
+                "limits": limits,
+                "effect_outcomes": _outcomes(effect_outcome) or None,
+                "upgrade": upgrade or None,
+            }
         )
         task = client.resume(task_id, body)
         if watch:
@@ -58,3 +64,16 @@ def resume(  # noqa: PLR0913 - one parameter per option
                 note(
                     "It keeps the code that it started with; --upgrade takes what is deployed now."
                 )
+
+
+def _outcomes(given: list[str]) -> dict[str, Json]:
+    found: dict[str, Json] = {}
+    for text in given:
+        id_, found_sign, outcome = text.partition("=")
+        if not found_sign:
+            raise CliError(
+                f"--effect-outcome {text!r} is not ID=OUTCOME",
+                "Resume without it: the answer names the ids.",
+            )
+        found[id_] = outcome
+    return found

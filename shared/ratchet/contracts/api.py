@@ -47,14 +47,17 @@ class WebhookRequest(_Request):
 class ResumeRequest(_Request):
     """Body of `POST /v1/tasks/{task_id}/resume`; empty to go on under the same limits.
 
-    `effect_outcome` is asked for, and only then taken, when the task ended while the outcome of an unsafe call was not
-    known: what a person has found out about it. The agent is told; nothing is called again without being asked for.
+    `effect_outcomes` is asked for when the task ended while the outcome of unsafe calls was not known: what a person
+    has found out, by the ids that the error names. The agent is told; nothing is called again without being asked for.
     `upgrade` goes on with what is deployed now; without it the task keeps the version of the agent's code and of the
     routes that it started with, so a mended agent must be asked for.
     """
 
     limits: LimitsRequest | None = None
-    effect_outcome: Literal["happened", "did_not_happen"] | None = None
+    effect_outcomes: Annotated[
+        dict[ShortText, Literal["happened", "did_not_happen"]],
+        Field(max_length=bounds.MAX_TOOL_CALLS_PER_STEP),
+    ] = Field(default_factory=dict)
     upgrade: bool = False
 
 

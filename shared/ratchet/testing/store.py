@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ratchet.contracts.errors import (
+    AttemptSuperseded,
     DataMissing,
     TaskAlreadyFinished,
     TaskNotFound,
@@ -108,13 +109,19 @@ class InMemoryCheckpoints(InMemoryLedgers):
                 )
                 head.due_at_ms = start.due_at_ms
 
-    def commit(self, task: Task, record: StepRecord, *, due_at_ms: int) -> StepRecord:
+    def commit(
+        self, task: Task, record: StepRecord, *, due_at_ms: int, owns_effects: bool = False
+    ) -> StepRecord:
         """Record a step unless its number is taken; returns the step that holds the number now."""
         body = self.payloads.write(task.ref, codec.encode_record(record))
         with self._lock:
             partition = self._partitions[keys.task_key(task.ref)]
             if record.number in partition.steps:
                 return self.payloads.read_record(partition.steps[record.number])
+            if record.number in partition.plans and not owns_effects:
+                raise AttemptSuperseded(
+                    f"effects were begun for step {record.number} of {task.ref.task_id}"
+                )
             if isinstance(record.next, End | Paused):
                 self._settle(task.ref, partition, record).due_at_ms = due_at_ms
             partition.steps[record.number] = body

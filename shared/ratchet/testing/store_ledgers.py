@@ -78,11 +78,12 @@ class InMemoryLedgers:
     def retake_effect(
         self, ref: TaskRef, *, step: int, key: str, before: Intent, after: Intent
     ) -> bool:
-        """Take over a call that surely has not happened, to make it; False if it has been taken or has a result."""
+        """Take over a call that surely has not happened, to make it, as the owner of the step's plan."""
         with self._lock:
-            effect = self._partitions[keys.task_key(ref)].effects.get(
-                keys.effect_sort_key(step, key)
-            )
+            partition = self._partitions[keys.task_key(ref)]
+            effect, plan = partition.effects.get(keys.effect_sort_key(step, key)), partition.plans
+            if step in partition.steps or step not in plan or plan[step].owner != after.attempt_id:
+                return False
             if effect is None or effect.body is not None:
                 return False
             if effect.intent.attempt_id not in (before.attempt_id, after.attempt_id):

@@ -89,8 +89,8 @@ def commits(draw: st.DrawFn) -> Operation:
     endings: list[Step | Paused | End] = [ACTING, ACTING, ASKING, DONE, BROKEN]
     following = draw(st.sampled_from(endings))
     record = record_of(draw(steps), following, attempt=draw(st.integers(0, 2)), text=draw(texts))
-    due = draw(times)
-    return call("commit", task, record, due_at_ms=due)
+    due, owns = draw(times), draw(flags)
+    return call("commit", task, record, due_at_ms=due, owns_effects=owns)
 
 
 @st.composite

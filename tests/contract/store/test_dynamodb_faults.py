@@ -377,7 +377,7 @@ def test_steps_that_stay_behind_their_head_are_unavailable_not_lost(
     dynamodb: DynamoDbBench,
 ) -> None:
     finish(dynamodb.store)
-    behind = [torn(dynamodb, kept=0)] * 3
+    behind = [torn(dynamodb, kept=0)] * 4
     for read in (dynamodb.store.load, dynamodb.store.load_tip):
         with answers(dynamodb.client, "Query", *behind), pytest.raises(StoreUnavailable):
             read(REF)

@@ -35,7 +35,9 @@ def finished(bench: Bench, *, steps: int = 3) -> int:
     bench.store.end_effect(REF, step=1, key="k", intent=intent_of(result=LARGE))
     for number in range(1, steps):
         text = LARGE if number == 1 else "found it"
-        bench.store.commit(TASK, record_of(number, text=text), due_at_ms=START_MS)
+        bench.store.commit(
+            TASK, record_of(number, text=text), due_at_ms=START_MS, owns_effects=number == 1
+        )
     bench.store.commit(TASK, record_of(steps, DONE), due_at_ms=START_MS)
     for channel in ("sns", "webhook"):
         attempt = DeliveryAttempt("evt_1", channel, True, START_MS, "200")

@@ -3,9 +3,14 @@
 import pytest
 
 from ratchet.contracts.errors import AttemptSuperseded
+from ratchet.domain.steps import End, Paused, Step
 from ratchet.ports import Begun, DeliveryAttempt, DeliveryState
 from tests.contract.store.benches import Bench
 from tests.contract.store.samples import (
+    ACTING,
+    ASKING,
+    BROKEN,
+    DONE,
     LARGE,
     START_MS,
     begin,
@@ -79,12 +84,65 @@ def test_no_effect_of_a_committed_step_can_be_begun(bench: Bench) -> None:
     task = task_of()
     bench.store.create_task(task, claim=None, due_at_ms=START_MS)
     begin(bench.store)
-    bench.store.commit(task, record_of(1), due_at_ms=START_MS)
+    bench.store.commit(task, record_of(1), due_at_ms=START_MS, owns_effects=True)
     with pytest.raises(AttemptSuperseded):
         begin(bench.store)
     with pytest.raises(AttemptSuperseded):
         begin(bench.store, "l")
     assert begin(bench.store, step=2) == intent_of()
+
+
+@pytest.mark.parametrize("following", [ACTING, ASKING, DONE])
+def test_a_step_with_effects_is_committed_only_by_who_tells_of_them(
+    bench: Bench, following: Step | Paused | End
+) -> None:
+    task = task_of()
+    bench.store.create_task(task, claim=None, due_at_ms=START_MS)
+    begin(bench.store)
+    record = record_of(1, following)
+    with pytest.raises(AttemptSuperseded):
+        bench.store.commit(task, record, due_at_ms=START_MS)
+    for history in (bench.store.load(REF), bench.store.load_tip(REF)):
+        assert history is not None
+        assert history.records == ()
+    assert bench.store.commit(task, record, due_at_ms=START_MS, owns_effects=True) == record
+    adopted = bench.store.commit(task, record_of(1, DONE, text="late"), due_at_ms=START_MS)
+    assert adopted == record
+
+
+def test_a_task_is_read_while_effects_of_its_next_step_are_begun(bench: Bench) -> None:
+    task = task_of()
+    bench.store.create_task(task, claim=None, due_at_ms=START_MS)
+    for number in (1, 2):
+        bench.store.commit(task, record_of(number), due_at_ms=START_MS)
+    begin(bench.store, step=3)
+    tip, history = bench.store.load_tip(REF), bench.store.load(REF)
+    assert tip is not None
+    assert history is not None
+    assert [r.number for r in tip.records] == [2]
+    assert [r.number for r in history.records] == [1, 2]
+    end = record_of(3, BROKEN)
+    bench.store.commit(task, end, due_at_ms=START_MS, owns_effects=True)
+    ended = bench.store.load_tip(REF)
+    assert ended is not None
+    assert ended.records == (end,)
+    assert bench.store.begun_effects(REF, step=3) is not None
+
+
+@pytest.mark.parametrize("what", ["committed", "adopted"])
+def test_a_call_of_a_step_that_has_moved_on_is_not_taken_over(bench: Bench, what: str) -> None:
+    task = task_of()
+    bench.store.create_task(task, claim=None, due_at_ms=START_MS)
+    begin(bench.store)
+    bench.store.adopt_plan(REF, plan_of(), step=1, owner="two")
+    if what == "committed":
+        bench.store.commit(task, record_of(1), due_at_ms=START_MS, owns_effects=True)
+    else:
+        bench.store.adopt_plan(REF, plan_of("two"), step=1, owner="three")
+    taken = bench.store.retake_effect(
+        REF, step=1, key="k", before=intent_of(), after=intent_of("two")
+    )
+    assert not taken
 
 
 def test_a_call_that_has_not_happened_is_taken_over_once(bench: Bench) -> None:
@@ -93,6 +151,8 @@ def test_a_call_that_has_not_happened_is_taken_over_once(bench: Bench) -> None:
         return bench.store.retake_effect(REF, step=1, key=key, before=first, after=second)
 
     begin(bench.store)
+    assert not retake("k", "a", "two"), "the plan is not its own"
+    assert bench.store.adopt_plan(REF, plan_of(), step=1, owner="two")
     assert retake("k", "a", "two")
     assert retake("k", "a", "two")  # its answer was lost
     assert not retake("k", "a", "three")

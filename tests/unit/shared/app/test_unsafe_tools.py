@@ -1,5 +1,6 @@
 """Unsafe tools: called at most once, whatever dies when."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -196,9 +197,12 @@ class TestResumedAfterLostEffects:
         with pytest.raises(TaskNotResumable, match="in 900 s"):
             world.resume(ref)
         world.clock.advance(901)
-        with pytest.raises(InvalidRequest, match=r"effect_outcome: say .* pay\("):
+        with pytest.raises(InvalidRequest, match=r"effect_outcomes: say .* pay\(") as asked:
             world.resume(ref)
-        world.resume(ref, ResumeRequest(effect_outcome="happened"))
+        (id_,) = re.findall(r"int_\w+", str(asked.value))
+        with pytest.raises(InvalidRequest, match="nothing is asked about int_0"):
+            world.resume(ref, ResumeRequest(effect_outcomes={id_: "happened", "int_0": "happened"}))
+        world.resume(ref, ResumeRequest(effect_outcomes={id_: "happened"}))
         world.chat._decide = lambda _: says("Done.")
         assert world.run(ref).state.status is TaskStatus.SUCCEEDED
         heard = [m.content or "" for m in world.chat.calls[-1].prompt.messages]
@@ -295,4 +299,4 @@ def test_an_outcome_that_nobody_asked_for_is_refused() -> None:
     ref = world.submitted()
     world.run(ref)
     with pytest.raises(InvalidRequest, match="leave it out"):
-        world.resume(ref, ResumeRequest(effect_outcome="happened"))
+        world.resume(ref, ResumeRequest(effect_outcomes={"int_0": "happened"}))

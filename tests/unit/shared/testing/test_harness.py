@@ -1,6 +1,7 @@
 """An agent in the harness: every way to script its model, and the state machine's own ways."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -175,13 +176,11 @@ def _by_turn(call: ModelCall) -> Answer:
 def _before_commit(monkeypatch: pytest.MonkeyPatch, fails: object) -> None:
     commit = InMemoryCheckpoints.commit
 
-    def faulty(
-        self: InMemoryCheckpoints, task: Task, record: StepRecord, *, due_at_ms: int
-    ) -> StepRecord:
+    def faulty(self: InMemoryCheckpoints, task: Task, record: StepRecord, **how: Any) -> StepRecord:
         error = fails(record)  # type: ignore[operator]
         if error is not None:
             raise error
-        return commit(self, task, record, due_at_ms=due_at_ms)
+        return commit(self, task, record, **how)
 
     monkeypatch.setattr(InMemoryCheckpoints, "commit", faulty)
 
