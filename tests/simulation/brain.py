@@ -26,6 +26,8 @@ class Stage(Protocol):
 
     def use(self, name: str, context: ToolContext, argument: int) -> str: ...
 
+    def check(self, name: str, context: ToolContext, argument: int) -> str | None: ...
+
 
 class _Now:
     stage: Stage | None = None
@@ -60,13 +62,26 @@ def pay(n: int, context: ToolContext) -> str:
     return _use("pay", context, n)
 
 
+def _was_sent(n: int, context: ToolContext, **_: object) -> str | None:
+    if _Now.stage is None:
+        raise RuntimeError("no world")
+    return _Now.stage.check("send", context, n)
+
+
+@tool(effect="unsafe", verify=_was_sent)
+def send(n: int, context: ToolContext) -> str:
+    """Move a message; one can look whether it was moved."""
+    return _use("send", context, n)
+
+
 class Report(BaseModel):
     """A structured result."""
 
     text: str
 
 
-TOOLS = [look, put, pay]
+UNSAFE = frozenset({"pay", "send"})
+TOOLS = [look, put, pay, send]
 SMALL = Limits(max_steps=30, deadline_seconds=24 * 3600)
 AGENTS = (
     Agent("planner", "Plan, act, answer.", tools=TOOLS, limits=SMALL),
@@ -119,6 +134,8 @@ def _differently(names: list[str], fickle: str) -> list[str]:
         return ["look", *names]
     if fickle == "reversed":
         return list(reversed(names))
+    if fickle == "harmless":
+        return ["look" if name in UNSAFE else name for name in names]
     return names
 
 

@@ -14,11 +14,16 @@ STALL_MS = {
     "submit": 40_000,  # the caller has given up at 29 s
     "cancel": 40_000,
     "resume": 40_000,
+    "decide": 40_000,
     "dispatcher": 200_000,  # longer than the queue's visibility timeout
     "deliverer": 400_000,
     "sweeper": 130_000,  # two more have run
-    "step_executor": 360_000,  # longer than the Task state's TimeoutSeconds
+    "step_executor": 200_000,  # shorter than its timeout: a zombie is a Lambda that its caller has lost
 }
+"""How long a stalled process stands still. Of step_executor, the product knows when an attempt must be dead, so it is
+killed at its timeout, as on AWS. The others may outlive even theirs: nothing relies on their death."""
+GIVE_UP_MS = 50_000
+"""How long the state machine's client waits for a stalled Lambda."""
 
 
 class Errors(NamedTuple):
@@ -57,7 +62,7 @@ class Network:
         if site is None:
             site = self._sites[key] = f"{life.role}:{name}"
         fault = self.fault(site)
-        self.scheduler.sleep(self.latency_ms())
+        self.rest(life, self.latency_ms())
         if fault is None:
             return effect()
         return self._faulty(fault, life, effect, errors)
@@ -89,8 +94,16 @@ class Network:
 
     def stall(self, life: Life) -> None:
         """The process that runs now goes on when whoever waits for it has given up."""
-        life.stalled_ms += STALL_MS[life.role]
-        self.scheduler.sleep(STALL_MS[life.role])
+        self.scheduler.at(GIVE_UP_MS, life.given_up.settle)
+        self.rest(life, STALL_MS[life.role])
+
+    def rest(self, life: Life, ms: int) -> None:
+        """Let the process that runs now wait; it dies when its time is over before."""
+        left = life.ends_at_ms - self.scheduler.now_ms
+        if ms >= left:
+            self.scheduler.sleep(max(left, 0))
+            self.die(life)
+        self.scheduler.sleep(ms)
 
     def die(self, life: Life) -> None:
         """The process that runs now is dead from here on."""

@@ -81,7 +81,7 @@ class Provider:
         network = self._network
         life = network.life()
         fault = network.fault("step_executor:chat.complete")
-        network.scheduler.sleep(network.latency_ms() * 20)
+        network.rest(life, network.latency_ms() * 20)
         match fault:
             case Fault.REFUSED:
                 raise PROVIDER.refused()

@@ -26,6 +26,7 @@ class Events:
         index: Index,
         *,
         is_idle: Callable[[], bool],
+        next_visit_ms: Callable[[], int | None],
         skew_ms: int,
     ) -> None:
         self.coming = 0
@@ -35,6 +36,7 @@ class Events:
         self._lambdas = lambdas
         self._index = index
         self._is_idle = is_idle
+        self._next_visit_ms = next_visit_ms
         self._skew_ms = skew_ms  # the most that a sweeper's clock is wrong
 
     def begin(self) -> None:
@@ -54,7 +56,9 @@ class Events:
             self._send("events:schedule", {"source": "aws.events"})
         wait = MINUTE_MS
         if self.may_skip and self._is_idle() and not self.coming and self._index.is_settled and due:
+            visit = self._next_visit_ms()
             early = min(due) - self._skew_ms - now
+            early = early if visit is None else min(early, visit - self._scheduler.now_ms)
             wait = max(MINUTE_MS, early // MINUTE_MS * MINUTE_MS)
         self._scheduler.at(wait, self._tick)
 

@@ -12,8 +12,8 @@ from tests.simulation.story import Story
 from tests.simulation.world import World
 
 RATES = (0.02, 0.05, 0.12, 0.25)
-CALM_MS = (5_000, 60_000, 600_000)
-"""Until when the dice throw faults: some schedules are rough for ten minutes, most for seconds."""
+CALM_MS = (5_000, 60_000, 600_000, 1_500_000)
+"""Until when the dice throw faults: some for seconds, some until the last attempt that is waited for must be dead."""
 
 
 @dataclass(frozen=True, slots=True)

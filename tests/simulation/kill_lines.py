@@ -21,11 +21,25 @@ FILES = frozenset(
         *(ROOT / "functions").glob("*/handler.py"),
     )
 )
-ROLES = ("submit", "cancel", "resume", "dispatcher", "step_executor", "deliverer", "sweeper")
+ROLES = (
+    "submit",
+    "cancel",
+    "resume",
+    "decide",
+    "dispatcher",
+    "step_executor",
+    "deliverer",
+    "sweeper",
+)
 STORIES = (
     "planned",
     "structured",
     "unsafe-fickle",
+    "verify",
+    "answered",
+    "unanswered",
+    "abort",
+    "resume-unsafe",
     "parallel",
     "cancel-running",
     "resume",

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.simulation.calls import Network
+from tests.simulation.machine_code import STEP_TIMEOUT_SECONDS
 from tests.simulation.scheduler import Life, Process
 
 Event = dict[str, Any]
@@ -42,6 +43,8 @@ class Lambdas:
         sandbox = idle.pop() if idle else Sandbox(self._make(role), self._skew_ms())
         life = Life(role, skew_ms=sandbox.skew_ms)
         life.is_dead = stillborn
+        if role == "step_executor":
+            life.ends_at_ms = self._network.scheduler.now_ms + STEP_TIMEOUT_SECONDS * 1000
 
         def body() -> Any:
             self._network.life()

@@ -5,14 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ratchet.contracts.limits import TERMINAL_RETENTION_SECONDS
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import TaskStatus
 from ratchet.domain import keys
-from ratchet.domain.steps import End, StepRecord, Totals
+from ratchet.domain.steps import End, Paused, Step, StepRecord, Totals
 from ratchet.testing.store import InMemoryCheckpoints
 from ratchet.testing.store_rows import Body, Partition
-from tests.simulation.brain import rounds_of
+from tests.simulation.brain import UNSAFE, rounds_of
 from tests.simulation.faults import Injector
+from tests.simulation.pauses import Pauses
 from tests.simulation.scheduler import Future, Scheduler
 from tests.simulation.story import Story
 
@@ -20,8 +22,10 @@ if TYPE_CHECKING:
     from tests.simulation.doors import Receiver
     from tests.simulation.orchestrator import Execution
 
-DAY_MS = 24 * 3_600_000
-UNSAFE = "pay"
+RETENTION_MS = TERMINAL_RETENTION_SECONDS * 1000
+ONCE = (
+    "pay"  # an unsafe tool that may not even be called twice: nobody can look what became of a call
+)
 MAX_GENERATIONS = 200  # no story has so many steps, and a step that kills executions gets a few
 DONE = ("Roll over", "Announce")  # states of an execution that only rings any more
 
@@ -33,6 +37,7 @@ class Seen:
     bodies: dict[int, Body] = field(default_factory=dict)
     last: StepRecord | None = None
     ends: list[StepRecord] = field(default_factory=list)
+    pauses: list[int] = field(default_factory=list)  # the steps that asked, or left a question open
     is_erased: bool = False
     ended: Future = field(default_factory=Future)
 
@@ -46,8 +51,11 @@ class Ledger:
         self.receivers: Sequence[Receiver] = ()
         self.states: set[str] = set()
         self.called: Counter[tuple[TaskRef, int]] = Counter()
+        self.deeds: set[tuple[str, TaskRef, int, int]] = set()  # the same by argument
+        self.pauses = Pauses(self.violate)
         self.acted: defaultdict[tuple[str, TaskRef, int], Counter[str]] = defaultdict(Counter)
         self.longest_recovery_ms = 0
+        self._called_back_ms = 0  # when a task that waited for people, or had ended, went on
         self._scheduler = scheduler
         self._story = story
         self._injector = injector
@@ -110,22 +118,40 @@ class Ledger:
 
     def tool_called(self, name: str, ref: TaskRef, step: int, argument: int) -> None:
         """A tool is called, whatever becomes of it."""
-        if name != UNSAFE:
+        if name != ONCE:
             return
         self.called[ref, step] += 1
-        allowed = self._program(ref)[argument % 100 // 10].count(UNSAFE)
+        allowed = self._program(ref)[argument % 100 // 10].count(ONCE)
         if self.called[ref, step] > allowed:
             self.violate(
                 f"I4: step {step} of {ref.task_id} called an unsafe tool "
                 f"{self.called[ref, step]} times, and {allowed} was asked for"
             )
 
-    def tool_acted(self, name: str, ref: TaskRef, step: int, key: str) -> None:
+    def tool_acted(self, name: str, ref: TaskRef, step: int, key: str, argument: int) -> None:
         """A tool had its effect."""
+        self.deeds.add((name, ref, step, argument))
         count = self.acted[name, ref, step]
         count[key] += 1
-        if name == UNSAFE and count[key] > 1:
+        if name not in UNSAFE:
+            return
+        if count[key] > 1:
             self.violate(f"I4: step {step} of {ref.task_id} had an unsafe effect twice")
+        if step + 1 in self.partition(ref).steps:
+            self.violate(
+                f"I3: an unsafe effect of step {step} of {ref.task_id} came when the task had gone on"
+            )
+
+    def happened(self, ref: TaskRef, key: str) -> bool:
+        """What somebody finds who looks into the books of the world: whether the call with that key had its effect."""
+        return any(self.acted[name, r, step][key] for name, r, step in list(self.acted) if r == ref)
+
+    def effect_begun(self, ref: TaskRef, step: int) -> None:
+        """An attempt now owns an unsafe call, and will make it."""
+        if step in self.partition(ref).steps:
+            self.violate(
+                f"I4: an unsafe call of step {step} of {ref.task_id} was begun after the commit"
+            )
 
     def effect_recorded(self, ref: TaskRef, step: int, key: str) -> None:
         """The result of an unsafe call was written."""
@@ -133,13 +159,16 @@ class Ledger:
         if effect is None or effect.body is None:
             self.violate(f"I3: the result of an unsafe call of {ref.task_id} was not recorded")
 
-    def is_at_rest(self, now_ms: int) -> bool:
-        """Whether every task has ended and only its retention is waited for."""
+    def is_at_rest(self) -> bool:
+        """Whether every task has ended and only the end of its retention is waited for."""
         heads = [p.head for ref in self.tasks if (p := self.partition(ref)).head is not None]
         if self._story.is_erased:
             return not heads
-        far = now_ms + 20 * DAY_MS
-        return all(h.due_at_ms > far and h.state.status.is_terminal for h in heads if h)
+        return all(
+            h.state.status.is_terminal and h.due_at_ms >= h.state.updated_at_ms + RETENTION_MS
+            for h in heads
+            if h
+        )
 
     def partition(self, ref: TaskRef) -> Partition:
         """The task's items in the table."""
@@ -175,17 +204,25 @@ class Ledger:
         ):
             self.violate(f"I6: the totals of step {number} of {ref.task_id} are not the sum")
         is_after_end = seen.last is not None and isinstance(seen.last.next, End)
-        if is_after_end and (isinstance(record.next, End) or record.result.messages):
+        did_work = any(message.role != "user" for message in record.result.messages)
+        if is_after_end and (not isinstance(record.next, Step) or did_work):
             self.violate(f"I2: step {number} of {ref.task_id} was added after its end")
+        self.pauses.added(ref, seen.last, record)
+        if seen.last is not None and not isinstance(seen.last.next, Step):
+            self._called_back_ms = self._scheduler.now_ms
         seen.bodies[number] = body
         seen.last = record
+        if isinstance(record.next, Paused):
+            seen.pauses.append(number)
+            self._recovered()
         if isinstance(record.next, End):
             seen.ends.append(record)
             self._recovered()
             seen.ended.settle()
 
     def _recovered(self) -> None:
-        took = self._scheduler.now_ms - self._injector.last_fault_ms
+        since_ms = max(self._injector.last_fault_ms, self._called_back_ms)
+        took = self._scheduler.now_ms - since_ms
         if self._injector.injected:
             self.longest_recovery_ms = max(self.longest_recovery_ms, took)
 
@@ -195,6 +232,11 @@ class Ledger:
         state = partition.head.state
         last = seen.last.next if seen.last else None
         status = last.status if isinstance(last, End) else None
+        if (state.status is TaskStatus.INPUT_REQUIRED) != isinstance(last, Paused):
+            asks = "something" if isinstance(last, Paused) else "nothing"
+            self.violate(
+                f"I2: {ref.task_id} is {state.status.value}, and its last step asks {asks}"
+            )
         if (
             state.status.is_terminal != (status is not None)
             or (status or state.status) != state.status

@@ -10,9 +10,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing import get_context
 
+from tests.simulation.bugs import Bug
 from tests.simulation.explore import play, play_dice, single_plans
 from tests.simulation.handlers import installed
-from tests.simulation.planted import BUGS, NETS, Bug
+from tests.simulation.planted import BUGS, NETS
 from tests.simulation.regressions import kept, read
 from tests.simulation.scenarios import SCENARIOS
 from tests.simulation.world import World

@@ -14,7 +14,7 @@ from tests.simulation.lambdas import Lambdas
 from tests.simulation.ledger import Ledger
 from tests.simulation.machine_code import Data, Retrier, State, StatesRuntime, machine
 from tests.simulation.queues import Queue
-from tests.simulation.scheduler import Killed, Life, Process
+from tests.simulation.scheduler import Future, Killed, Life, Process
 
 MAX_EVENTS = 25_000
 MAX_PAYLOAD_BYTES = 262_144
@@ -63,7 +63,8 @@ class Orchestrator:
         self.executions: dict[str, Execution] = {}
         self.max_events = MAX_EVENTS
         self.dying = 0  # so many more executions die in their first Task state
-        self.dying_steps = 0  # so many more sandboxes of steps die at once
+        self.spared_steps = 0
+        self.dying_steps = 0  # after the spared ones, so many more sandboxes of steps die at once
         self._network = network
         self._scheduler = network.scheduler
         self._lambdas = lambdas
@@ -201,20 +202,35 @@ class Orchestrator:
                 self._lambdas.upgrade()
             case Fault.ABORTED:
                 raise Died("aborted")
-        is_stillborn = fault is Fault.DIED_BEFORE or self.dying_steps > 0
-        self.dying_steps = max(0, self.dying_steps - 1)
+        is_stillborn = fault is Fault.DIED_BEFORE or self._is_stillborn()
         invocation = self._lambdas.invoke("step_executor", sent, stillborn=is_stillborn)
         if fault is Fault.ORPHANED:
             raise Died("aborted while a Lambda ran")
         if fault is Fault.STALLED:  # the client gives up on a Lambda that runs
             raise TaskFailed("Lambda.ClientExecutionTimeoutException")
-        if not self._scheduler.wait(invocation.done, timeout_ms=timeout_seconds * 1000):
+        if not self._waited(invocation, timeout_seconds):
             raise TaskFailed("States.Timeout")
+        if not invocation.done.is_set:
+            raise TaskFailed("Lambda.ClientExecutionTimeoutException", "no answer came")
         if fault in (Fault.LOST, Fault.DIED_AFTER):
             raise TaskFailed(
                 "Lambda.SdkClientException" if fault is Fault.LOST else "Lambda.Unknown"
             )
         return self._answer(invocation)
+
+    def _is_stillborn(self) -> bool:
+        if self.spared_steps:
+            self.spared_steps -= 1
+            return False
+        self.dying_steps -= 1
+        return self.dying_steps >= 0
+
+    def _waited(self, invocation: Process, timeout_seconds: int) -> bool:
+        """Wait for the answer, or until it is lost; False when the Task state's time is up before."""
+        either = Future()
+        invocation.done.on_settled(either.settle)
+        invocation.life.given_up.on_settled(either.settle)
+        return self._scheduler.wait(either, timeout_ms=timeout_seconds * 1000)
 
     def _check_weather(self) -> None:
         """What the story says of this hour, whatever the faults."""

@@ -1,10 +1,14 @@
 """Callers of the API: they repeat what had no answer, and remember what they were promised."""
 
+import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
+from ratchet.contracts.api import ResumeRequest
 from ratchet.contracts.errors import (
     IdempotencyKeyReused,
+    InvalidRequest,
     RequestError,
     RetryableError,
     TaskAlreadyFinished,
@@ -14,8 +18,10 @@ from ratchet.contracts.errors import (
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import TaskStatus
 from ratchet.ports import Created
+from tests.simulation.pauses import keys_in
 from tests.simulation.scheduler import Future, Killed, Life
 from tests.simulation.story import Act, Cancel, Resume, Submit, Trespass
+from tests.simulation.visits import Visitors
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -23,6 +29,10 @@ if TYPE_CHECKING:
 TRIES = 8
 PATIENCE_MS = 30_000
 SECOND_MS = 1_000
+RESUMES = 10
+_LATER = re.compile(r"resume the task in (\d+) s")
+_ASKED = re.compile(r"(int_\w+): (.*?)(?=; int_\w+: |$)")
+_CALL = re.compile(r'(\w+)\(\{"n":(\d+)[^)]*\}\) gave no answer')
 LONGEST_TASK_MS = 3_600_000
 
 
@@ -36,6 +46,7 @@ class People:
         self.acts: list[Act] = []
         self._answered: list[Future] = []
         self._keys: dict[tuple[str, str], tuple[TaskRef, str]] = {}
+        self.visitors = Visitors(world, self.acts, self._ask)
 
     def begin(self) -> None:
         """Everybody sets out."""
@@ -92,7 +103,8 @@ class People:
                 self._scheduler.sleep(act.at_ms)
                 self._cancel(ref)
             case Resume():
-                self._resume(ref, act.after_ms)
+                ended = self._world.ledger.end_of(ref)
+                ended.on_settled(lambda: self._resume_soon(ref, act.after_ms))
             case Trespass():
                 self._scheduler.sleep(act.at_ms)
                 self._trespass(TaskRef(act.tenant, ref.task_id))
@@ -114,15 +126,41 @@ class People:
                 f"I2: {ref.task_id} was cancelled and is {head.state.status.value}"
             )
 
+    def _resume_soon(self, ref: TaskRef, after_ms: int) -> None:
+        self._scheduler.spawn(lambda: self._resume(ref, after_ms), Life("person"))
+
     def _resume(self, ref: TaskRef, after_ms: int) -> None:
-        world = self._world
-        if not self._scheduler.wait(world.ledger.end_of(ref), timeout_ms=LONGEST_TASK_MS):
-            return
+        world, request = self._world, ResumeRequest()
         self._scheduler.sleep(after_ms)
-        try:
-            self._ask("resume", lambda: world.resume(ref))
-        except TaskNotResumable:
-            return
+        for _ in range(RESUMES):
+            try:
+                self._ask("resume", partial(world.resume, ref, request))
+            except InvalidRequest as exc:
+                request = self._looked(ref, str(exc))
+            except TaskNotResumable as exc:
+                seconds = _LATER.search(str(exc))
+                if seconds is None:
+                    return
+                self._scheduler.sleep(int(seconds[1]) * SECOND_MS)
+            else:
+                return
+        world.ledger.violate(f"I1: {ref.task_id} can be resumed in no way")
+
+    def _looked(self, ref: TaskRef, asked: str) -> ResumeRequest:
+        """What somebody answers who looks what became of each call that the answer names."""
+        if asked.endswith("leave it out"):
+            return ResumeRequest()  # an answer was lost, and the task has ended again since
+        ledger = self._world.ledger
+        ended_at = ledger.tasks[ref].ends[-1].number
+        said: dict[str, Literal["happened", "did_not_happen"]] = {}
+        for id_, about in _ASKED.findall(asked):
+            found = {ledger.happened(ref, key) for key in keys_in(about)}
+            for name, n in _CALL.findall(about):
+                found.add((name, ref, ended_at, int(n)) in ledger.deeds)
+            if len(found) != 1:
+                ledger.violate(f"I3: nobody can answer this: {about}")
+            said[id_] = "happened" if True in found else "did_not_happen"
+        return ResumeRequest(effect_outcomes=said)
 
     def _trespass(self, ref: TaskRef) -> None:
         """Nothing of another tenant can be found, whatever one calls it."""

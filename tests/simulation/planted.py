@@ -1,14 +1,13 @@
 """The planted bugs, and the nets that can be taken away beside them: patches for tests only, none in the product."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from itertools import count
 from typing import Any
 from unittest.mock import patch
 
-from ratchet.app import announce_task, execute_step, model_turn, tool_runner
-from ratchet.app.announce_task import AnnounceTask
+from ratchet.app import events, model_turn, step_attempt, tool_runner
 from ratchet.app.cancel_task import CancelTask
 from ratchet.app.execute_step import ExecuteStep
 from ratchet.app.sweep_tasks import SweepTasks, Swept
@@ -21,37 +20,12 @@ from ratchet.domain import keys
 from ratchet.domain.steps import End, Failure
 from ratchet.domain.task import TaskState, end_record
 from ratchet.testing.store import InMemoryCheckpoints
-from tests.simulation import orchestrator, planted_steps
+from tests.simulation import orchestrator, planted_pauses, planted_steps
+from tests.simulation.bugs import Bug, Patch, swap, wrap
 from tests.simulation.doors import Numbers
 from tests.simulation.queues import Queue
 
-Patch = Callable[[], AbstractContextManager[Any]]
 FAR_MS = 1 << 60
-
-
-@dataclass(frozen=True, slots=True)
-class Bug:
-    """A planted bug; `nets_off` are the nets that hide it, `stories` where to look first (all, if none)."""
-
-    name: str
-    patches: tuple[Patch, ...]
-    nets_off: tuple[str, ...] = ()
-    stories: tuple[str, ...] = ()
-
-
-def swap(target: object, name: str, value: Any) -> Patch:
-    """Put something else in its place."""
-    return lambda: patch.object(target, name, value)
-
-
-def wrap(target: Any, name: str, around: Callable[..., Any]) -> Patch:
-    """Call `around(original, *arguments)` in its place."""
-    original = getattr(target, name)
-
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        return around(original, *args, **kwargs)
-
-    return lambda: patch.object(target, name, wrapped)
 
 
 def _far_due(original: Any, *args: Any, **kwargs: Any) -> Any:
@@ -63,18 +37,20 @@ def _commit_over(original: Any, store: Any, task: Any, record: Any, **kwargs: An
     return original(store, task, record, **kwargs)
 
 
-def _ends_quietly(
-    original: Any, store: Any, ref: Any, partition: Any, record: Any, end: Any
-) -> Any:
+def _ends_quietly(original: Any, store: Any, ref: Any, partition: Any, record: Any) -> Any:
     head, state = partition.head, partition.head.state
-    original(store, ref, partition, record, end)
-    head.state = state
+    original(store, ref, partition, record)
+    if isinstance(record.next, End):
+        head.state = state
     return head
 
 
-def _ends_again(original: Any, store: Any, ref: Any, partition: Any, record: Any, end: Any) -> Any:
+def _ends_again(original: Any, store: Any, ref: Any, partition: Any, record: Any) -> Any:
     head = partition.head
-    head.state = replace(head.state, status=end.status, updated_at_ms=record.finished_at_ms)
+    if not isinstance(record.next, End):
+        return original(store, ref, partition, record)
+    status = record.next.status
+    head.state = replace(head.state, status=status, updated_at_ms=record.finished_at_ms)
     return head
 
 
@@ -115,12 +91,13 @@ def _cancels_over(original: Any, use: Any, ref: Any) -> Any:
     return tip
 
 
-def _fails_on_lost(original: Any, use: Any, history: Any, record: Any, event: Any) -> Any:
+def _fails_on_lost(original: Any, use: Any, history: Any, done: Any, event: Any) -> Any:
     try:
-        return original(use, history, record, event)
+        return original(use, history, done, event)
     except StoreUnavailable:
         end = End(TaskStatus.FAILED, failure=Failure("internal", "the commit failed"))
-        return original(use, history, replace(record, next=end), event)
+        failed = replace(done, record=replace(done.record, next=end))
+        return original(use, history, failed, event)
 
 
 def _postpones_for_ever(original: Any, store: Any, due: Any, *, until_ms: int) -> Any:
@@ -175,15 +152,16 @@ def _no_sweeps() -> Iterator[None]:
 STORE = InMemoryCheckpoints
 NETS: dict[str, Patch] = {
     "sweeper": _no_sweeps,
-    "store refuses a second end": wrap(STORE, "_end", _ends_again),
+    "store refuses a second end": wrap(STORE, "_settle", _ends_again),
     "restarts, and 25,000 events": planted_steps.small_executions,
+    "one attempt begins a step's effects": planted_pauses.any_owner,
 }
 BUGS: Sequence[Bug] = (
     Bug("no due at create", (wrap(STORE, "create_task", _far_due),)),
     Bug("no sweeper", (_no_sweeps,)),
     Bug("random execution name", (wrap(orchestrator, "execution_name", _numbered),)),
     Bug("commit without condition", (wrap(STORE, "commit", _commit_over),)),
-    Bug("end without the head", (wrap(STORE, "_end", _ends_quietly),)),
+    Bug("end without the head", (wrap(STORE, "_settle", _ends_quietly),)),
     Bug("end without due", (wrap(STORE, "commit", _far_due),)),
     Bug("older execution marks itself started", (wrap(STORE, "mark_started", _starts_always),)),
     Bug("reopen without condition", (wrap(STORE, "reopen", _reopens_always),)),
@@ -196,7 +174,12 @@ BUGS: Sequence[Bug] = (
     Bug("idempotency key ignored", (wrap(STORE, "create_task", _no_claim),)),
     Bug("tenant not in the key", (swap(keys, "task_key", lambda ref: f"TASK#{ref.task_id}"),)),
     Bug("random tool key", (wrap(tool_runner, "tool_call_key", _numbered),)),
-    Bug("tool key by place in the answer", (planted_steps.key_by_place,)),
+    Bug(
+        "tool key by place in the answer",
+        (planted_steps.key_by_place,),
+        ("one attempt begins a step's effects",),
+        ("unsafe-fickle",),
+    ),
     Bug("no intent before an unsafe tool", (swap(ToolRunner, "_once", ToolRunner._call),)),
     Bug("foreign intent run again", (planted_steps.blind_rerun,)),
     Bug("same attempt id for every attempt", (swap(Numbers, "attempt_id", lambda _: "a"),)),
@@ -210,12 +193,12 @@ BUGS: Sequence[Bug] = (
     Bug("cap not checked", (swap(model_turn, "affordable_output", _generous),), (), ("cap",)),
     Bug(
         "step limit not checked",
-        (swap(execute_step, "check_limits", lambda *_, **__: None),),
+        (swap(step_attempt, "check_limits", lambda *_, **__: None),),
         (),
         ("limit",),
     ),
     Bug(
-        "throttling taken for a failure", (swap(execute_step, "is_worth_waiting", lambda _: False),)
+        "throttling taken for a failure", (swap(step_attempt, "is_worth_waiting", lambda _: False),)
     ),
     Bug("patience spent on throttling", (planted_steps.impatient,)),
     Bug("give-up never commits", (planted_steps.no_give_up,), ("sweeper",)),
@@ -243,8 +226,8 @@ BUGS: Sequence[Bug] = (
         "message deleted before the work", (wrap(Queue, "_hand_out", _deletes_first),), ("sweeper",)
     ),
     Bug("a batch fails as a whole", (planted_steps.raising_batch(_raising_batch),), ("sweeper",)),
-    Bug("webhook id of each attempt", (wrap(announce_task, "event_id", _numbered),)),
-    Bug("body with a new timestamp", (wrap(announce_task, "_envelope", _dated),)),
+    Bug("webhook id of each attempt", (wrap(events, "event_id", _numbered),)),
+    Bug("body with a new timestamp", (wrap(events, "_envelope", _dated),)),
     Bug("failed announcement taken for delivered", (planted_steps.careless,)),
     Bug(
         "tries not counted",
@@ -252,6 +235,7 @@ BUGS: Sequence[Bug] = (
         (),
         ("webhook-gone",),
     ),
-    Bug("announced before the end", (planted_steps.early_announcer(AnnounceTask),)),
+    Bug("announced before the end", (planted_steps.early_announcer,)),
     Bug("timeout of a step not retried", (planted_steps.no_retry,)),
+    *planted_pauses.BUGS,
 )

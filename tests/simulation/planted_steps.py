@@ -9,7 +9,9 @@ from unittest.mock import patch
 from functions.deliverer import handler as deliverer
 from functions.dispatcher import handler as dispatcher
 from ratchet.app.announce_task import AnnounceTask
-from ratchet.app.execute_step import ExecuteStep, _Attempt
+from ratchet.app.events import event_of
+from ratchet.app.execute_step import ExecuteStep
+from ratchet.app.step_attempt import StepAttempt
 from ratchet.app.sweep_tasks import SweepTasks
 from ratchet.app.tool_runner import ToolRunner
 from ratchet.contracts import limits
@@ -37,8 +39,8 @@ def blind_rerun() -> AbstractContextManager[Any]:
     """An intent without a result is no reason to ask."""
 
     def once(self: Any, key: str, planned: Any) -> Any:
-        ref = self.task.ref
-        self.store.begin_effect(ref, step=self.step, key=key, attempt_id=self.attempt_id)
+        ref, mine = self.task.ref, self._intent(planned)
+        self.store.begin_effect(ref, self.plan, step=self.step, key=key, intent=mine)
         return self._call(key, planned)
 
     return patch.object(ToolRunner, "_once", once)
@@ -47,9 +49,10 @@ def blind_rerun() -> AbstractContextManager[Any]:
 def stubborn_loser() -> AbstractContextManager[Any]:
     """Who loses the race for a number goes on from its own step."""
 
-    def commit(self: Any, history: Any, record: Any, event: Any) -> Any:
+    def commit(self: Any, history: Any, done: Any, event: Any) -> Any:
+        record, owns = done.record, done.owns_effects
         due = record.finished_at_ms + 60_000
-        self.store.commit(history.task, record, due_at_ms=due)
+        self.store.commit(history.task, record, due_at_ms=due, owns_effects=owns)
         self.warm.put(history.with_record(record))
         return self._after(record, event)
 
@@ -70,13 +73,8 @@ def forgetful() -> AbstractContextManager[Any]:
 
     def call(self: Any, event: Any, *, remaining_seconds: Any) -> Any:
         history = self._history(event)
-        attempt = _Attempt(
-            self,
-            replace(event, step=replace(event.step, number=history.next_number)),
-            history,
-            remaining_seconds,
-        )
-        outcome = attempt.run()
+        following = replace(event, step=replace(event.step, number=history.next_number))
+        outcome = self._attempt(following, history, remaining_seconds).run()
         return outcome if isinstance(outcome, StepOutput) else self._commit(history, outcome, event)
 
     return patch.object(ExecuteStep, "__call__", call)
@@ -84,7 +82,7 @@ def forgetful() -> AbstractContextManager[Any]:
 
 def impatient() -> AbstractContextManager[Any]:
     """Waits for a throttled model count as waits for one that is out."""
-    original = _Attempt._wait
+    original = StepAttempt._wait
 
     def wait(self: Any, error: Any) -> Any:
         waiting = original(self, error)
@@ -93,19 +91,19 @@ def impatient() -> AbstractContextManager[Any]:
         waited = self.event.step.waited_seconds + waiting.wait_seconds
         return replace(waiting, step=replace(waiting.step, waited_seconds=waited))
 
-    return patch.object(_Attempt, "_wait", wait)
+    return patch.object(StepAttempt, "_wait", wait)
 
 
 def no_give_up() -> AbstractContextManager[Any]:
     """The invocation that should record why a step cannot be run fails itself."""
-    original = _Attempt._work
+    original = StepAttempt._work
 
     def work(self: Any, spending: Any) -> Any:
         if self.event.failure is not None:
             raise RuntimeError("no give up")
         return original(self, spending)
 
-    return patch.object(_Attempt, "_work", work)
+    return patch.object(StepAttempt, "_work", work)
 
 
 def wrong_generation(around: Callable[..., Any]) -> Patch:
@@ -196,21 +194,20 @@ def careless() -> AbstractContextManager[Any]:
     return patch.object(AnnounceTask, "_deliver", deliver)
 
 
-def early_announcer(use_case: Any) -> Patch:
+def early_announcer() -> AbstractContextManager[Any]:
     """The outcome is announced when it is worked out, not when it is committed."""
     original = ExecuteStep._commit
 
-    def commit(self: Any, history: Any, record: Any, event: Any) -> Any:
-        if isinstance(record.next, End):
+    def commit(self: Any, history: Any, done: Any, event: Any) -> Any:
+        if isinstance(done.record.next, End):
             from tests.simulation.brain import _Now  # noqa: PLC0415 - the world of this process
 
             world: Any = _Now.stage
-            tip = replace(history, records=(*history.records, record))
-            event_ = use_case.__call__.__globals__["terminal_event"](tip, record.next)
-            world.sns.arrived.append(event_)
-        return original(self, history, record, event)
+            tip = replace(history, records=(*history.records, done.record))
+            world.sns.arrived.append(event_of(tip))
+        return original(self, history, done, event)
 
-    return lambda: patch.object(ExecuteStep, "_commit", commit)
+    return patch.object(ExecuteStep, "_commit", commit)
 
 
 @contextmanager

@@ -2,8 +2,21 @@
 
 from random import Random
 
-from tests.simulation.story import HOUR_MS, Act, Cancel, Resume, Story, Submit, Trespass
+from tests.simulation.story import (
+    HOUR_MS,
+    Act,
+    Cancel,
+    Resume,
+    Says,
+    Story,
+    Submit,
+    Trespass,
+    Visit,
+)
 
+NOBODY: tuple[Visit, ...] = ()
+WEEK_MS = 7 * 24 * HOUR_MS
+LONG_MS = 3 * WEEK_MS  # until a question has expired, and the last try to announce that was made
 SCENARIOS: tuple[Story, ...] = (
     Story("plain", (Submit("", webhook=True),)),
     Story("planned", (Submit("look", agent="planner"),)),
@@ -12,9 +25,11 @@ SCENARIOS: tuple[Story, ...] = (
     Story("unsafe", (Submit("pay"),)),
     Story("unsafe-twice", (Submit("pay+pay"),), fickle="reversed"),
     Story("unsafe-fickle", (Submit("pay;pay"),), fickle="longer"),
+    Story("unsafe-once", (Submit("pay"),), fickle="harmless"),
     Story("parallel", (Submit("put+put+look"),)),
     Story("cancel-queued", (Submit("look"), Cancel(at_ms=0))),
     Story("cancel-running", (Submit("look;pay"), Cancel(at_ms=250))),
+    Story("cancel-looking", (Submit("look;look;look"), Cancel(at_ms=250))),
     Story("cancel-ending", (Submit(""), Cancel(at_ms=260))),
     Story("resume", (Submit(""), Resume(after_ms=100)), rejecting_ms=400),
     Story("resume-late", (Submit(""), Resume(after_ms=380_000)), rejecting_ms=400),
@@ -42,6 +57,46 @@ SCENARIOS: tuple[Story, ...] = (
     Story("concurrency-used-up", (Submit("look"),), lambda_throttled_ms=40_000),
     Story("erased", (Submit(""),), is_erased=True, limit_ms=40 * 24 * HOUR_MS),
     Story("limit", (Submit("look;look;look", agent="hasty"),)),
+    Story("verify", (Submit("send;send"),), silent_calls=1, lost_calls=1),
+    Story("taken-over", (Submit("send+pay"),), fickle="other", deadly_calls=1),
+    Story("taken-over-cancel", (Submit("send"), Cancel(at_ms=930_000)), deadly_calls=1),
+    Story("asked", (Submit("pay"),), fickle="harmless", deadly_calls=1),
+    Story("answered", (Submit("pay;pay", webhook=True),), silent_calls=1, lost_calls=1),
+    Story(
+        "unanswered",
+        (Submit("pay"), Resume()),
+        visits=NOBODY,
+        silent_calls=1,
+        limit_ms=LONG_MS,
+    ),
+    Story(
+        "late-answer",
+        (Submit("pay"),),
+        visits=(Visit(WEEK_MS + HOUR_MS),),
+        lost_calls=1,
+        limit_ms=LONG_MS,
+    ),
+    Story("abort", (Submit("pay"), Resume()), visits=(Visit(says=Says.ABORT),), lost_calls=1),
+    Story(
+        "two-answers",
+        (Submit("pay"), Trespass()),
+        visits=(Visit(1_000), Visit(1_000, Says.LIE), Visit(1_030)),
+        silent_calls=1,
+    ),
+    Story(
+        "answer-cancel",
+        (Submit("pay"), Cancel(at_ms=1_300)),
+        visits=(Visit(1_000),),
+        silent_calls=1,
+    ),
+    Story(
+        "abort-twice",
+        (Submit("pay;pay"), Resume()),
+        visits=(Visit(1_000, Says.ABORT),),
+        silent_calls=1,
+        lost_calls=1,
+    ),
+    Story("resume-unsafe", (Submit("pay"), Resume(after_ms=100)), spared_steps=1, dying_steps=7),
 )
 
 GOALS = (
@@ -55,6 +110,23 @@ GOALS = (
     "pay+put",
     "look+look;put",
     "pay+pay",
+    "send",
+    "send;pay",
+    "pay+send",
+    "send+send",
+)
+DAYS_OF_PEOPLE = (
+    (Visit(1_000),),
+    (Visit(),),
+    (Visit(HOUR_MS),),
+    (Visit(80 * HOUR_MS),),
+    NOBODY,
+    (Visit(WEEK_MS - 1_000),),
+    (Visit(WEEK_MS + HOUR_MS),),
+    (Visit(says=Says.ABORT),),
+    (Visit(10_000), Visit(10_000, Says.ABORT)),
+    (Visit(10_000), Visit(10_000), Visit(10_010)),
+    (Visit(1_000), Visit(1_000, Says.LIE)),
 )
 AGENTS = ("loop", "loop", "planner", "writer")
 TENANTS = ("acme", "globex", "initech")
@@ -73,17 +145,23 @@ def random_story(seed: int) -> Story:
         name="random",
         acts=tuple(acts),
         seed=seed,
-        fickle=dice.choice(("", "longer", "other", "reversed")),
+        fickle=dice.choice(("", "longer", "other", "reversed", "harmless")),
         steps_per_execution=dice.choice((1, 2, 3, 500)),
         webhook_down_ms=dice.choice((0, 0, 0, 20_000, 3 * HOUR_MS, 120 * HOUR_MS)),
         throttled_ms=dice.choice((0, 0, 0, 90_000)),
         outage_ms=dice.choice((0, 0, 0, 0, 8_000, 120_000)),
         rejecting_ms=dice.choice((0, 0, 0, 1_000)),
         dying_executions=dice.choice((0, 0, 0, 0, 1, 3, 6)),
+        spared_steps=dice.choice((0, 1, 2)),
         dying_steps=dice.choice((0, 0, 0, 0, 2, 7)),
+        deadly_calls=dice.choice((0, 0, 0, 0, 1)),
+        silent_calls=dice.choice((0, 0, 0, 0, 1)),
+        lost_calls=dice.choice((0, 0, 0, 0, 1)),
         poison_at_ms=dice.choice((0, 0, 0, 20)),
         lambda_throttled_ms=dice.choice((0, 0, 0, 0, 20 * 60_000)),
         max_skew_ms=dice.choice((0, 300_000)),
+        visits=dice.choice(DAYS_OF_PEOPLE),
+        limit_ms=LONG_MS,
     )
 
 
@@ -101,7 +179,8 @@ def _submit(dice: Random, number: int) -> Submit:
 def _verbs(dice: Random, of: int) -> list[Act]:
     verbs: list[Act] = []
     if dice.random() < 0.25:
-        verbs.append(Cancel(of, at_ms=int(dice.expovariate(1 / 1500))))
+        mean_ms = dice.choice((1_500, 1_500, 60_000, 600_000))
+        verbs.append(Cancel(of, at_ms=int(dice.expovariate(1 / mean_ms))))
     if dice.random() < 0.25:
         verbs.append(Resume(of, after_ms=dice.choice((0, 50, 5_000, 90_000))))
     if dice.random() < 0.05:

@@ -11,16 +11,20 @@ class Killed(BaseException):
     """The process is dead: nothing in it may act any more, `finally` blocks included."""
 
 
+NEVER_MS = 1 << 62
+
+
 class Life:
     """What dies at once: a process with everything that it runs beside itself."""
 
-    __slots__ = ("is_dead", "role", "skew_ms", "stalled_ms", "step", "subject")
+    __slots__ = ("ends_at_ms", "given_up", "is_dead", "role", "skew_ms", "step", "subject")
 
     def __init__(self, role: str, *, skew_ms: int = 0) -> None:
         self.role = role
         self.skew_ms = skew_ms
-        self.stalled_ms = 0
         self.is_dead = False
+        self.ends_at_ms = NEVER_MS  # when it is killed, whatever it does
+        self.given_up = Future()  # set when whoever waits for it waits no longer
         self.step = 0  # of step_executor: the step that the attempt is at
         self.subject: object = None  # of step_executor: its task
 

@@ -1,6 +1,7 @@
 """A story is everything of a schedule but its faults: who asks for what and when, and what the day is like."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from ratchet.contracts.api import TaskRequest
 
@@ -47,7 +48,7 @@ class Resume:
 
 @dataclass(frozen=True, slots=True)
 class Trespass:
-    """Another tenant tries to cancel and resume a task by its id."""
+    """Another tenant tries to cancel and resume a task by its id, and to answer what it asks."""
 
     of: int = 0
     at_ms: int = 0
@@ -55,6 +56,22 @@ class Trespass:
 
 
 Act = Submit | Cancel | Resume | Trespass
+
+
+class Says(StrEnum):
+    """What somebody answers to a question."""
+
+    TRUTH = "truth"  # after a look at what has really happened
+    LIE = "lie"
+    ABORT = "abort"
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """Somebody answers every question of every task, so long after it was asked."""
+
+    after_ms: int = 60_000
+    says: Says = Says.TRUTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +89,14 @@ class Story:
     outage_ms: int = 0  # the provider is down until then
     rejecting_ms: int = 0  # the provider refuses all calls until then
     dying_executions: int = 0  # that many executions die in their first Task state
-    dying_steps: int = 0  # the sandboxes of that many steps die at once
+    spared_steps: int = 0
+    dying_steps: int = 0  # after the spared ones, the sandboxes of that many steps die at once
+    deadly_calls: int = 0  # in that many unsafe calls the sandbox dies, before anything happens
+    silent_calls: int = 0  # after them, that many happen, and give no answer
+    lost_calls: int = 0  # after them, that many do not happen, and give no answer either
     poison_at_ms: int = 0  # a message that is not ours arrives then
     lambda_throttled_ms: int = 0  # the account's concurrency is used up until then
     max_skew_ms: int = 0
+    visits: tuple[Visit, ...] = (Visit(),)  # who answers what the tasks ask
     is_erased: bool = False  # go on until retention is over
     limit_ms: int = 6 * 24 * HOUR_MS

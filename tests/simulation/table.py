@@ -7,9 +7,10 @@ from typing import Protocol, TypeVar
 from ratchet.contracts.errors import StoreUnavailable
 from ratchet.contracts.messages import TaskRef
 from ratchet.domain.keys import due_key
-from ratchet.domain.steps import StepRecord
+from ratchet.domain.steps import StepPlan, StepRecord
 from ratchet.domain.task import History, Task
 from ratchet.ports import (
+    Begun,
     Clock,
     Created,
     DeliveryAttempt,
@@ -81,6 +82,8 @@ class Witness(Protocol):
 
     def wrote(self, ref: TaskRef) -> None: ...
 
+    def effect_begun(self, ref: TaskRef, step: int) -> None: ...
+
     def effect_recorded(self, ref: TaskRef, step: int, key: str) -> None: ...
 
 
@@ -139,9 +142,13 @@ class Checkpoints:
     def mark_started(self, ref: TaskRef, start: Start) -> None:
         self._write("mark_started", ref, lambda: self.twin.mark_started(ref, start))
 
-    def commit(self, task: Task, record: StepRecord, *, due_at_ms: int) -> StepRecord:
+    def commit(
+        self, task: Task, record: StepRecord, *, due_at_ms: int, owns_effects: bool = False
+    ) -> StepRecord:
         return self._write(
-            "commit", task.ref, lambda: self.twin.commit(task, record, due_at_ms=due_at_ms)
+            "commit",
+            task.ref,
+            lambda: self.twin.commit(task, record, due_at_ms=due_at_ms, owns_effects=owns_effects),
         )
 
     def reopen(self, tip: History, reopening: Reopening) -> bool:
@@ -158,12 +165,35 @@ class Checkpoints:
     def postpone(self, due: DueTask, *, until_ms: int) -> bool:
         return self._write("postpone", due.ref, lambda: self.twin.postpone(due, until_ms=until_ms))
 
-    def begin_effect(self, ref: TaskRef, *, step: int, key: str, attempt_id: str) -> Intent:
+    def begin_effect(
+        self, ref: TaskRef, plan: StepPlan, *, step: int, key: str, intent: Intent
+    ) -> Intent:
+        def effect() -> Intent:
+            stands = self.twin.begin_effect(ref, plan, step=step, key=key, intent=intent)
+            if stands.attempt_id == intent.attempt_id:
+                self._ledger.effect_begun(ref, step)
+            return stands
+
+        return self._write("begin_effect", ref, effect)
+
+    def begun_effects(self, ref: TaskRef, *, step: int) -> Begun | None:
+        return self._read("begun_effects", ref, lambda: self.twin.begun_effects(ref, step=step))
+
+    def adopt_plan(self, ref: TaskRef, plan: StepPlan, *, step: int, owner: str) -> bool:
         return self._write(
-            "begin_effect",
-            ref,
-            lambda: self.twin.begin_effect(ref, step=step, key=key, attempt_id=attempt_id),
+            "adopt_plan", ref, lambda: self.twin.adopt_plan(ref, plan, step=step, owner=owner)
         )
+
+    def retake_effect(
+        self, ref: TaskRef, *, step: int, key: str, before: Intent, after: Intent
+    ) -> bool:
+        def effect() -> bool:
+            is_mine = self.twin.retake_effect(ref, step=step, key=key, before=before, after=after)
+            if is_mine:
+                self._ledger.effect_begun(ref, step)
+            return is_mine
+
+        return self._write("retake_effect", ref, effect)
 
     def end_effect(self, ref: TaskRef, *, step: int, key: str, intent: Intent) -> None:
         def effect() -> None:

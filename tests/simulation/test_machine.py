@@ -10,12 +10,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.simulation.brain import set_stage
 from tests.simulation.faults import KINDS, Fault, Injector
 from tests.simulation.handlers import Beside, installed
-from tests.simulation.story import Cancel, Resume, Story, Submit, Trespass
+from tests.simulation.scenarios import DAYS_OF_PEOPLE, LONG_MS
+from tests.simulation.story import Cancel, Resume, Story, Submit, Trespass, Visit
 from tests.simulation.verdict import judge
 from tests.simulation.world import World
 
 TENANTS = st.sampled_from(["acme", "globex"])
-GOALS = st.sampled_from(["", "look", "pay", "put+put", "look;pay"])
+GOALS = st.sampled_from(["", "look", "pay", "put+put", "look;pay", "send", "send+pay"])
 CELLS = [(site, kind) for site, kinds in KINDS.items() for kind in kinds]
 PLACES = st.integers(0, 3)
 
@@ -32,7 +33,14 @@ class Days(RuleBasedStateMachine):
 
     @initialize(seed=st.integers(0, 1000), steps=st.sampled_from([1, 2, 500]))
     def begin(self, seed: int, steps: int) -> None:
-        story = Story("machine", (), seed=seed, fickle="longer", steps_per_execution=steps)
+        story = Story(
+            "machine",
+            (),
+            seed=seed,
+            fickle="longer",
+            steps_per_execution=steps,
+            limit_ms=LONG_MS,
+        )
         self.world = World(story, Injector())
         Beside.network = self.world.network
         set_stage(self.world)
@@ -76,6 +84,16 @@ class Days(RuleBasedStateMachine):
     def throttle(self, seconds: int) -> None:
         world = self.world
         world.story = replace(world.story, throttled_ms=world.scheduler.now_ms + seconds * 1000)
+
+    @rule(visits=st.sampled_from(DAYS_OF_PEOPLE))
+    def other_people(self, visits: tuple[Visit, ...]) -> None:
+        """From now on these answer what is asked: approve, reject, replay, expire."""
+        self.world.story = replace(self.world.story, visits=visits)
+
+    @rule(silent=st.integers(0, 1), lost=st.integers(0, 1))
+    def silence(self, silent: int, lost: int) -> None:
+        """The next unsafe calls give no answer."""
+        self.world.silent_calls, self.world.lost_calls = silent, lost
 
     @rule(seconds=st.sampled_from([30, 7200]))
     def webhook_down(self, seconds: int) -> None:

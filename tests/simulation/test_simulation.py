@@ -100,6 +100,10 @@ def test_a_dead_process_makes_no_more_calls() -> None:
         "due again without condition",
         "warm history taken for complete",
         "webhook id of each attempt",
+        "effect begun after the commit",
+        "attempt before not waited for",
+        "pause without the head",
+        "question open for ever",
     ],
 )
 def test_a_planted_bug_is_caught(bug: str) -> None:

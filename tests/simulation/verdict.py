@@ -4,14 +4,16 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from ratchet.app.announce_task import MAX_TRIES
+from ratchet.contracts.errors import EffectOutcomeUnknown
 from ratchet.contracts.limits import MAX_RESTARTS
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import TaskStatus
 from ratchet.domain.keys import event_id
 from ratchet.domain.steps import End, StepRecord
 from tests.simulation.faults import Fault
-from tests.simulation.ledger import UNSAFE, Ledger, Seen
+from tests.simulation.ledger import Ledger, Seen
 from tests.simulation.story import Cancel, Submit
+from tests.simulation.verdict_effects import ASKED, judge_effects, judge_questions, left_unanswered
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -49,20 +51,26 @@ def _judge_task(ledger: Ledger, world: "World", ref: TaskRef, seen: Seen) -> Non
     if len(history.work) > history.task.limits.max_steps:
         ledger.violate(f"I6: {ref.task_id} took {len(history.work)} steps")
     for record in seen.ends:
-        _judge_end(ledger, world, ref, record)
+        _judge_end(ledger, world, ref, history.records[max(0, record.number - 2) : record.number])
     if history.next.status is TaskStatus.SUCCEEDED:
-        _judge_effects(ledger, ref, history.records)
+        judge_effects(ledger, ref, history.records)
     _judge_announced(ledger, world, ref, history.records[-1])
+    judge_questions(ledger, world, history)
 
 
-def _judge_end(ledger: Ledger, world: "World", ref: TaskRef, record: StepRecord) -> None:
-    """A task ends without success only when something happened that explains it."""
-    end = record.next
+def _judge_end(
+    ledger: Ledger, world: "World", ref: TaskRef, records: tuple[StepRecord, ...]
+) -> None:
+    """A task ends without success only when something happened that explains it; of these records the last ends it."""
+    end = records[-1].next
     if not isinstance(end, End) or end.failure is None:
         return
-    explanations = _explanations(world)
-    is_explained = explanations.get(end.failure.code, False)
     code = end.failure.code
+    is_explained = (
+        left_unanswered(world, records)
+        if code == EffectOutcomeUnknown.code
+        else _explanations(world).get(code, False)
+    )
     if not is_explained:
         ledger.violate(f"I1: {ref.task_id} failed of {code} without a cause: {end.failure.message}")
 
@@ -72,10 +80,8 @@ def _explanations(world: "World") -> dict[str, bool]:
     faults, story = world.injector.injected, world.story
     kinds = list(faults.values())
     submits = [act for act in world.people.acts if isinstance(act, Submit)]
-    near = ("step_executor", "execution", "cancel", "sweeper", "dispatcher", "inbox", "events")
     deaths = len(faults) + story.dying_executions + story.dying_steps
     return {
-        "effect_outcome_unknown": any(site.startswith(near) for site, _ in faults),
         "execution_failed": deaths > MAX_RESTARTS,
         "model_rejected": Fault.REJECTED in kinds or story.rejecting_ms > 0,
         "model_unavailable": sum(k in OUT for k in kinds) > 3 or story.outage_ms > 0,
@@ -84,18 +90,6 @@ def _explanations(world: "World") -> dict[str, bool]:
         "max_steps": any(submit.agent == "hasty" for submit in submits),
         "max_cost_usd": any(submit.max_cost_usd for submit in submits),
     }
-
-
-def _judge_effects(ledger: Ledger, ref: TaskRef, records: tuple[StepRecord, ...]) -> None:
-    for record in records:
-        for name in ("put", UNSAFE):
-            told = sum(run.ok for run in record.result.tool_runs if run.name == name)
-            acted = len(ledger.acted.get((name, ref, record.number), ()))
-            if told > acted:
-                ledger.violate(
-                    f"I3: step {record.number} of {ref.task_id} tells of {told} x {name}, "
-                    f"and it happened {acted} times"
-                )
 
 
 def _judge_announced(ledger: Ledger, world: "World", ref: TaskRef, record: StepRecord) -> None:
@@ -121,12 +115,13 @@ def _judge_events(ledger: Ledger, world: "World") -> None:
             if isinstance(record.next, End):
                 name = event_id(ref, f"task.{record.next.status.value}", record.number)
                 known[name] = ref
+        known |= {event_id(ref, ASKED, number): ref for number in seen.pauses}
     bodies: defaultdict[str, set[bytes]] = defaultdict(set)
     for receiver in ledger.receivers:
         for event in receiver.arrived:
             bodies[event.id].add(event.body)
             if event.id not in known:
-                ledger.violate(f"I2: {event.id} was announced, and no such end is recorded")
+                ledger.violate(f"I2: {event.id} was announced, and nothing like it is recorded")
             elif event.attributes["tenant"] != known[event.id].tenant:
                 ledger.violate(f"I9: {event.id} was announced for another tenant")
     for name, different in bodies.items():

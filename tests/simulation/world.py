@@ -8,6 +8,7 @@ from typing import Any
 from ratchet.app.agents import AgentDirectory, AgentRegistry
 from ratchet.app.announce_task import AnnounceTask
 from ratchet.app.cancel_task import CancelTask
+from ratchet.app.decide_interrupt import DecideInterrupt
 from ratchet.app.dispatch_task import DispatchTask
 from ratchet.app.execute_step import ExecuteStep
 from ratchet.app.resume_task import ResumeTask
@@ -18,7 +19,7 @@ from ratchet.contracts.errors import ModelRejected, ModelThrottled, ModelUnavail
 from ratchet.contracts.messages import Doorbell, StepInput
 from ratchet.domain.tools import ToolContext
 from ratchet.ports import ModelAnswer, ModelCall
-from tests.simulation.brain import AGENTS, Brain, owner, set_stage
+from tests.simulation.brain import AGENTS, UNSAFE, Brain, owner, set_stage
 from tests.simulation.calls import Errors, Network
 from tests.simulation.doors import (
     Door,
@@ -34,7 +35,6 @@ from tests.simulation.faults import Injector
 from tests.simulation.handlers import Beside, Context, handle
 from tests.simulation.lambdas import Body, Event, Lambdas
 from tests.simulation.ledger import Ledger
-from tests.simulation.machine_code import STEP_TIMEOUT_SECONDS
 from tests.simulation.orchestrator import Execution, Orchestrator
 from tests.simulation.people import People
 from tests.simulation.queues import Queue
@@ -74,14 +74,18 @@ class World:
             on_death=self._on_death,
         )
         self.orchestrator.dying = story.dying_executions
+        self.orchestrator.spared_steps = story.spared_steps
         self.orchestrator.dying_steps = story.dying_steps
         self.events = Events(
             self.network,
             self.lambdas,
             self.store.index,
             is_idle=self.is_idle,
+            next_visit_ms=self._next_visit_ms,
             skew_ms=story.max_skew_ms,
         )
+        self.deadly_calls = story.deadly_calls
+        self.silent_calls, self.lost_calls = story.silent_calls, story.lost_calls
         self._ports()
         self.people = People(self)
 
@@ -114,6 +118,7 @@ class World:
         )
         self.cancel = CancelTask(self.store, workflow, outbox, clock)
         self.resume = ResumeTask(self.store, inbox, DIRECTORY, clock)
+        self.decide = DecideInterrupt(self.store, inbox, outbox, clock)
         self.use_cases: dict[str, Callable[[Any], Any]] = {
             "dispatcher": DispatchTask(self.store, workflow, clock),
             "deliverer": AnnounceTask(self.store, (self.sns, self.webhook), clock),
@@ -139,15 +144,19 @@ class World:
             set_stage(None)
         return self.ledger.violations
 
+    def _next_visit_ms(self) -> int | None:
+        return self.people.visitors.next_ms()
+
     def is_idle(self) -> bool:
         """Whether nothing is on its way, but for what the sweeper will find."""
         return not (self.scheduler.busy or self.inbox.messages or self.outbox.messages)
 
     def is_over(self) -> bool:
         """Whether nothing will ever happen again, but for the end of retention."""
-        if not self.is_idle() or self.events.coming or not self.store.index.is_settled:
+        is_expected = self.events.coming or self.people.visitors.coming
+        if not self.is_idle() or is_expected or not self.store.index.is_settled:
             return bool(self.ledger.violations)
-        return self.ledger.is_at_rest(self.clock.now_ms())
+        return self.ledger.is_at_rest()
 
     def use(self, name: str, context: ToolContext, argument: int) -> str:
         """A tool of ours is called."""
@@ -155,10 +164,36 @@ class World:
         self.ledger.tool_called(name, owner(context), life.step, argument)
 
         def effect() -> str:
-            self.ledger.tool_acted(name, owner(context), life.step, context.idempotency_key)
+            key = context.idempotency_key
+            if name in UNSAFE and self.deadly_calls:
+                self.deadly_calls -= 1
+                self.network.die(life)
+            is_silent, is_lost = self._is_unheard() if name in UNSAFE else (False, False)
+            if not is_lost:
+                self.ledger.tool_acted(name, owner(context), life.step, key, argument)
+            if is_silent or is_lost:
+                raise TOOL.unknown()
             return f"{name} {argument}"
 
         return self.network.call(f"tool.{name}", effect, TOOL)
+
+    def _is_unheard(self) -> tuple[bool, bool]:
+        """Whether an unsafe call gives no answer: because it was lost, or though it happens."""
+        if self.silent_calls:
+            self.silent_calls -= 1
+            return True, False
+        is_lost = self.lost_calls > 0
+        self.lost_calls -= is_lost
+        return False, is_lost
+
+    def check(self, name: str, context: ToolContext, argument: int) -> str | None:
+        """Somebody looks, for a tool of ours, whether a call has happened."""
+
+        def effect() -> str | None:
+            has_happened = self.ledger.happened(owner(context), context.idempotency_key)
+            return f"{name} {argument}" if has_happened else None
+
+        return self.network.call("tool.check", effect, TOOL)
 
     def _answer(self, call: ModelCall) -> ModelAnswer:
         now = self.scheduler.now_ms
@@ -208,12 +243,9 @@ class World:
             life = self.network.life()
             life.step = event["step"]["number"]
             life.subject = frozenset([StepInput.task_of(event)])
-            started = self.scheduler.now_ms
 
             def remaining_ms() -> float:
-                # A stalled sandbox is frozen: its clock stands still, which is what makes it dangerous.
-                spent = self.scheduler.now_ms - started - life.stalled_ms
-                return STEP_TIMEOUT_SECONDS * 1000 - spent
+                return float(life.ends_at_ms - self.scheduler.now_ms)
 
             answer = handle("step_executor", use, event, Context(remaining_ms))
             return json.loads(json.dumps(answer))
