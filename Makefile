@@ -30,7 +30,7 @@ SCHEDULES ?= 50000
 SEED ?= 1
 PAIRS ?= 2000
 
-sim: $(READY) ## fault plans and random schedules: SCHEDULES=n SEED=s PAIRS=most two-fault plans of a story
+sim: $(READY) ## fault plans and random schedules: SCHEDULES=n SEED=s PAIRS=most two-fault plans of a long story (0: none at all)
 	$(BIN)/python -m tests.simulation --schedules $(SCHEDULES) --seed $(SEED) --pairs $(PAIRS)
 
 soak: $(READY) ## 1,000,000 random schedules and every two-fault plan

@@ -56,6 +56,7 @@ def _summary(total: Figures, dice: Figures, seconds: float) -> dict[str, object]
         "calls": total.calls,
         "scenarios": len(SCENARIOS),
         "two_fault_plans": sum(total.two_fault_plans.values()),
+        "two_fault_complete": total.complete,
         "violations": total.violations,
         "coverage": coverage(total),
         "seconds": round(seconds, 1),
@@ -66,7 +67,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--schedules", type=int, default=50_000, help="random schedules")
     parser.add_argument("--seed", type=int, default=1, help="of the first random schedule")
-    parser.add_argument("--pairs", type=int, default=5_000, help="most two-fault plans of a story")
+    parser.add_argument(
+        "--pairs",
+        type=int,
+        default=5_000,
+        help="most two-fault plans of a story that is not in COMPLETE; 0: none of any story",
+    )
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 2)
     return parser.parse_args(arguments)
 

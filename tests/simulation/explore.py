@@ -44,6 +44,12 @@ class Figures:
     kills: int = 0  # processes killed at a line
     lines: set[tuple[str, str, int]] = field(default_factory=set)  # role, file, line
 
+    @property
+    def complete(self) -> list[str]:
+        """The stories of which every plan of two faults was tried."""
+        tried = self.two_fault_plans
+        return [name for name, count in self.pairs.items() if count and tried[name] == count]
+
     def add(self, other: "Figures") -> None:
         """Both together."""
         self.schedules += other.schedules

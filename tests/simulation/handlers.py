@@ -12,9 +12,10 @@ from functions.dispatcher import handler as dispatcher
 from functions.step_executor import handler as step_executor
 from functions.sweeper import handler as sweeper
 from ratchet.app import tool_runner
-from ratchet.domain import codec, keys
+from ratchet.domain import keys
 from ratchet.observability import logger
 from tests.simulation.calls import Network
+from tests.simulation.memory import remembering
 
 MODULES: dict[str, tuple[ModuleType, str]] = {
     "deliverer": (deliverer, "announce_task"),
@@ -76,12 +77,11 @@ class Beside:
 @contextmanager
 def installed() -> Iterator[None]:
     """Our code with silent logs, coroutines for threads, and a codec that remembers what it has read."""
-    unpack = lru_cache(maxsize=4096)(codec.unpack)
     kept = {(module, name): getattr(module, name) for module, name in MODULES.values()}
     with (
         ExitStack() as stack,
         patch.object(tool_runner, "ThreadPoolExecutor", Beside),
-        patch.object(codec, "unpack", unpack),
+        remembering(),
         patch.object(keys, "task_key", lru_cache(maxsize=4096)(keys.task_key)),
         patch.object(keys, "DUE_SHARDS", 2),  # fewer calls for the same code
         patch.object(sweeper, "sweep_metrics", _silent),

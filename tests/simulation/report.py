@@ -35,9 +35,10 @@ def lines(figures: Figures) -> Iterator[str]:
     for cell in missing(figures):
         yield f"  never: {cell}"
     yield f"states (status/steps/generation) reached: {len(figures.states)}: {', '.join(sorted(figures.states))}"
-    yield "two-fault plans tried, of how many there are:"
+    complete = figures.complete
+    yield f"two-fault plans, all of {len(complete)} stories and a sample of the others:"
     for name, count in figures.pairs.items():
         tried = figures.two_fault_plans[name]
-        kind = "all" if tried == count else "sample"
-        yield f"  {name:<{width}}  {tried:>7} of {count:>8}  {kind}"
+        told = f"complete: {count} plans" if name in complete else f"sample: {tried} of {count}"
+        yield f"  {name:<{width}}  {told}"
     yield f"longest recovery: {figures.longest_recovery_ms / 1000:.0f} s of virtual time after the last fault"

@@ -99,6 +99,24 @@ SCENARIOS: tuple[Story, ...] = (
     Story("resume-unsafe", (Submit("pay"), Resume(after_ms=100)), spared_steps=1, dying_steps=7),
 )
 
+COMPLETE = (
+    "cancel-queued",
+    "cancel-ending",
+    "resubmission",
+    "reused-key",
+    "plain",
+    "cap",
+    "structured",
+    "erased",
+    "unsafe",
+    "parallel",
+    "broken-step",
+    "cancel-running",
+    "unsafe-twice",
+    "tools",
+)
+"""The stories of which every plan of two faults is tried: the shortest. Of the others a sample is."""
+
 GOALS = (
     "",
     "look",

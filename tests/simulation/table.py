@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar
 
 from ratchet.contracts.errors import StoreUnavailable
 from ratchet.contracts.messages import TaskRef
-from ratchet.domain.keys import due_key
+from ratchet.domain import keys
 from ratchet.domain.steps import StepPlan, StepRecord
 from ratchet.domain.task import History, Task
 from ratchet.ports import (
@@ -32,7 +32,6 @@ AWS = Errors(
     lambda: StoreUnavailable("throttled"), lambda: StoreUnavailable("the answer did not come")
 )
 MAX_LAG_MS = 30_000
-FOREVER = 1 << 62
 
 
 class Index:
@@ -104,8 +103,11 @@ class Checkpoints:
 
     def due_now(self, ref: TaskRef) -> DueTask | None:
         """When the task is due, from the table itself."""
-        found = self.twin.due_tasks(due_key(ref), now_ms=FOREVER, limit=1000)
-        return next((due for due in found if due.ref == ref), None)
+        partition = self.twin._partitions.get(keys.task_key(ref))
+        head = None if partition is None else partition.head
+        if head is None or head.ref != ref:
+            return None
+        return DueTask(ref, head.state.status, head.due_at_ms)
 
     def _read(self, name: str, ref: TaskRef | None, effect: Callable[[], T]) -> T:
         if ref is not None:
@@ -157,7 +159,7 @@ class Checkpoints:
     def due_tasks(self, shard: str, *, now_ms: int, limit: int) -> Sequence[DueTask]:
         def query() -> list[DueTask]:
             shown = self.index.shown().values()
-            found = [d for d in shown if d.due_at_ms <= now_ms and due_key(d.ref) == shard]
+            found = [d for d in shown if d.due_at_ms <= now_ms and keys.due_key(d.ref) == shard]
             return sorted(found, key=lambda due: due.due_at_ms)[:limit]
 
         return self._read("due_tasks", None, query)
