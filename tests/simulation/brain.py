@@ -6,18 +6,27 @@ A step that is asked again may get another answer: models do not repeat themselv
 """
 
 from collections import Counter
+from collections.abc import Sequence
+from functools import cache, lru_cache
+from random import Random
 from typing import Protocol
 
 from pydantic import BaseModel
 
 from ratchet import Agent, Limits, tool
+from ratchet.contracts.limits import MAX_DEADLINE_SECONDS, MAX_STEPS_CAP
 from ratchet.contracts.messages import TaskRef
 from ratchet.domain.messages import ToolCall
 from ratchet.domain.models import Usage
 from ratchet.domain.tools import ToolContext
 from ratchet.ports import ModelAnswer, ModelCall
+from tests.simulation.canary import CANARY
 from tests.simulation.faults import Fault
 
+_DONE = f"done {CANARY}"
+_PLAN = f'{{"plan":["go {CANARY}"],"complexity":"simple"}}'
+_REPORT = f'{{"text":"{_DONE}"}}'
+LARGE_BYTES = 40_000
 USAGE = Usage(input_tokens=100, cached_tokens=0, output_tokens=20)
 
 
@@ -45,33 +54,39 @@ def _use(name: str, context: ToolContext, n: int) -> str:
 
 
 @tool(effect="read")
-def look(n: int, context: ToolContext) -> str:
+def look(n: int, note: str, context: ToolContext) -> str:
     """Read something."""
     return _use("look", context, n)
 
 
 @tool(effect="idempotent", parallel=True)
-def put(n: int, context: ToolContext) -> str:
+def put(n: int, note: str, context: ToolContext) -> str:
     """Write something, once per key."""
     return _use("put", context, n)
 
 
 @tool(effect="unsafe")
-def pay(n: int, context: ToolContext) -> str:
+def pay(n: int, note: str, context: ToolContext) -> str:
     """Move money."""
     return _use("pay", context, n)
 
 
-def _was_sent(n: int, context: ToolContext, **_: object) -> str | None:
+def _was_sent(n: int, note: str, context: ToolContext, **_: object) -> str | None:
     if _Now.stage is None:
         raise RuntimeError("no world")
     return _Now.stage.check("send", context, n)
 
 
 @tool(effect="unsafe", verify=_was_sent)
-def send(n: int, context: ToolContext) -> str:
+def send(n: int, note: str, context: ToolContext) -> str:
     """Move a message; one can look whether it was moved."""
     return _use("send", context, n)
+
+
+@tool(effect="read")
+def fetch(n: int, note: str, context: ToolContext) -> str:
+    """Read much."""
+    return _use("fetch", context, n)
 
 
 class Report(BaseModel):
@@ -81,20 +96,28 @@ class Report(BaseModel):
 
 
 UNSAFE = frozenset({"pay", "send"})
-TOOLS = [look, put, pay, send]
+TOOLS = [look, put, pay, send, fetch]
 SMALL = Limits(max_steps=30, deadline_seconds=24 * 3600)
+VAST = Limits(
+    max_steps=MAX_STEPS_CAP,
+    max_cost_usd=1e6,
+    max_tokens=10**9,
+    deadline_seconds=MAX_DEADLINE_SECONDS,
+)
 AGENTS = (
     Agent("planner", "Plan, act, answer.", tools=TOOLS, limits=SMALL),
     Agent("loop", "Loop.", tools=TOOLS, policy="react", limits=SMALL),
     Agent("writer", "Write.", output=Report, policy="react", limits=SMALL),
+    Agent("marathon", "Loop.", tools=TOOLS, policy="react", limits=VAST),
     Agent("hasty", "Loop.", tools=TOOLS, policy="react", limits=Limits(max_steps=2)),
 )
 
 
-def rounds_of(goal: str) -> list[list[str]]:
+@lru_cache(maxsize=64)
+def rounds_of(goal: str) -> Sequence[Sequence[str]]:
     """The program of a goal."""
     program = goal.split("#", maxsplit=1)[0].removeprefix("$")
-    return [part.split("+") for part in program.split(";") if part]
+    return tuple(tuple(part.split("+")) for part in program.split(";") if part)
 
 
 class Brain:
@@ -110,26 +133,25 @@ class Brain:
         prompt = call.prompt
         if prompt.response_format is not None:
             name = prompt.response_format.name
-            text = '{"plan":["go"],"complexity":"simple"}' if name == "plan" else '{"text":"done"}'
-            return _says(text)
+            return _says(_PLAN if name == "plan" else _REPORT)
         if prompt.tool_choice == "none" or not prompt.tools:
-            return _says("done")
+            return _says(_DONE)
         goal = prompt.messages[1].content or ""
-        rounds = ["+".join(names) for names in rounds_of(goal)]
+        rounds = rounds_of(goal)
         self._usage = Usage(100, 0, call.max_output_tokens) if goal.startswith("$") else USAGE
         at = sum(1 for m in prompt.messages if m.tool_calls)
         if at >= len(rounds):
-            return _says("done", self._usage)
+            return _says(_DONE, self._usage)
         again = self._asked[goal, at] > 0
         self._asked[goal, at] += 1
-        names = rounds[at].split("+")
+        names = rounds[at]
         shift = 100 if again and self._fickle == "other" else 0
         return _asks(
             _differently(names, self._fickle) if again else names, at * 10 + shift, self._usage
         )
 
 
-def _differently(names: list[str], fickle: str) -> list[str]:
+def _differently(names: Sequence[str], fickle: str) -> Sequence[str]:
     if fickle == "longer":
         return ["look", *names]
     if fickle == "reversed":
@@ -139,9 +161,9 @@ def _differently(names: list[str], fickle: str) -> list[str]:
     return names
 
 
-def _asks(names: list[str], first: int, usage: Usage) -> ModelAnswer:
+def _asks(names: Sequence[str], first: int, usage: Usage) -> ModelAnswer:
     calls = tuple(
-        ToolCall(f"call_{first}_{i}", name, f'{{"n":{first + i % 10}}}')
+        ToolCall(f"call_{first}_{i}", name, f'{{"n":{first + i % 10},"note":"{CANARY}"}}')
         for i, name in enumerate(names)
     )
     return ModelAnswer(None, calls, "tool_calls", usage)
@@ -154,12 +176,20 @@ def _says(text: str, usage: Usage = USAGE) -> ModelAnswer:
 def bad_answer(fault: Fault, call: ModelCall) -> ModelAnswer:
     """Cut off, or a tool that nobody has, or arguments that fit no schema, or nothing at all."""
     if fault is Fault.TRUNCATED:
-        return ModelAnswer("do", (), "length", USAGE)
+        return ModelAnswer(f"do {CANARY}", (), "length", USAGE)
     if fault is Fault.UNKNOWN_TOOL:
-        return ModelAnswer(None, (ToolCall("bad", "nothing", "{}"),), "tool_calls", USAGE)
+        call_ = ToolCall("bad", f"no_{CANARY}", "{}")
+        return ModelAnswer(None, (call_,), "tool_calls", USAGE)
     if call.prompt.tool_choice == "none":
         return ModelAnswer("", (), "stop", USAGE)
-    return ModelAnswer(None, (ToolCall("bad", "look", '{"n":'),), "tool_calls", USAGE)
+    cut_off = ToolCall("bad", "look", f'{{"note":"{CANARY}","n":')
+    return ModelAnswer(None, (cut_off,), "tool_calls", USAGE)
+
+
+@cache
+def large_text(n: int) -> str:
+    """What the tool `fetch` reads: more than fits into an item when it is packed, since nothing in it repeats."""
+    return CANARY + Random(n).randbytes(LARGE_BYTES).hex()
 
 
 def owner(context: ToolContext) -> TaskRef:

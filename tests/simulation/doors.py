@@ -12,18 +12,20 @@ from ratchet.contracts.messages import Doorbell, StepOutput, TaskRef
 from ratchet.domain.steps import StepRecord
 from ratchet.domain.task import Task
 from ratchet.ports import Event, ExecutionState, ModelAnswer, ModelCall
+from tests.simulation.bodies import AWS
 from tests.simulation.brain import bad_answer
 from tests.simulation.calls import Errors, Network
+from tests.simulation.canary import CANARY
 from tests.simulation.faults import Fault
 from tests.simulation.orchestrator import Orchestrator
 from tests.simulation.queues import Queue
 from tests.simulation.scheduler import Scheduler
-from tests.simulation.table import AWS
 
 START_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 
 PROVIDER = Errors(
-    lambda: ModelThrottled("429", 2.0), lambda: ModelUnavailable("the connection was reset")
+    lambda: ModelThrottled(f"429 for {CANARY}", 2.0),
+    lambda: ModelUnavailable(f"the connection was reset at {CANARY}"),
 )
 RECEIVER = Errors(
     lambda: DeliveryFailed("the receiver answered 503"), lambda: DeliveryFailed("no answer in time")
@@ -92,7 +94,7 @@ class Provider:
             case Fault.STALLED:
                 network.stall(life)
             case Fault.REJECTED:
-                raise ModelRejected("the provider refuses the call")
+                raise ModelRejected(f"the provider refuses to say {CANARY}")
             case Fault.MALFORMED | Fault.UNKNOWN_TOOL | Fault.TRUNCATED:
                 return bad_answer(fault, call)
         answer = self._answer(call)

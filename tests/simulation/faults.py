@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from enum import StrEnum
 from random import Random
 
@@ -50,6 +51,21 @@ KINDS: dict[str, tuple[Fault, ...]] = {
             "cancel:store.commit",
             "cancel:workflow.stop",
             "cancel:outbox.send",
+            "submit:payloads.put",
+            "submit:payloads.get",
+            "cancel:payloads.put",
+            "cancel:payloads.get",
+            "resume:payloads.put",
+            "resume:payloads.get",
+            "decide:payloads.put",
+            "decide:payloads.get",
+            "dispatcher:payloads.get",
+            "step_executor:payloads.put",
+            "step_executor:payloads.get",
+            "deliverer:payloads.get",
+            "sweeper:payloads.put",
+            "sweeper:payloads.get",
+            "sweeper:payloads.erase",
             "resume:store.load_tip",
             "resume:store.begun_effects",
             "resume:store.reopen",
@@ -72,6 +88,7 @@ KINDS: dict[str, tuple[Fault, ...]] = {
             "step_executor:store.end_effect",
             "step_executor:tool.look",
             "step_executor:tool.put",
+            "step_executor:tool.fetch",
             "step_executor:tool.pay",
             "step_executor:tool.send",
             "step_executor:tool.check",
@@ -122,10 +139,14 @@ class Injector:
         self._dice: Random | None = None
         self._rate = 0.0
         self._until_ms = 0
+        self._never: AbstractSet[Fault] = frozenset()
 
-    def roll(self, dice: Random, *, rate: float, until_ms: int) -> None:
-        """From now on the dice decide, until that time."""
+    def roll(
+        self, dice: Random, *, rate: float, until_ms: int, never: AbstractSet[Fault] = frozenset()
+    ) -> None:
+        """From now on the dice decide, until that time; those faults are left out."""
         self._dice, self._rate, self._until_ms = dice, rate, until_ms
+        self._never = never
 
     def next(self, site: str, *, now_ms: int) -> Fault | None:
         """What goes wrong at this call."""
@@ -135,7 +156,8 @@ class Injector:
         fault = self.plan.get(place)
         dice = self._dice if now_ms < self._until_ms else None
         if fault is None and dice is not None and dice.random() < self._rate:
-            fault = dice.choice(KINDS[site])
+            thrown = dice.choice(KINDS[site])
+            fault = None if thrown in self._never else thrown
         if fault is not None:
             self.note(place, fault, now_ms)
         return fault

@@ -1,5 +1,6 @@
 """Our Lambda handlers' own code, with the use cases of a simulated sandbox in place of those on AWS."""
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache, partial
@@ -27,7 +28,6 @@ _HANDLERS = {
     role: module.lambda_handler.__wrapped__  # without the logger's decorator, which costs time
     for role, (module, _) in MODULES.items()
 }
-_QUIET = ("debug", "info", "warning", "error", "exception")
 
 
 class Context:
@@ -75,8 +75,11 @@ class Beside:
 
 
 @contextmanager
-def installed() -> Iterator[None]:
-    """Our code with silent logs, coroutines for threads, and a codec that remembers what it has read."""
+def installed(*, is_quiet: bool = True) -> Iterator[None]:
+    """Our code with coroutines for threads, a codec that remembers what it has read, and logs that only the world sees.
+
+    Without `is_quiet` the logs are written as they are on AWS, which takes more time than all the rest.
+    """
     kept = {(module, name): getattr(module, name) for module, name in MODULES.values()}
     with (
         ExitStack() as stack,
@@ -86,8 +89,8 @@ def installed() -> Iterator[None]:
         patch.object(keys, "DUE_SHARDS", 2),  # fewer calls for the same code
         patch.object(sweeper, "sweep_metrics", _silent),
     ):
-        for name in _QUIET:
-            stack.enter_context(patch.object(logger, name, _silent))
+        for name, heard in _LEVELS.items() if is_quiet else ():
+            stack.enter_context(patch.object(logger, name, heard))
         try:
             yield
         finally:
@@ -96,3 +99,17 @@ def installed() -> Iterator[None]:
 
 
 def _silent(*_: object, **__: object) -> None: ...
+
+
+def _heard(message: object, *_: object, extra: object = None, **__: object) -> None:
+    Beside.network.passed("a log record", f"{message} {extra}")
+
+
+def _heard_with_error(message: object, *_: object, extra: object = None, **__: object) -> None:
+    Beside.network.passed("a log record", f"{message} {extra} {sys.exc_info()[1]!r}")
+
+
+_LEVELS = {
+    **dict.fromkeys(("debug", "info", "warning", "error"), _heard),
+    "exception": _heard_with_error,
+}

@@ -13,6 +13,7 @@ from ratchet.domain.steps import End, Paused, Step, StepRecord, Totals
 from ratchet.testing.store import InMemoryCheckpoints
 from ratchet.testing.store_rows import Body, Partition
 from tests.simulation.brain import UNSAFE, rounds_of
+from tests.simulation.canary import CANARY
 from tests.simulation.faults import Injector
 from tests.simulation.pauses import Pauses
 from tests.simulation.scheduler import Future, Scheduler
@@ -26,6 +27,8 @@ RETENTION_MS = TERMINAL_RETENTION_SECONDS * 1000
 ONCE = (
     "pay"  # an unsafe tool that may not even be called twice: nobody can look what became of a call
 )
+MAX_TEXT_BYTES = 256 * 1024
+"""Of a state's input or output, a message or a line of log: the smallest limit of these."""
 MAX_GENERATIONS = 200  # no story has so many steps, and a step that kills executions gets a few
 DONE = ("Roll over", "Announce")  # states of an execution that only rings any more
 
@@ -56,6 +59,7 @@ class Ledger:
         self.acted: defaultdict[tuple[str, TaskRef, int], Counter[str]] = defaultdict(Counter)
         self.longest_recovery_ms = 0
         self._called_back_ms = 0  # when a task that waited for people, or had ended, went on
+        self.largest: Counter[str] = Counter()  # bytes that passed, by place
         self._scheduler = scheduler
         self._story = story
         self._injector = injector
@@ -69,6 +73,14 @@ class Ledger:
         """Something happened that must not."""
         if len(self.violations) < 5:
             self.violations.append(text)
+
+    def passed(self, place: str, text: str) -> None:
+        """A text passes through a place where nothing of what was said may be seen, and nothing large fits."""
+        self.largest[place] = max(self.largest[place], len(text))
+        if CANARY in text:
+            self.violate(f"I11: {place} shows what a caller, a model or a tool said")
+        if len(text) > MAX_TEXT_BYTES:
+            self.violate(f"I12: {place} was given {len(text)} bytes")
 
     def touched(self, ref: TaskRef) -> None:
         """A process reads or writes a task: it may, if it was invoked for it."""
@@ -182,7 +194,7 @@ class Ledger:
             raise RuntimeError("no table")
         return self._twin.payloads.read_record(body)
 
-    def _program(self, ref: TaskRef) -> list[list[str]]:
+    def _program(self, ref: TaskRef) -> Sequence[Sequence[str]]:
         head = self.partition(ref).head
         if self._twin is None or head is None:
             return []

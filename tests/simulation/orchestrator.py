@@ -82,7 +82,9 @@ class Orchestrator:
             return
         others = [e for e in self.executions.values() if e.task == first.task]
         self._ledger.started(first.task, first.execution.generation, others)
-        execution = Execution(name, first.task, json.loads(json.dumps(first.to_dict())))
+        text = json.dumps(first.to_dict())
+        self._network.passed("the input of an execution", text)
+        execution = Execution(name, first.task, json.loads(text))
         self.executions[name] = execution
         execution.process = self._scheduler.spawn(lambda: self._run(execution), Life("execution"))
 
@@ -99,6 +101,7 @@ class Orchestrator:
     def _end(self, execution: Execution, cause: str) -> None:
         execution.is_running = False
         execution.cause = cause
+        self._network.passed("the cause of an execution's end", cause)
         if cause:
             self._on_death(execution)
 
@@ -116,12 +119,13 @@ class Orchestrator:
 
     def _states(self, execution: Execution) -> None:
         name, states = machine()
+        self._count(execution, 2)  # that it has started, and that it has ended
         data = execution.input
         following: str | None = name
         while following is not None:
             state = states[following]
             execution.states.append(following)
-            self._count(execution, 2)
+            self._count(execution, 2)  # entered, exited
             data, following = self._step(execution, state, data)
 
     def _step(self, execution: Execution, state: State, data: Data) -> tuple[Data, str | None]:
@@ -147,7 +151,8 @@ class Orchestrator:
             if state.parameters is None:
                 raise StatesRuntime("no Parameters")
             sent = state.parameters(data, {"State": {"RetryCount": sum(tries.values())}})
-            self._count(execution, 3)
+            self._network.passed(f"the input of {state.name}", json.dumps(sent))
+            self._count(execution, 3)  # scheduled, started, and how it went
             try:
                 answer = self._called(execution, state, sent)
                 return _placed(data, state.result_path, answer), state.next
@@ -246,13 +251,16 @@ class Orchestrator:
             raise TaskFailed("Lambda.Unknown", "the sandbox died")
         if error is not None:
             raise TaskFailed(type(error).__name__, str(error))
-        if len(json.dumps(invocation.done.value)) > MAX_PAYLOAD_BYTES:
+        text = json.dumps(invocation.done.value)
+        self._network.passed("the output of a step", text)
+        if len(text) > MAX_PAYLOAD_BYTES:
             raise TaskFailed("States.DataLimitExceeded")
         return invocation.done.value
 
     def _count(self, execution: Execution, events: int) -> None:
         execution.events += events
         if execution.events > self.max_events:
+            self._ledger.violate(f"I12: {execution.name} has more than {self.max_events} events")
             raise Died("the execution reached the maximum number of history events")
 
 

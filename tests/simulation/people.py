@@ -71,7 +71,9 @@ class People:
         try:
             created = self._ask(
                 "submit",
-                lambda: self._world.submit(request, tenant=act.tenant, idempotency_key=act.key),
+                lambda: self._world.submit(
+                    request, tenant=act.tenant, idempotency_key=act.idempotency_key()
+                ),
             )
         except IdempotencyKeyReused:
             earlier = self._keys.get((act.tenant, act.key or ""))

@@ -20,7 +20,7 @@ from ratchet.domain import keys
 from ratchet.domain.steps import End, Failure
 from ratchet.domain.task import TaskState, end_record
 from ratchet.testing.store import InMemoryCheckpoints
-from tests.simulation import orchestrator, planted_pauses, planted_steps
+from tests.simulation import orchestrator, planted_bodies, planted_pauses, planted_steps
 from tests.simulation.bugs import Bug, Patch, swap, wrap
 from tests.simulation.doors import Numbers
 from tests.simulation.queues import Queue
@@ -156,6 +156,7 @@ NETS: dict[str, Patch] = {
     "restarts, and 25,000 events": planted_steps.small_executions,
     "one attempt begins a step's effects": planted_pauses.any_owner,
 }
+_LARGE = ("large-result",)
 BUGS: Sequence[Bug] = (
     Bug("no due at create", (wrap(STORE, "create_task", _far_due),)),
     Bug("no sweeper", (_no_sweeps,)),
@@ -238,4 +239,9 @@ BUGS: Sequence[Bug] = (
     Bug("announced before the end", (planted_steps.early_announcer,)),
     Bug("timeout of a step not retried", (planted_steps.no_retry,)),
     *planted_pauses.BUGS,
+    Bug("large body not put", (planted_bodies.no_put,), (), _LARGE),
+    Bug("large body taken for put", (planted_bodies.careless_put,), (), _LARGE),
+    Bug("bodies left behind", (planted_bodies.no_clearing,), (), _LARGE),
+    Bug("content in a log record", (planted_bodies.talkative_log,)),
+    Bug("content in an error", (planted_bodies.talkative_error,)),
 )

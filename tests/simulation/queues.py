@@ -44,6 +44,7 @@ class Queue:
         """Take a message."""
         if len(body.encode()) > MAX_MESSAGE_BYTES:
             raise ValueError("the message is larger than SQS takes")
+        self._network.passed(f"a message in {self.name}", body)
         self._sent += 1
         message = Message(f"{self.name}-{self._sent}", body)
         self.messages[message] = None

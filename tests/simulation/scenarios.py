@@ -2,6 +2,7 @@
 
 from random import Random
 
+from ratchet.contracts.limits import INLINE_BODY_BYTES
 from tests.simulation.story import (
     HOUR_MS,
     Act,
@@ -97,6 +98,15 @@ SCENARIOS: tuple[Story, ...] = (
         lost_calls=1,
     ),
     Story("resume-unsafe", (Submit("pay"), Resume(after_ms=100)), spared_steps=1, dying_steps=7),
+    Story("large-result", (Submit("fetch;look"),), is_erased=True, limit_ms=40 * 24 * HOUR_MS),
+    Story(
+        "all-in-the-bucket",
+        (Submit("pay", webhook=True),),
+        inline_bytes=0,
+        silent_calls=1,
+        is_erased=True,
+        limit_ms=40 * 24 * HOUR_MS,
+    ),
 )
 
 COMPLETE = (
@@ -180,6 +190,7 @@ def random_story(seed: int) -> Story:
         max_skew_ms=dice.choice((0, 300_000)),
         visits=dice.choice(DAYS_OF_PEOPLE),
         limit_ms=LONG_MS,
+        inline_bytes=dice.choice((INLINE_BODY_BYTES, INLINE_BODY_BYTES, INLINE_BODY_BYTES, 0)),
     )
 
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ratchet.contracts.api import TaskRequest
+from ratchet.contracts.limits import INLINE_BODY_BYTES
+from tests.simulation.canary import CANARY
 
 HOUR_MS = 3_600_000
 
@@ -22,12 +24,21 @@ class Submit:
 
     def request(self, number: int) -> TaskRequest:
         """The body; the same on every try."""
-        body: dict[str, object] = {"goal": f"{self.goal}#{number}", "agent": self.agent}
+        body: dict[str, object] = {
+            "goal": f"{self.goal}#{number} {CANARY}",
+            "agent": self.agent,
+            "user_id": f"user {CANARY}",
+            "metadata": {f"name {CANARY}": f"value {CANARY}"},
+        }
         if self.webhook:
-            body["webhook"] = {"url": "https://example.com/hook"}
+            body["webhook"] = {"url": f"https://example.com/{CANARY}"}
         if self.max_cost_usd is not None:
             body["limits"] = {"max_cost_usd": self.max_cost_usd}
         return TaskRequest.model_validate(body)
+
+    def idempotency_key(self) -> str | None:
+        """The header of that name."""
+        return self.key and f"{self.key} {CANARY}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,5 +109,6 @@ class Story:
     lambda_throttled_ms: int = 0  # the account's concurrency is used up until then
     max_skew_ms: int = 0
     visits: tuple[Visit, ...] = (Visit(),)  # who answers what the tasks ask
+    inline_bytes: int = INLINE_BODY_BYTES  # larger bodies are in the bucket
     is_erased: bool = False  # go on until retention is over
     limit_ms: int = 6 * 24 * HOUR_MS

@@ -1,12 +1,12 @@
 """The CheckpointStore of the simulation: the in-memory twin behind the network, with an index that lags."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from random import Random
 from typing import Protocol, TypeVar
 
-from ratchet.contracts.errors import StoreUnavailable
 from ratchet.contracts.messages import TaskRef
-from ratchet.domain import keys
+from ratchet.domain import codec, keys
 from ratchet.domain.steps import StepPlan, StepRecord
 from ratchet.domain.task import History, Task
 from ratchet.ports import (
@@ -24,13 +24,11 @@ from ratchet.ports import (
     Start,
 )
 from ratchet.testing.store import InMemoryCheckpoints
-from tests.simulation.calls import Errors, Network
+from tests.simulation.bodies import AWS, Bucket
+from tests.simulation.calls import Network
 
 T = TypeVar("T")
 
-AWS = Errors(
-    lambda: StoreUnavailable("throttled"), lambda: StoreUnavailable("the answer did not come")
-)
 MAX_LAG_MS = 30_000
 
 
@@ -95,8 +93,11 @@ class Checkpoints:
         clock: Clock,
         dice: Random | None,
         ledger: "Witness",
+        *,
+        inline_bytes: int,
     ) -> None:
         self.twin = InMemoryCheckpoints(clock)
+        self.bucket = self.twin.payloads = Bucket(network, inline_bytes)
         self.index = Index(network, dice)
         self._network = network
         self._ledger = ledger
@@ -112,23 +113,30 @@ class Checkpoints:
     def _read(self, name: str, ref: TaskRef | None, effect: Callable[[], T]) -> T:
         if ref is not None:
             self._ledger.touched(ref)
-        return self._network.call(f"store.{name}", effect, AWS)
+        answer, named = self._network.call(
+            f"store.{name}", lambda: self.bucket.reading(effect), AWS
+        )
+        self.bucket.fetch(named)
+        return answer
 
     def _write(self, name: str, ref: TaskRef, effect: Callable[[], T]) -> T:
         self._ledger.touched(ref)
 
-        def written() -> T:
+        def written() -> tuple[T, list[str]]:
             before = self.due_now(ref)
-            answer = effect()
+            answer, named = self.bucket.reading(effect)
             after = self.due_now(ref)
             if after != before:
                 self.index.changed(ref, after)
             self._ledger.wrote(ref)
-            return answer
+            return answer, named
 
-        return self._network.call(f"store.{name}", written, AWS)
+        answer, named = self._network.call(f"store.{name}", written, AWS)
+        self.bucket.fetch(named)
+        return answer
 
     def create_task(self, task: Task, *, claim: IdempotencyClaim | None, due_at_ms: int) -> Created:
+        self.bucket.put(task.ref, codec.encode_task(task))
         return self._write(
             "create_task",
             task.ref,
@@ -147,6 +155,7 @@ class Checkpoints:
     def commit(
         self, task: Task, record: StepRecord, *, due_at_ms: int, owns_effects: bool = False
     ) -> StepRecord:
+        self.bucket.put(task.ref, codec.encode_record(record))
         return self._write(
             "commit",
             task.ref,
@@ -154,7 +163,11 @@ class Checkpoints:
         )
 
     def reopen(self, tip: History, reopening: Reopening) -> bool:
-        return self._write("reopen", tip.task.ref, lambda: self.twin.reopen(tip, reopening))
+        ref, limits = tip.task.ref, reopening.limits
+        if limits != tip.task.limits:
+            self.bucket.put(ref, codec.encode_task(replace(tip.task, limits=limits)))
+        self.bucket.put(ref, codec.encode_record(reopening.record))
+        return self._write("reopen", ref, lambda: self.twin.reopen(tip, reopening))
 
     def due_tasks(self, shard: str, *, now_ms: int, limit: int) -> Sequence[DueTask]:
         def query() -> list[DueTask]:
@@ -176,6 +189,7 @@ class Checkpoints:
                 self._ledger.effect_begun(ref, step)
             return stands
 
+        self.bucket.put(ref, codec.encode_plan(plan))
         return self._write("begin_effect", ref, effect)
 
     def begun_effects(self, ref: TaskRef, *, step: int) -> Begun | None:
@@ -202,6 +216,7 @@ class Checkpoints:
             self.twin.end_effect(ref, step=step, key=key, intent=intent)
             self._ledger.effect_recorded(ref, step, key)
 
+        self.bucket.put(ref, {"result": intent.result, "ok": intent.ok})
         self._write("end_effect", ref, effect)
 
     def list_tasks(
@@ -221,4 +236,6 @@ class Checkpoints:
         )
 
     def erase(self, ref: TaskRef) -> int:
+        if self.twin.load_tip(ref) is None:
+            self.bucket.clear_of(ref)
         return self._write("erase", ref, lambda: self.twin.erase(ref))

@@ -115,6 +115,9 @@ def test_a_dead_process_makes_no_more_calls() -> None:
         "attempt before not waited for",
         "pause without the head",
         "question open for ever",
+        "bodies left behind",
+        "content in a log record",
+        "content in an error",
     ],
 )
 def test_a_planted_bug_is_caught(bug: str) -> None:

@@ -8,7 +8,7 @@ from ratchet.contracts.errors import EffectOutcomeUnknown
 from ratchet.contracts.limits import MAX_RESTARTS
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import TaskStatus
-from ratchet.domain.keys import event_id
+from ratchet.domain.keys import event_id, payload_prefix
 from ratchet.domain.steps import End, StepRecord
 from tests.simulation.faults import Fault
 from tests.simulation.ledger import Ledger, Seen
@@ -35,6 +35,15 @@ def judge(ledger: Ledger, world: "World") -> None:
         if not seen.is_erased:
             _judge_task(ledger, world, ref, seen)
     _judge_events(ledger, world)
+    _judge_bucket(ledger, world)
+
+
+def _judge_bucket(ledger: Ledger, world: "World") -> None:
+    """Of an erased task no body is left. One of a task that was never made is left to the bucket's own expiry."""
+    erased = [ref for ref, seen in ledger.tasks.items() if seen.is_erased]
+    for key in world.store.bucket:
+        if any(key.startswith(payload_prefix(ref)) for ref in erased):
+            ledger.violate(f"I10: the body {key} was left behind")
 
 
 def _judge_task(ledger: Ledger, world: "World", ref: TaskRef, seen: Seen) -> None:

@@ -19,8 +19,9 @@ from ratchet.contracts.errors import ModelRejected, ModelThrottled, ModelUnavail
 from ratchet.contracts.messages import Doorbell, StepInput
 from ratchet.domain.tools import ToolContext
 from ratchet.ports import ModelAnswer, ModelCall
-from tests.simulation.brain import AGENTS, UNSAFE, Brain, owner, set_stage
+from tests.simulation.brain import AGENTS, UNSAFE, Brain, large_text, owner, set_stage
 from tests.simulation.calls import Errors, Network
+from tests.simulation.canary import CANARY
 from tests.simulation.doors import (
     Door,
     Machine,
@@ -45,7 +46,9 @@ from tests.simulation.verdict import judge
 
 REGISTRY = AgentRegistry({a.name: a for a in AGENTS})
 DIRECTORY = AgentDirectory(REGISTRY.manifest(), default="loop")
-TOOL = Errors(lambda: RuntimeError("503"), lambda: TimeoutError("no answer"))
+TOOL = Errors(
+    lambda: RuntimeError(f"503 for {CANARY}"), lambda: TimeoutError(f"no answer to {CANARY}")
+)
 
 
 class World:
@@ -60,8 +63,11 @@ class World:
         self.network = Network(self.scheduler, injector, dice)
         self.clock = SkewedClock(self.scheduler)
         self.ledger = Ledger(self.scheduler, story, injector)
-        self.store = Checkpoints(self.network, self.clock, dice, self.ledger)
+        self.store = Checkpoints(
+            self.network, self.clock, dice, self.ledger, inline_bytes=story.inline_bytes
+        )
         self.ledger.watch(self.store.twin)
+        self.network.passed = self.ledger.passed
         self.lambdas = Lambdas(self.network, self._body, self._skew_ms)
         self.lambdas.throttled_until_ms = story.lambda_throttled_ms
         self._queues()
@@ -173,7 +179,7 @@ class World:
                 self.ledger.tool_acted(name, owner(context), life.step, key, argument)
             if is_silent or is_lost:
                 raise TOOL.unknown()
-            return f"{name} {argument}"
+            return f"{name} {argument} {CANARY}" if name != "fetch" else large_text(argument)
 
         return self.network.call(f"tool.{name}", effect, TOOL)
 
@@ -191,18 +197,18 @@ class World:
 
         def effect() -> str | None:
             has_happened = self.ledger.happened(owner(context), context.idempotency_key)
-            return f"{name} {argument}" if has_happened else None
+            return f"{name} {argument} {CANARY}" if has_happened else None
 
         return self.network.call("tool.check", effect, TOOL)
 
     def _answer(self, call: ModelCall) -> ModelAnswer:
         now = self.scheduler.now_ms
         if now < self.story.throttled_ms:
-            raise ModelThrottled("429", 30.0)
+            raise ModelThrottled(f"429 for {CANARY}", 30.0)
         if now < self.story.outage_ms:
-            raise ModelUnavailable("503")
+            raise ModelUnavailable(f"503 for {CANARY}")
         if now < self.story.rejecting_ms:
-            raise ModelRejected("402")
+            raise ModelRejected(f"402 for {CANARY}")
         return self.brain(call)
 
     def _skew_ms(self) -> int:
