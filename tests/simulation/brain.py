@@ -98,17 +98,20 @@ class Report(BaseModel):
 UNSAFE = frozenset({"pay", "send"})
 TOOLS = [look, put, pay, send, fetch]
 SMALL = Limits(max_steps=30, deadline_seconds=24 * 3600)
+VAST_TOKENS = 10**9  # a history is never summarized, so that the whole of it is in every prompt
 VAST = Limits(
     max_steps=MAX_STEPS_CAP,
     max_cost_usd=1e6,
-    max_tokens=10**9,
+    max_tokens=VAST_TOKENS,
     deadline_seconds=MAX_DEADLINE_SECONDS,
 )
 AGENTS = (
     Agent("planner", "Plan, act, answer.", tools=TOOLS, limits=SMALL),
     Agent("loop", "Loop.", tools=TOOLS, policy="react", limits=SMALL),
     Agent("writer", "Write.", output=Report, policy="react", limits=SMALL),
-    Agent("marathon", "Loop.", tools=TOOLS, policy="react", limits=VAST),
+    Agent(
+        "marathon", "Loop.", tools=TOOLS, policy="react", limits=VAST, compact_at_tokens=VAST_TOKENS
+    ),
     Agent("hasty", "Loop.", tools=TOOLS, policy="react", limits=Limits(max_steps=2)),
 )
 

@@ -1,15 +1,18 @@
-"""Pure functions of our code that remember what they answered: it saves time."""
+"""Pure functions of our code that remember what they answered, and what of a history they have read: it saves time."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 from unittest.mock import patch
 
 from ratchet.contracts.messages import TaskRef
-from ratchet.domain import codec
+from ratchet.contracts.names import Purpose
+from ratchet.domain import codec, prompt
+from ratchet.domain.messages import Message
 from ratchet.domain.steps import StepRecord
-from ratchet.domain.task import Task
+from ratchet.domain.task import History, Task
 from ratchet.testing.store_rows import Body, Head, InMemoryPayloads
 
 ENTRIES = 4096
@@ -61,3 +64,54 @@ def _packing(pack: Callable[[Mapping[str, Any]], bytes]) -> Callable[[Mapping[st
         return found
 
     return packed
+
+
+@contextmanager
+def growing() -> Iterator[None]:
+    """While this lasts, a history of thousands of steps is not read from its beginning at every step."""
+    with (
+        patch.object(History, "results", property(_Flattened("results"))),
+        patch.object(History, "work", property(_Flattened("work"))),
+        patch.object(History, "messages", property(_Flattened("messages"))),
+        patch.object(prompt, "message_bytes", _measuring(prompt.message_bytes)),
+    ):
+        yield
+
+
+class _Flattened:
+    """A property of History that grows by what is in each new record; remembers what it was up to the last one."""
+
+    def __init__(self, name: str) -> None:
+        self._read: Callable[[History], list[Any]] = vars(History)[name].fget
+        self._records: tuple[StepRecord, ...] = ()
+        self._found: list[Any] = []
+
+    def __call__(self, history: History) -> list[Any]:
+        records, known = history.records, len(self._records)
+        # Records are added at the end only, so histories with the same record in the same place have the same before.
+        is_longer = known and len(records) >= known and records[known - 1] is self._records[-1]
+        new = records[known:]
+        if not is_longer or any(r.result.purpose is not Purpose.WORK for r in new):
+            self._found = self._read(history)
+        elif new:
+            task = replace(
+                history.task, fork=None
+            )  # what a fork inherits was read with the first record
+            self._found = self._found + self._read(replace(history, task=task, records=new))
+        self._records = records
+        return list(self._found)
+
+
+def _measuring(measure: Callable[[Message], int]) -> Callable[[Message], int]:
+    """`measure`, which is asked once for each message."""
+    known: dict[
+        int, tuple[Message, int]
+    ] = {}  # by identity; holds the message, so that no other gets its id
+
+    def size(message: Message) -> int:
+        found = known.get(id(message))
+        if found is None:
+            found = known[id(message)] = message, measure(message)
+        return found[1]
+
+    return size

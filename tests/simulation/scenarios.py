@@ -107,6 +107,18 @@ SCENARIOS: tuple[Story, ...] = (
         is_erased=True,
         limit_ms=40 * 24 * HOUR_MS,
     ),
+    Story(
+        "verbs-in-the-bucket",
+        (
+            Submit("", key="k"),
+            Submit("", key="k", at_ms=20),
+            Resume(after_ms=100),
+            Cancel(at_ms=600),
+        ),
+        rejecting_ms=400,
+        inline_bytes=0,
+    ),
+    Story("give-up-in-the-bucket", (Submit(""),), dying_executions=1_000, inline_bytes=0),
 )
 
 COMPLETE = (

@@ -1,0 +1,80 @@
+"""The longest task that there can be: 5,000 steps in executions of 500, none near a limit of Step Functions."""
+
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from random import Random
+
+import pytest
+
+from ratchet.contracts.limits import MAX_STEPS_CAP, STEPS_PER_EXECUTION
+from ratchet.contracts.names import TaskStatus
+from tests.simulation.faults import Fault, Injector
+from tests.simulation.handlers import installed
+from tests.simulation.memory import growing
+from tests.simulation.orchestrator import MAX_EVENTS
+from tests.simulation.story import Story, Submit
+from tests.simulation.world import World
+
+GOAL = "look;" * (MAX_STEPS_CAP - 1)  # the last step answers
+STORY = Story("marathon", (Submit(GOAL, agent="marathon"),))
+SEEDS = (None, 1)  # without faults, and with some all along
+RATE = 0.005
+ENDING = frozenset({Fault.REJECTED})  # a provider's no for good ends the task, as it should
+FOREVER_MS = 1 << 60
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How the longest task went."""
+
+    violations: list[str]
+    statuses: list[TaskStatus]
+    steps: int
+    faults: int
+    events: list[int]  # of each execution
+    largest_bytes: int  # that passed through Step Functions, a queue or the logs
+
+    def __str__(self) -> str:
+        return (
+            f"{self.steps} steps, {self.faults} faults: {len(self.events)} executions, "
+            f"{max(self.events)} events in the longest, {self.largest_bytes} bytes in the largest "
+            "input, output, message or log record"
+        )
+
+
+def test_a_task_of_5000_steps_succeeds_in_executions_far_from_their_limits(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with ProcessPoolExecutor(len(SEEDS), mp_context=get_context("spawn")) as pool:
+        runs = list(pool.map(run_to_the_end, SEEDS))
+    with capsys.disabled():
+        sys.stdout.write("\n".join(["", *map(str, runs), ""]))
+    calm, rough = runs
+    assert rough.faults > 50
+    for run in (calm, rough):
+        assert run.violations == []
+        assert run.statuses == [TaskStatus.SUCCEEDED]
+        assert run.steps >= MAX_STEPS_CAP
+        assert len(run.events) >= MAX_STEPS_CAP // STEPS_PER_EXECUTION
+        assert 7 * STEPS_PER_EXECUTION < max(run.events) < MAX_EVENTS / 4
+
+
+def run_to_the_end(seed: int | None) -> Run:
+    """The story with no faults, or some all along."""
+    injector = Injector()
+    if seed is not None:
+        injector.roll(Random(seed), rate=RATE, until_ms=FOREVER_MS, never=ENDING)
+    with installed(), growing():
+        world = World(STORY, injector)
+        world.run()
+    partitions = [world.ledger.partition(ref) for ref in world.people.accepted.values()]
+    return Run(
+        violations=world.ledger.violations,
+        statuses=[p.head.state.status for p in partitions if p.head is not None],
+        steps=sum(len(p.steps) for p in partitions),
+        faults=len(injector.injected),
+        events=[e.events for e in world.orchestrator.executions.values()],
+        largest_bytes=max(world.ledger.largest.values()),
+    )
