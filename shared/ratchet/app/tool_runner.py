@@ -163,7 +163,8 @@ class ToolRunner:
         try:
             text = planned.tool.check(planned.arguments, self._context(key))
         except Exception as exc:  # noqa: BLE001 - a team's own code: whatever it raises, it cannot tell
-            logger.warning("verify failed", extra={"tool": planned.tool.name, "error": repr(exc)})
+            details = {"tool": planned.tool.name, "error": type(exc).__name__}
+            logger.warning("verify failed", extra=details)
             return self._unknown(key, planned)
         return None if text is None else _Result(valid_text(text), ok=True)
 
