@@ -188,9 +188,10 @@ class DynamoDbCheckpoints(DynamoDbLedgers, DynamoDbAgenda, DynamoDbErasing):
             if refused.failed[0]:
                 return refused.items[0] or self._table.get(items.step_key(ref, record.number))
             stored = self._table.get(items.step_key(ref, record.number))
-            if stored is None and refused.items[1] is None:
+            is_free = stored is None or items.is_reservation(stored)
+            if is_free and refused.items[1] is None:
                 raise TaskNotFound(f"{ref.task_id} does not exist") from None
-            if stored is None:
+            if is_free:
                 raise TaskAlreadyFinished(f"{ref.task_id} has ended at another step") from None
             return stored
         return None
