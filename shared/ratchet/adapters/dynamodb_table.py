@@ -66,6 +66,22 @@ class Table:
             return False
         return True
 
+    def update_returning(self, update: Mapping[str, Any]) -> Item:
+        """Send an UpdateItem; the item as it is now.
+
+        Raises:
+            Refused: the condition did not hold.
+        """
+        done = self._send(
+            lambda: self.client.update_item(
+                TableName=self.name,
+                ReturnValues="ALL_NEW",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                **update,
+            )
+        )
+        return done["Attributes"]
+
     def transact(self, *writes: Mapping[str, Any]) -> None:
         """All writes or none; each is the one entry of a TransactWriteItems element.
 

@@ -1,11 +1,15 @@
 """Every DynamoDB key, in one place. Each partition key starts with the tenant; ids in it are checked.
 
+One exception: what all tenants share about a model provider belongs to none of them, and holds nothing of theirs.
+
     TENANT#t#TASK#task_...       STEP#000007      one committed step, put once
                                  EFFECT#000007    what the attempt that begins the step's unsafe calls is about to do
                                  EFFECT#000007#k  one unsafe tool call: intent, then result
                                  DELIVERY#evt_..  how announcing one event went
                                  TASK             the head (sorts last: one descending query reads head and last step)
     TENANT#t#IDEMPOTENCY#sha256  IDEMPOTENCY      the task that a key created
+    PROVIDER#name                CIRCUIT          when a deployment that fails may be tried again
+    PROVIDER#name#0              LINE             up to when a shard of its quota is given away
 
 Indexes: `by_tenant` (tenant_key, task_id) lists tasks; `due` (due, due_at) finds work that a lost message left behind.
 """
@@ -60,6 +64,11 @@ def delivery_sort_key(event_id: str, channel: str) -> str:
 def idempotency_key(tenant: str, key: str) -> str:
     """The partition of an Idempotency-Key; hashed, since callers choose it freely."""
     return f"{tenant_key(tenant)}#IDEMPOTENCY#{hashlib.sha256(key.encode()).hexdigest()}"
+
+
+def provider_key(deployment: str, shard: int | None = None) -> str:
+    """The partition of what all executors share about a deployment, or about a shard of its quota."""
+    return f"PROVIDER#{_safe(deployment)}" + ("" if shard is None else f"#{shard}")
 
 
 def due_key(ref: TaskRef) -> str:
