@@ -84,6 +84,7 @@ class ModelTurn:
     route: Route
     spending: Spending
     remaining_seconds: Callable[[], float]
+    place: str = ""
 
     def run(self, prompt: Prompt, type_: StepType) -> Accepted:
         """Ask until an answer is usable.
@@ -126,13 +127,14 @@ class ModelTurn:
         errors: list[ModelError] = []
         for model in models:
             try:
-                answer = self.chat.complete(self._call(model, prompt))
+                call = self._call(model, prompt)
+                answer = self.chat.complete(replace(call, is_last=model == models[-1]))
             except ModelError as exc:
                 errors.append(exc)
                 logger.warning("model call failed", extra={"model": model, "error": exc.code})
                 continue
             self.spending.add(self.models.spec(model), answer.usage)
-            self.spending.reason = self._reason(model, models, how)
+            self.spending.reason = self._reason(model, models, how) + _where(answer)
             return answer
         raise _most_hopeful(errors)
 
@@ -144,12 +146,22 @@ class ModelTurn:
         seconds = self.remaining_seconds() - TIME_RESERVE_SECONDS
         if seconds < MIN_CALL_SECONDS:
             raise ModelUnavailable("too little of this invocation is left for a model call")
-        return ModelCall(model, prompt, output, seconds)
+        return ModelCall(
+            model, prompt, output, seconds, sticky_key=self.task.ref.task_id, place=self.place
+        )
 
     def _reason(self, model: str, models: tuple[str, ...], how: str) -> str:
         place = "preferred" if model == models[0] else f"failover from {models[0]}"
         place = place if self.task.model is None else "task's own model"
         return f"{place}; {how}" if how else place
+
+
+def _where(answer: ModelAnswer) -> str:
+    """Which deployment answered, and which ones could not."""
+    if not answer.deployment:
+        return ""
+    instead = f" instead of {', '.join(answer.passed_over)}" if answer.passed_over else ""
+    return f"; by {answer.deployment}{instead}"
 
 
 def _feedback(answer: ModelAnswer, repair: Repair) -> tuple[Message, ...]:
@@ -165,8 +177,12 @@ def _feedback(answer: ModelAnswer, repair: Repair) -> tuple[Message, ...]:
 
 
 def _most_hopeful(errors: list[ModelError]) -> ModelError:
-    """One that may pass outweighs one that a shorter prompt mends, and that one what nothing mends."""
+    """One that may pass outweighs one that a shorter prompt mends, and that one what nothing mends.
+
+    Of those that may pass, one that holds a place in a quota has a time at which it will.
+    """
     passing = [error for error in errors if is_worth_waiting(error)]
+    passing.sort(key=lambda error: not (isinstance(error, ModelThrottled) and error.place))
     overflows = [error for error in errors if isinstance(error, ContextOverflow)]
     return (passing or overflows or errors[-1:])[0]
 

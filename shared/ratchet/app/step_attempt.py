@@ -231,6 +231,7 @@ class StepAttempt:
             route=self._route,
             spending=spending,
             remaining_seconds=self.remaining_seconds,
+            place=self.event.step.place,
         )
 
     def _run_tools(self, accepted: Accepted, plan: StepPlan) -> ToolResults:
@@ -259,21 +260,22 @@ class StepAttempt:
         if not is_worth_waiting(error):
             return None
         step = self.event.step
-        waited = step.waited_seconds
+        waited, place = step.waited_seconds, ""
         # A throttle passes by itself, so only the task's deadline bounds it; an outage may be a wrong address.
         if isinstance(error, ModelThrottled):
             seconds = wait_seconds(step.waits, retry_after=error.retry_after_seconds)
+            place = error.place
         else:
             seconds = outage_wait_seconds(waited)
             waited += seconds
             if waited > self.patience_seconds:
                 return None
         logger.info("step waits for a model", extra={"seconds": seconds, "error": error.code})
-        return self._again_after(seconds, waited_seconds=waited)
+        return self._again_after(seconds, waited_seconds=waited, place=place)
 
-    def _again_after(self, seconds: int, *, waited_seconds: int) -> StepOutput:
+    def _again_after(self, seconds: int, *, waited_seconds: int, place: str = "") -> StepOutput:
         step = self.event.step
-        again = replace(step, waits=step.waits + 1, waited_seconds=waited_seconds)
+        again = replace(step, waits=step.waits + 1, waited_seconds=waited_seconds, place=place)
         return StepOutput(
             self.event.task, Action.WAIT, again, self.event.execution, wait_seconds=seconds
         )

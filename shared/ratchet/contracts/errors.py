@@ -180,13 +180,16 @@ class ModelError(RatchetError):
 
 
 class ModelThrottled(ModelError):
-    """429: wait `retry_after_seconds` (None: the provider did not say)."""
+    """429: wait `retry_after_seconds` (None: the provider did not say), then call with `place` if one was given."""
 
     code, retryable = "model_throttled", True
 
-    def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
+    def __init__(
+        self, message: str, retry_after_seconds: float | None = None, *, place: str = ""
+    ) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+        self.place = place
 
 
 class ModelUnavailable(ModelError):

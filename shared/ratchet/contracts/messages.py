@@ -62,17 +62,20 @@ class Doorbell:
 
 @dataclass(frozen=True, slots=True)
 class StepRef:
-    """The step to run next: `$.step` in the state machine."""
+    """The step to run next: `$.step` in the state machine. `place` is held in a provider's quota meanwhile."""
 
     number: int
     type: StepType
     complexity: Complexity
     waits: int = 0
     waited_seconds: int = 0
+    place: str = ""
 
     def to_dict(self) -> dict[str, str | int]:
         """The JSON object that the state machine routes on."""
+        place = {"place": self.place} if self.place else {}
         return {
+            **place,
             "number": self.number,
             "type": self.type.value,
             "complexity": self.complexity.value,
@@ -94,6 +97,7 @@ class StepRef:
                 complexity=Complexity(data["complexity"]),
                 waits=int(data.get("waits", 0)),
                 waited_seconds=int(data.get("waited_seconds", 0)),
+                place=str(data.get("place", "")),
             )
         except (KeyError, TypeError, ValueError) as exc:
             raise MalformedMessage(f"not a step: {exc!r}") from exc
