@@ -10,6 +10,7 @@ from cdk.deployment import Deployment
 from cdk.models import models_document
 from cdk.requirements_closure import ClosureError
 from cdk.stacks import RatchetStack
+from ratchet.contracts.providers import Providers
 from ratchet.contracts.routing import RoutingTable
 
 
@@ -26,7 +27,8 @@ def build_app() -> App:
     """The construct tree of one deployment.
 
     Raises:
-        ValueError: the context, the routing table or the models are wrong, or a route's model has no price.
+        ValueError: the context, the routing table, the models or the providers are wrong, or a route's model has no
+            price.
         BundlingError: a function or a layer cannot be built.
     """
     app = App(analytics_reporting=False)
@@ -34,10 +36,14 @@ def build_app() -> App:
         {key: app.node.try_get_context(key) for key in Deployment.context_keys()}
     )
     models = models_document(ROOT / deployment.routing, ROOT / deployment.models)
+    routing = RoutingTable.load(ROOT / deployment.routing)
+    providers = Providers.load(ROOT / deployment.providers)
+    providers.require_routes_to(routing.models)
     RatchetStack(
         app,
         deployment=deployment,
-        routing=RoutingTable.load(ROOT / deployment.routing),
+        routing=routing,
+        providers=providers,
         bundle=build_bundle(deployment.architecture, models=models),
     )
     if deployment.nag:

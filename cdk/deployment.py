@@ -42,6 +42,7 @@ class Deployment:
     default_agent: str = "research"
     routing: str = "cdk/routing.yaml"
     models: str = "cdk/models.yaml"
+    providers: str = "cdk/providers.yaml"
     architecture: str = "arm64"
     removal: str = "retain"
     kms: bool = False

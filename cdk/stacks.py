@@ -28,11 +28,12 @@ from cdk.components.functions import FunctionFactory
 from cdk.components.inbox import Inbox
 from cdk.components.python_function import Platform, PythonFunction
 from cdk.components.retention import retention
-from cdk.components.secrets import Secrets
+from cdk.components.secrets import ProviderKeys, Secrets
 from cdk.components.sweeping import Sweeping
 from cdk.components.workflow import Workflow
 from cdk.deployment import Deployment
 from ratchet.contracts.limits import CLOCK_MARGIN_SECONDS, STEPS_PER_EXECUTION
+from ratchet.contracts.providers import Providers
 from ratchet.contracts.routing import RoutingTable
 from ratchet.contracts.settings import (
     ApiSettings,
@@ -55,6 +56,7 @@ class RatchetStack(Stack):
         *,
         deployment: Deployment,
         routing: RoutingTable,
+        providers: Providers,
         bundle: Bundle,
     ) -> None:
         super().__init__(scope, deployment.full_name, description="Ratchet: durable AI agents.")
@@ -70,6 +72,7 @@ class RatchetStack(Stack):
         self._outbox = Inbox(self, "Outbox", consumer_timeout=sizes.DELIVERER_TIMEOUT)
         self._announcements = Announcements(self, "Announcements")
         self._secrets = Secrets(self, "Secrets", api_keys=deployment.auth == "api_key")
+        self._provider_keys = ProviderKeys(self, "ProviderKeys", providers=providers)
         self._factory = FunctionFactory.create(
             self, deployment=deployment, bundle=bundle, platform=self._platform(bundle)
         )
@@ -148,6 +151,7 @@ class RatchetStack(Stack):
                 payload_bucket=self._checkpoints.payloads.bucket_name,
                 model_base_url=base_url.value_as_string,
                 model_key_secret_arn=self._secrets.model_key.secret_arn,
+                providers=self._provider_keys.setting(),
                 model_patience_seconds=patience,
                 steps_per_execution=_as_number(steps),
                 clock_margin_seconds=margin,
@@ -158,6 +162,7 @@ class RatchetStack(Stack):
         self._checkpoints.grant_table(function, [*READ, *WRITE, *CHECK])
         self._checkpoints.grant_payloads(function, READ_BODIES, WRITE_BODIES)
         self._secrets.model_key.grant_read(function)
+        self._provider_keys.grant_read(function)
         return function
 
     def _seconds(self, name: str, default: int, description: str) -> int:
@@ -279,6 +284,7 @@ class RatchetStack(Stack):
             "OutboxQueueUrl": self._outbox.queue.queue_url,
             "ModelKeySecretArn": self._secrets.model_key.secret_arn,
             "WebhookSecretArn": self._secrets.webhook.secret_arn,
+            **self._provider_keys.outputs(),
             "FunctionNames": Fn.join(",", [function.function_name for function in functions]),
         }
         if self._secrets.api_keys is not None:

@@ -21,6 +21,7 @@ from cdk.deployment import Deployment
 BUILD = ROOT / ".build"
 DEFAULT_OUT = BUILD / "cdk.out"
 INPUTS_FILE = ".inputs"
+FILES = ("routing", "models", "providers")  # context keys whose value is a path, perhaps elsewhere
 INPUTS = ("cdk", "functions", "shared", "pyproject.toml", "requirements.lock")
 
 
@@ -164,12 +165,8 @@ def _readable(output: str) -> str:
 def _inputs_digest(context: Mapping[str, object]) -> str:
     digest = hashlib.sha256()
     digest.update(json.dumps([context, sys.version], sort_keys=True).encode())
-    default = Deployment()
-    chosen = [
-        ROOT / str(context.get("routing", default.routing)),
-        ROOT / str(context.get("models", default.models)),
-    ]
-    for path in [*_input_files(), *filter(Path.is_file, chosen)]:
+    named = (ROOT / str(context.get(key, getattr(Deployment(), key))) for key in FILES)
+    for path in [*_input_files(), *(path for path in named if path.is_file())]:
         name = os.path.relpath(path, ROOT)
         content = path.read_bytes()
         digest.update(f"\0{name}\0{len(content)}\0".encode() + content)

@@ -1,15 +1,12 @@
 """Runs one agent step per invocation, for the state machine."""
 
-import functools
 from pathlib import Path
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from ratchet.adapters.aws import client
+from functions.step_executor.models import chat_model
 from ratchet.adapters.aws_store import checkpoints
-from ratchet.adapters.openai_chat import OpenAiChat
-from ratchet.adapters.secrets import Secrets
 from ratchet.adapters.system import SystemClock, UlidIds
 from ratchet.app.agents import AgentRegistry
 from ratchet.app.deployed_models import DeployedModels
@@ -29,16 +26,10 @@ def execute_step() -> ExecuteStep:
     """The step executor's use case on AWS."""
     settings = StepExecutorSettings.from_env()
     clock = SystemClock()
-    secrets = Secrets(client("secretsmanager"), clock)
     models = DeployedModels.load(_BUNDLE / MODELS_FILE).catalogue
     return ExecuteStep(
         store=checkpoints(settings, clock),
-        chat=OpenAiChat(
-            settings.model_base_url,
-            api_key=functools.partial(secrets.get, settings.model_key_secret_arn),
-            clock=clock,
-            models=models,
-        ),
+        chat=chat_model(settings, clock, models=models),
         agents=AgentRegistry.load(),
         clock=clock,
         ids=UlidIds(clock),

@@ -57,7 +57,7 @@ SETTINGS: dict[str, Settings] = {
     "dispatcher": DispatcherSettings("table", "bucket", _MACHINE),
     "sweeper": SweeperSettings("table", "bucket", _QUEUE, _QUEUE, _MACHINE),
     "step_executor": StepExecutorSettings(
-        "table", "bucket", "https://api.openai.com/v1", _ARN, 30, STEPS_PER_EXECUTION, 600
+        "table", "bucket", "https://api.openai.com/v1", _ARN, "{}", 30, STEPS_PER_EXECUTION, 600
     ),
 }
 ENVIRONMENT = {

@@ -10,6 +10,7 @@ from tests.infra.template import Synthesized
 OUT = BUILD / "test-infra"
 ROUTING = Path(__file__).with_name("other_routing.yaml")
 MODELS = Path(__file__).with_name("other_models.yaml")
+PROVIDERS = Path(__file__).with_name("other_providers.yaml")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -36,6 +37,7 @@ def other(default: Synthesized) -> Synthesized:
         "removal": "destroy",
         "routing": str(ROUTING),
         "models": str(MODELS),
+        "providers": str(PROVIDERS),
         "step_timeout_seconds": "120",
         "log_level": "DEBUG",
     }

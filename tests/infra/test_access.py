@@ -6,7 +6,9 @@ from dataclasses import fields
 import pytest
 
 from functions.api.routes import openapi_document
+from ratchet.contracts.providers import Providers
 from ratchet.contracts.settings import (
+    NO_PROVIDERS,
     ApiSettings,
     AuthorizerSettings,
     DelivererSettings,
@@ -21,6 +23,7 @@ POWERTOOLS = {
     "POWERTOOLS_LOG_LEVEL",
     "POWERTOOLS_METRICS_NAMESPACE",
 }
+GIVEN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:given-AbCdEf"
 OPEN = {"$default", "GET /v1/health", "GET /v1/openapi.json"}
 PROTECTED = {
     "POST /v1/tasks",
@@ -101,7 +104,7 @@ def test_values_of_the_environment_come_from_this_stack(default: Synthesized) ->
     for function in default.functions().values():
         variables = function["Environment"]["Variables"]
         plain = {name for name, value in variables.items() if isinstance(value, str)}
-        assert plain <= POWERTOOLS | {"RATCHET_DEFAULT_AGENT"}
+        assert plain <= POWERTOOLS | {"RATCHET_DEFAULT_AGENT", "RATCHET_PROVIDERS"}
 
 
 @pytest.mark.parametrize(
@@ -163,6 +166,49 @@ def test_a_function_reads_only_its_own_secret(
     ]
     assert len(read) == 1
     assert read[0].startswith(f"Secrets{secret}")
+
+
+def test_without_deployments_nothing_is_made_for_them(default: Synthesized) -> None:
+    told = default.functions()["step_executor"]["Environment"]["Variables"]["RATCHET_PROVIDERS"]
+    assert told == NO_PROVIDERS
+    assert len(default.of_type("AWS::SecretsManager::Secret")) == 3
+
+
+def test_the_executor_is_told_of_the_deployments_with_the_arns_of_their_keys(
+    other: Synthesized,
+) -> None:
+    told = other.functions()["step_executor"]["Environment"]["Variables"]["RATCHET_PROVIDERS"]
+    text = "".join(
+        part if isinstance(part, str) else f"arn:made:{part['Ref']}" for part in told["Fn::Join"][1]
+    )
+    deployments = Providers.from_setting(text).deployments
+    assert [(d.name, d.model, d.rpm) for d in deployments] == [
+        ("one", "big-model", 100),
+        ("two", "big-model", None),
+        ("three", "big-model", None),
+    ]
+    made, given, again = (str(d.secret_arn) for d in deployments)
+    assert made.startswith("arn:made:ProviderKeys")
+    assert given == again == GIVEN
+
+
+def test_the_executor_may_read_exactly_the_keys_of_its_deployments(other: Synthesized) -> None:
+    resources = [
+        resource if isinstance(resource, str) else resource["Ref"].rstrip("0123456789ABCDEF")
+        for statement in other.statements(other.role_of("step_executor"))
+        if "secretsmanager:GetSecretValue" in statement["Action"]
+        for resource in statement["Resource"]
+    ]
+    assert sorted(resources) == sorted([GIVEN, "ProviderKeysKeyone", "SecretsModelKey"])
+    others = set(other.functions()) - {"step_executor"}
+    for function in others:
+        assert GIVEN not in json.dumps(other.statements(other.role_of(function)))
+
+
+def test_the_secret_made_for_a_deployment_is_an_output(other: Synthesized) -> None:
+    value = json.dumps(other.document["Outputs"]["ProviderKeySecretArns"]["Value"])
+    assert "one=" in value
+    assert "two=" not in value
 
 
 def test_generated_secrets_have_the_form_that_their_readers_expect(default: Synthesized) -> None:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -32,7 +33,9 @@ OUTPUTS = {
 
 def test_the_outputs_are_what_the_cli_reads(default: Synthesized, other: Synthesized) -> None:
     assert set(default.document["Outputs"]) == OUTPUTS
-    assert set(other.document["Outputs"]) == OUTPUTS - {"ApiKeysSecretArn"}
+    assert set(other.document["Outputs"]) == (OUTPUTS - {"ApiKeysSecretArn"}) | {
+        "ProviderKeySecretArns"
+    }
 
 
 def test_the_state_machine_is_the_routing_table(default: Synthesized, other: Synthesized) -> None:
@@ -103,6 +106,16 @@ def test_the_models_reach_the_functions_that_price_and_refuse(other: Synthesized
         }
         deployed.check()
     assert not (other.asset(other.functions()["dispatcher"]) / MODELS_FILE).exists()
+
+
+def test_a_wrong_list_of_providers_is_named_without_a_stack_trace(tmp_path: Path) -> None:
+    file = tmp_path / "providers.yaml"
+    file.write_text("deployments: [{name: a, model: gpt4o, base_url: 'https://a'}]")
+    with pytest.raises(synth.SynthError) as failure:
+        synth.synthesize({"providers": str(file)}, OUT / "refused")
+    assert str(failure.value).startswith(
+        "ValueError: deployment 'a' serves 'gpt4o', which no route names"
+    )
 
 
 def test_synthesizing_loads_no_aws_sdk_and_no_jsii_here() -> None:

@@ -1,6 +1,7 @@
 """Chat completions of any OpenAI-compatible server, through the openai SDK: the only module that imports it."""
 
 import json
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
@@ -26,8 +27,19 @@ class ApiKey(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What a deployment is called here, in errors, and what its provider calls the model."""
+
+    here: str = ""
+    there: str | None = None
+
+
 class OpenAiChat:
-    """A `ChatModel`. No SDK retries; `ModelCall.timeout_seconds` bounds the whole call, slow bodies included."""
+    """A `ChatModel`. No SDK retries; `ModelCall.timeout_seconds` bounds the whole call, slow bodies included.
+
+    `names` tells deployments of the model apart.
+    """
 
     def __init__(
         self,
@@ -36,13 +48,16 @@ class OpenAiChat:
         api_key: ApiKey,
         clock: Clock,
         models: ModelCatalogue | None = None,
+        names: Names | None = None,
     ) -> None:
         if not base_url.startswith(("https://", "http://")):
             raise ValueError(f"model_base_url={base_url!r} is not an http address")
         self._api_key = api_key
         self._clock = clock
         self._models = built_in() if models is None else models
-        self._host = urlsplit(base_url).netloc.rpartition("@")[2]
+        self._names = names or Names()
+        host = urlsplit(base_url).netloc.rpartition("@")[2]
+        self._host = f"{host} (deployment {self._names.here})" if self._names.here else host
         self._transport = DeadlineTransport(clock)
         self._client = openai.OpenAI(
             base_url=base_url,
@@ -60,6 +75,7 @@ class OpenAiChat:
         """
         spec = self._models.spec(call.model)
         body = request_body(call, spec)
+        body["model"] = self._names.there or call.model
         with self._transport.within(call.timeout_seconds):
             key = self._checked(self._api_key())
             answer = self._post(body, key, timeout=call.timeout_seconds)
@@ -111,7 +127,8 @@ class OpenAiChat:
         if not key or not key.isascii() or not key.isprintable():
             raise ModelRejected(
                 f"the API key for {self._host} is empty or holds characters that no key has: put a "
-                "valid key into the secret of the model provider (setting model_key_secret_arn)"
+                "valid key into the secret of the model provider (setting model_key_secret_arn, "
+                "or the deployment's in providers.yaml)"
             )
         return key
 

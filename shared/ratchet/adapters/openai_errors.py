@@ -82,7 +82,7 @@ class Refusal:
         if self.status == 401:
             return (
                 f"{self.host} refused the API key ({what}): put a valid key into the secret "
-                "of the model provider (setting model_key_secret_arn)"
+                "of the model provider (setting model_key_secret_arn, or the deployment's in providers.yaml)"
             )
         if self.status == 403:
             return (
@@ -92,7 +92,7 @@ class Refusal:
         if self.status == 404:
             return (
                 f"{self.host} does not know model {self.model!r} ({what}): correct the routing "
-                "table, or the setting model_base_url"
+                "table, or the address (setting model_base_url, or the deployment in providers.yaml)"
             )
         if self.status < 400:
             return f"{self.host} redirects ({what}): set model_base_url to the final address"

@@ -51,6 +51,11 @@ class RoutingTable(BaseModel):
 
         return cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
 
+    @property
+    def models(self) -> frozenset[str]:
+        """Every model that a route names."""
+        return frozenset(self.default).union(*(rule.models for rule in self.rules))
+
     def models_for(self, step: StepType, complexity: Complexity) -> tuple[str, ...]:
         """The models of a pair, preferred first."""
         for rule in self.rules:

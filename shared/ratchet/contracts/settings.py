@@ -9,6 +9,8 @@ from dataclasses import dataclass, fields
 from typing import ClassVar, Self
 
 PREFIX = "RATCHET_"
+NO_PROVIDERS = "{}"
+"""`StepExecutorSettings.providers` of a stack whose models have one address."""
 
 
 class MissingSetting(RuntimeError):
@@ -77,6 +79,7 @@ class StepExecutorSettings(StoreSettings):
 
     model_base_url: str
     model_key_secret_arn: str
+    providers: str  # deployments of models, as JSON (contracts/providers.py)
     model_patience_seconds: int  # how long a step waits for an unreachable model
     steps_per_execution: int  # after so many, the task goes on in an execution of its own
     clock_margin_seconds: int  # how far clocks of sandboxes may differ
