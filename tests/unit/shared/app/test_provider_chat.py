@@ -16,6 +16,7 @@ from ratchet.contracts.errors import (
     ModelUnavailable,
     StoreUnavailable,
 )
+from ratchet.contracts.messages import Route, StepInput
 from ratchet.contracts.names import Action
 from ratchet.domain.circuit import FAILURES_TO_OPEN, OPEN_MS, PROBE_MS
 from ratchet.domain.deployments import Deployment, preference
@@ -91,10 +92,11 @@ def limited(rpm: int | None = None, tpm: int | None = None, **fields: bool) -> S
     return Site((Deployment("eu", MODEL, quota=Quota(rpm, tpm, **fields)),))
 
 
-def fill(site: Site, rpm_seconds: float, kind: str = "requests") -> None:
-    """The quota is given away for so long."""
+def fill(site: Site, seconds: float, *, deployment: str = "eu") -> None:
+    """The quota of requests is given away for so long."""
     now = site.clock.now_ms() * 1000
-    site.state.move("eu", 0, Move(now, {kind: int(rpm_seconds * SECOND)}, now, frozenset({kind})))
+    by = {"requests": int(seconds * SECOND)}
+    site.state.move(deployment, 0, Move(now, by, now, frozenset(by)))
     site.state.requests.clear()
 
 
@@ -560,3 +562,20 @@ def test_a_checkpoint_says_which_deployment_answered_and_which_could_not() -> No
     site.errors[first] = DOWN
     world.run(ref)
     assert world.steps(ref)[0].result.reason == f"preferred; by {second} instead of {first}"
+
+
+def test_of_two_full_models_a_step_waits_for_the_one_that_gave_it_a_place() -> None:
+    quota = Quota(rpm=60)
+    site = Site(
+        (Deployment("eu", "gpt-4o-mini", quota=quota), Deployment("us", MODEL, quota=quota))
+    )
+    world = served(site)
+    fill(site, 20.0)
+    fill(site, 40.0, deployment="us")
+    first = world.first(world.submitted())
+    route = Route("both", ("gpt-4o-mini", MODEL))
+    event = StepInput(first.task, first.step, route, first.execution)
+    waiting = world.executor()(event, remaining_seconds=lambda: 300.0)
+    assert waiting.wait_seconds == 40
+    assert waiting.step.place.startswith("us@")
+    assert site.asked == []
