@@ -59,6 +59,7 @@ def print_case(request: pytest.FixtureRequest, name: str, fleet: Fleet) -> None:
         ("requests are short, all at once", Case((Script(600, MUCH),))),
         ("tokens are short, all at once", Case((Script(100_000, 1_500_000),))),
         ("tokens are short, over 2 minutes", Case((Script(100_000, 1_500_000),), over_seconds=120)),
+        ("both are short", Case((Script(600, 900_000),), over_seconds=120)),
         ("two providers, 2:1", Case((Script(400, MUCH), Script(200, MUCH)), (2, 1))),
         (
             "one slow for 100 s",
@@ -72,9 +73,9 @@ def test_the_quota_is_used_up_and_hardly_ever_passed(
     fleet = case.run()
     print_case(request, name, fleet)
     for provider in fleet.providers:
-        assert 0.94 <= fleet.used(provider, seconds=SECONDS) <= 1.0
+        assert 0.935 <= fleet.used(provider, seconds=SECONDS) <= 1.0
     assert fleet.share_of_429() <= 0.0015
-    assert fleet.writes_a_call() <= 1.2
+    assert fleet.writes_a_call() <= 1.05
 
 
 def test_without_the_shared_quota_most_calls_are_refused(request: pytest.FixtureRequest) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from ratchet.adapters.dynamodb_items import key, number
 from ratchet.adapters.dynamodb_table import Item, Refused, Table
 from ratchet.domain import keys
-from ratchet.domain.quota import Line, Move
+from ratchet.domain.quota import OTHER, Line, Move
 from ratchet.ports import Clock
 
 if TYPE_CHECKING:
@@ -68,6 +68,10 @@ def _expressions(move: Move) -> dict[str, Any]:
             sets.append(f"#{kind} = :{kind}")
             conditions.append(f"(attribute_not_exists(#{kind}) OR #{kind} < :now)")
             values |= {f":{kind}": number(move.now + by), ":now": number(move.now)}
+        elif kind in move.follows:
+            sets.append(f"#{kind} = #{OTHER[kind]} + :{kind}")
+            conditions.append(f"(attribute_not_exists(#{kind}) OR #{kind} < #{OTHER[kind]})")
+            values |= {f":{kind}": number(by)}
         else:
             sets.append(f"#{kind} = #{kind} + :{kind}")
             conditions.append(f"#{kind} BETWEEN :earliest AND :latest")

@@ -18,6 +18,9 @@ GO_EARLY = SECOND // 2
 """The state machine waits whole seconds, so half of one is not worth a wait."""
 LONGEST_LINE = 240 * SECOND
 """A place further off is not given: the task may end, or the quota change, before it is used."""
+LAG = 2 * SECOND
+"""How far one kind may be behind the other. A call waits for both, so what lies between them would all be called at
+once; yet calls are large and small, and each kind is used up only if the other may run ahead for a while."""
 KEPT = 300 * SECOND
 """A place is lost to who comes later than this."""
 USED_SHARE = 0.975
@@ -27,6 +30,7 @@ PLACES_PER_SHARD = 30_000
 SMALL_CALL = 300
 """Tokens; tells from tokens a minute how many calls they are at most."""
 REQUESTS, TOKENS = "requests", "tokens"
+OTHER = {REQUESTS: TOKENS, TOKENS: REQUESTS}
 
 Line: TypeAlias = Mapping[str, int]
 """Up to when each limited kind is given away, in microseconds since the epoch; absent: never taken."""
@@ -61,15 +65,17 @@ class Quota:
 class Move:
     """A try to move a line on, as one conditional write.
 
-    A kind in `restarts` is expected to lie in the past, and goes on from `now`; another goes on from where it is,
-    which must not be further off than `latest`. What is neither lost nor ahead suits both, so that a guess that is a
-    little out of date still holds.
+    A kind in `restarts` is expected to lie in the past, and goes on from `now`; one in `follows` is expected to lie
+    behind the other, and goes on from there; any other goes on from where it is, which must not be further off than
+    `latest`. What is neither lost nor ahead suits the first and the last, and no way gives back what was taken, so
+    that a guess may be a little out of date.
     """
 
     now: int
     by: Mapping[str, int]
     latest: int
     restarts: frozenset[str] = frozenset()
+    follows: frozenset[str] = frozenset()
 
     @property
     def earliest(self) -> int:
@@ -78,15 +84,19 @@ class Move:
 
     def applied_to(self, line: Line) -> Line | None:
         """The line after the move; None if it does not lie where the move expects it."""
-        for kind in self.by:
-            at = line.get(kind)
-            if kind in self.restarts:
-                if at is not None and at >= self.now:
-                    return None
-            elif at is None or not self.earliest <= at <= self.latest:
-                return None
-        start = dict.fromkeys(self.restarts, self.now)
-        return {**line, **{k: start.get(k, line.get(k, 0)) + by for k, by in self.by.items()}}
+        starts = {kind: self._start(kind, line) for kind in self.by}
+        moved = {k: at + self.by[k] for k, at in starts.items() if at is not None}
+        return {**line, **moved} if len(moved) == len(self.by) else None
+
+    def _start(self, kind: str, line: Line) -> int | None:
+        """From where the kind goes on; None if it does not lie where it is expected."""
+        at = line.get(kind)
+        if kind in self.restarts:
+            return self.now if at is None or at < self.now else None
+        if kind in self.follows:
+            other = line.get(OTHER[kind])
+            return other if other is not None and (at is None or at < other) else None
+        return at if at is not None and self.earliest <= at <= self.latest else None
 
     def place_in(self, line: Line) -> int:
         """When the call may be made, `line` being where this move has put it."""
@@ -99,8 +109,12 @@ class Move:
 
 def move(now: int, by: Mapping[str, int], *, seen: "Seen | None", longest: int) -> Move:
     """The move that fits the line as it was last seen; a line never seen is taken to be busy."""
-    idle = frozenset(kind for kind in by if seen is not None and seen.was_idle(kind))
-    return Move(now, by, now + max(longest, GO_EARLY), idle)
+    latest = now + max(longest, GO_EARLY)
+    if seen is None:
+        return Move(now, by, latest)
+    behind = frozenset(kind for kind in by if OTHER[kind] in by and seen.was_behind(kind))
+    idle = frozenset(kind for kind in by if seen.was_idle(kind))
+    return Move(now, by, latest, idle - behind, behind)
 
 
 def hold(until: int, kind: str) -> Move:
@@ -118,6 +132,10 @@ class Seen:
     def was_idle(self, kind: str) -> bool:
         """Whether quota was being lost."""
         return kind not in self.line or self.line[kind] < self.at - CREDIT
+
+    def was_behind(self, kind: str) -> bool:
+        """Whether calls would wait long for the other kind alone."""
+        return self.line.get(OTHER[kind], 0) - max(self.line.get(kind, 0), self.at) > LAG
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,15 @@ def test_one_kind_may_be_idle_while_the_other_is_busy(state: ProviderState) -> N
     assert (moved, stands) == (True, {REQUESTS: later + SECOND, TOKENS: NOW + 10 * SECOND})
 
 
+def test_a_kind_that_is_behind_follows_the_other_and_never_goes_back(state: ProviderState) -> None:
+    far = NOW + 8 * SECOND
+    state.move("eu", 0, Move(NOW, {TOKENS: 8 * SECOND}, NOW, frozenset({TOKENS})))
+    follow = Move(NOW, {REQUESTS: SECOND, TOKENS: 0}, far, follows=frozenset({REQUESTS}))
+    stands = {REQUESTS: far + SECOND, TOKENS: far}
+    assert state.move("eu", 0, follow) == (True, stands)
+    assert state.move("eu", 0, follow) == (False, stands), "it is ahead now"
+
+
 def test_a_line_can_be_held(state: ProviderState) -> None:
     assert state.move("eu", 0, hold(NOW, REQUESTS)) == (True, {REQUESTS: NOW})
     assert state.move("eu", 0, hold(NOW - 1, REQUESTS)) == (False, {REQUESTS: NOW})
@@ -111,6 +120,12 @@ def test_of_two_who_saw_the_same_one_changes_it(state: ProviderState) -> None:
     assert state.set_probe_at("eu", 7_000, seen=0) == 7_000
 
 
+def as_it_can_be(m: Move) -> Move:
+    follows = m.follows if m.by.keys() == BOTH else frozenset()
+    restarts = m.restarts & m.by.keys() if not follows else frozenset()
+    return Move(m.now, m.by, max(m.latest, m.now), restarts, follows)
+
+
 moves = st.lists(
     st.builds(
         Move,
@@ -118,7 +133,8 @@ moves = st.lists(
         st.dictionaries(st.sampled_from(sorted(BOTH)), st.integers(0, 3 * SECOND), min_size=1),
         st.integers(0, 30).map(lambda n: NOW + n * SECOND // 2),
         st.frozensets(st.sampled_from(sorted(BOTH))),
-    ).map(lambda m: Move(m.now, m.by, max(m.latest, m.now), m.restarts & m.by.keys())),
+        st.frozensets(st.sampled_from(sorted(BOTH)), max_size=1),
+    ).map(as_it_can_be),
     max_size=8,
 )
 
