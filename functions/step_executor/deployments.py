@@ -14,7 +14,8 @@ from ratchet.contracts.settings import StepExecutorSettings
 from ratchet.domain.deployments import Deployment
 from ratchet.domain.models import ModelCatalogue
 from ratchet.domain.quota import Quota
-from ratchet.ports import ChatModel, Clock
+from ratchet.model_ports import ChatModel
+from ratchet.ports import Clock
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from ratchet.adapters.openai_chat import OpenAiChat
 from ratchet.adapters.secrets import Secrets
 from ratchet.contracts.settings import NO_PROVIDERS, StepExecutorSettings
 from ratchet.domain.models import ModelCatalogue
-from ratchet.ports import ChatModel, Clock
+from ratchet.model_ports import ChatModel
+from ratchet.ports import Clock
 
 
 def chat_model(

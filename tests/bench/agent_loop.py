@@ -11,7 +11,8 @@ from ratchet.contracts.names import Action
 from ratchet.contracts.routing import RoutingTable
 from ratchet.domain.steps import StepRecord
 from ratchet.domain.task import Task
-from ratchet.ports import ChatModel, CheckpointStore, Clock, Metrics
+from ratchet.model_ports import ChatModel
+from ratchet.ports import CheckpointStore, Clock, Metrics
 from ratchet.testing.clock import SequentialIds
 from tests.bench.standard import standard_agent
 

@@ -12,7 +12,7 @@ from typing import Any
 from ratchet import Agent, Limits, tool
 from ratchet.domain.messages import ToolCall
 from ratchet.domain.models import Usage
-from ratchet.ports import ModelAnswer, ModelCall
+from ratchet.model_ports import ModelAnswer, ModelCall
 from tests.contract.store.standard_agent import Prose
 
 GOAL = Prose(1).text(300)

@@ -26,8 +26,9 @@ from ratchet.contracts.names import Action
 from ratchet.domain.policy import React
 from ratchet.domain.steps import Step
 from ratchet.domain.task import Task
+from ratchet.model_ports import ChatModel
 from ratchet.observability import EmfMetrics
-from ratchet.ports import ChatModel, CheckpointStore, Metrics
+from ratchet.ports import CheckpointStore, Metrics
 from ratchet.testing.chat import ScriptedChat
 from ratchet.testing.store import InMemoryCheckpoints
 from tests.bench import naive

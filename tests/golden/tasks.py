@@ -10,7 +10,7 @@ from ratchet import Agent, Limits, ToolContext, tool
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import Action
 from ratchet.domain.messages import ToolCall
-from ratchet.ports import ModelAnswer, ModelCall
+from ratchet.model_ports import ModelAnswer, ModelCall
 from ratchet.testing.chat import asks, says
 from tests.unit.shared.app.world import World
 

@@ -19,7 +19,7 @@ from ratchet.contracts.messages import TaskRef
 from ratchet.domain.messages import ToolCall
 from ratchet.domain.models import Usage
 from ratchet.domain.tools import ToolContext
-from ratchet.ports import ModelAnswer, ModelCall
+from ratchet.model_ports import ModelAnswer, ModelCall
 from tests.simulation.canary import CANARY
 from tests.simulation.faults import Fault
 

@@ -11,7 +11,8 @@ from ratchet.contracts.errors import (
 from ratchet.contracts.messages import Doorbell, StepOutput, TaskRef
 from ratchet.domain.steps import StepRecord
 from ratchet.domain.task import Task
-from ratchet.ports import Event, ExecutionState, ModelAnswer, ModelCall
+from ratchet.model_ports import ModelAnswer, ModelCall
+from ratchet.ports import Event, ExecutionState
 from tests.simulation.bodies import AWS
 from tests.simulation.brain import bad_answer
 from tests.simulation.calls import Errors, Network

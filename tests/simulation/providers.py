@@ -17,7 +17,7 @@ from ratchet.domain.deployments import Deployment
 from ratchet.domain.messages import Message
 from ratchet.domain.models import Usage
 from ratchet.domain.prompt import Prompt
-from ratchet.ports import ModelAnswer, ModelCall
+from ratchet.model_ports import ModelAnswer, ModelCall
 from ratchet.testing.provider_state import InMemoryProviders
 from tests.simulation.scheduler import Life, Scheduler
 

@@ -18,7 +18,7 @@ from ratchet.app.warm_histories import WarmHistories
 from ratchet.contracts.errors import ModelRejected, ModelThrottled, ModelUnavailable
 from ratchet.contracts.messages import Doorbell, StepInput
 from ratchet.domain.tools import ToolContext
-from ratchet.ports import ModelAnswer, ModelCall
+from ratchet.model_ports import ModelAnswer, ModelCall
 from tests.simulation.brain import AGENTS, UNSAFE, Brain, large_text, owner, set_stage
 from tests.simulation.calls import Errors, Network
 from tests.simulation.canary import CANARY

@@ -7,7 +7,7 @@ from typing import Any
 from ratchet.domain.messages import ToolCall, valid_text
 from ratchet.domain.models import ModelSpec, Usage
 from ratchet.domain.prompt import BYTES_PER_TOKEN
-from ratchet.ports import ModelAnswer, ModelCall
+from ratchet.model_ports import ModelAnswer, ModelCall
 
 
 class UnreadableAnswer(ValueError):

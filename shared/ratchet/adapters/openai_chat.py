@@ -16,7 +16,8 @@ from ratchet.contracts.errors import ModelError, ModelRejected, ModelUnavailable
 from ratchet.domain.messages import Message
 from ratchet.domain.models import ModelCatalogue, ModelSpec, built_in
 from ratchet.domain.prompt import ResponseFormat
-from ratchet.ports import Clock, ModelAnswer, ModelCall
+from ratchet.model_ports import ModelAnswer, ModelCall
+from ratchet.ports import Clock
 
 
 class ApiKey(Protocol):

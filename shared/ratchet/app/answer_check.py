@@ -13,7 +13,7 @@ from ratchet.contracts.names import Complexity, Json, StepType
 from ratchet.domain.agent import Agent
 from ratchet.domain.messages import Message, ToolCall
 from ratchet.domain.tools import ToolArgumentsInvalid
-from ratchet.ports import ModelAnswer
+from ratchet.model_ports import ModelAnswer
 
 
 @dataclass(frozen=True, slots=True)

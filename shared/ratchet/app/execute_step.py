@@ -17,8 +17,9 @@ from ratchet.contracts.names import Action, TaskStatus
 from ratchet.domain.models import ModelCatalogue, built_in
 from ratchet.domain.steps import End, Failure, Paused, Step, StepRecord
 from ratchet.domain.task import History, announce_by, end_record
+from ratchet.model_ports import ChatModel
 from ratchet.observability import logger
-from ratchet.ports import ChatModel, CheckpointStore, Clock, Ids, Metrics
+from ratchet.ports import CheckpointStore, Clock, Ids, Metrics
 
 
 @dataclass(frozen=True, slots=True)

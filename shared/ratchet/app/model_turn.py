@@ -21,8 +21,8 @@ from ratchet.domain.models import ModelCatalogue, ModelSpec, Usage
 from ratchet.domain.prompt import Prompt
 from ratchet.domain.steps import StepPlan, StepResult, Totals
 from ratchet.domain.task import Task
+from ratchet.model_ports import ChatModel, ModelAnswer, ModelCall
 from ratchet.observability import logger
-from ratchet.ports import ChatModel, ModelAnswer, ModelCall
 
 MIN_CALL_SECONDS = 2.0
 

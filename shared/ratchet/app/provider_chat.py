@@ -14,8 +14,9 @@ from ratchet.contracts.errors import (
 from ratchet.domain.circuit import Circuit, counts
 from ratchet.domain.deployments import FAILOVER_AFTER_SECONDS, Deployment, preference
 from ratchet.domain.quota import Place
+from ratchet.model_ports import ChatModel, ModelAnswer, ModelCall, ProviderState
 from ratchet.observability import logger
-from ratchet.ports import ChatModel, Clock, ModelAnswer, ModelCall, ProviderState
+from ratchet.ports import Clock
 
 MIN_CALL_SECONDS = 2.0
 

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 from ratchet.contracts.errors import StoreUnavailable
 from ratchet.domain.circuit import PROBE_MS, Circuit, Health
+from ratchet.model_ports import ProviderState
 from ratchet.observability import logger
-from ratchet.ports import Clock, ProviderState
+from ratchet.ports import Clock
 
 _UNKNOWN = Health()
 

@@ -9,8 +9,9 @@ from ratchet.domain import quota as lines
 from ratchet.domain.deployments import Deployment, fraction
 from ratchet.domain.models import Usage
 from ratchet.domain.quota import SECOND, Line, Place, Quota, Seen
+from ratchet.model_ports import ModelCall, ProviderState
 from ratchet.observability import logger
-from ratchet.ports import Clock, ModelCall, ProviderState
+from ratchet.ports import Clock
 
 _TRIES = 3
 _FIRST_OUTPUT_TOKENS = 500.0  # what an answer is taken to have until some have been seen

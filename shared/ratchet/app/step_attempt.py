@@ -49,8 +49,9 @@ from ratchet.domain.steps import (
     StepResult,
 )
 from ratchet.domain.task import History
+from ratchet.model_ports import ChatModel, ModelAnswer
 from ratchet.observability import logger
-from ratchet.ports import ChatModel, CheckpointStore, Clock, Ids, ModelAnswer
+from ratchet.ports import CheckpointStore, Clock, Ids
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from ratchet.contracts.errors import ModelError
 from ratchet.domain.messages import ToolCall
-from ratchet.ports import ChatModel, ModelAnswer, ModelCall
+from ratchet.model_ports import ChatModel, ModelAnswer, ModelCall
 from ratchet.testing.chat import Outcome, asks, says
 from ratchet.testing.prompt_digest import UnknownPrompt, how_it_differs, prompt_digest
 

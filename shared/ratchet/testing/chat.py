@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from ratchet.contracts.errors import ModelError
 from ratchet.domain.messages import ToolCall
 from ratchet.domain.models import Usage
-from ratchet.ports import ModelAnswer, ModelCall
+from ratchet.model_ports import ModelAnswer, ModelCall
 
 Outcome = ModelAnswer | ModelError
 USAGE = Usage(input_tokens=100, cached_tokens=0, output_tokens=20)

@@ -25,8 +25,8 @@ from ratchet.domain.models import ModelCatalogue, built_in
 from ratchet.domain.steps import Step, StepRecord
 from ratchet.domain.task import History, Task
 from ratchet.domain.tools import Tool, ToolContext
+from ratchet.model_ports import ChatModel
 from ratchet.observability import logger
-from ratchet.ports import ChatModel
 from ratchet.testing.announcers import RecordingAnnouncer
 from ratchet.testing.clock import FakeClock, SequentialIds
 from ratchet.testing.queue import InMemoryInbox

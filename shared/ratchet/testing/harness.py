@@ -24,7 +24,7 @@ from ratchet.domain.agent import Agent
 from ratchet.domain.models import Usage
 from ratchet.domain.steps import End, Failure, StepRecord
 from ratchet.domain.task import History
-from ratchet.ports import ModelCall
+from ratchet.model_ports import ModelCall
 from ratchet.testing.answers import Answer, AnswerBook, BookChat, Model, ScriptExhausted, calls
 from ratchet.testing.clock import SequentialIds
 from ratchet.testing.deployment import Deployment, Recovery, Settings

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable
 
 from ratchet.domain.messages import Message
-from ratchet.ports import ModelCall
+from ratchet.model_ports import ModelCall
 
 _EXCERPT_CHARS = 160
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from ratchet.domain.messages import ToolCall
 from ratchet.domain.models import Usage
-from ratchet.ports import ChatModel, ModelAnswer, ModelCall
+from ratchet.model_ports import ChatModel, ModelAnswer, ModelCall
 from ratchet.testing.prompt_digest import UnknownPrompt, prompt_digest
 
 VERSION = 1

@@ -95,7 +95,9 @@ class Partition:
 
     def erase(self) -> int:
         """Forget everything, the head last; returns how many items that were."""
-        kept_places = self.plans.keys() - self.steps.keys()  # of steps that have effects and no record
+        kept_places = (
+            self.plans.keys() - self.steps.keys()
+        )  # of steps that have effects and no record
         found = len(self.steps) + len(self.effects) + len(self.plans) + len(self.deliveries)
         found += len(kept_places)
         self.steps, self.effects, self.plans, self.deliveries = {}, {}, {}, {}

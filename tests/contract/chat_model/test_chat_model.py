@@ -18,7 +18,7 @@ from ratchet.contracts.errors import (
 from ratchet.domain.messages import Message, ToolCall
 from ratchet.domain.policy import ACT, PLANNING
 from ratchet.domain.prompt import PLAN_SCHEMA, Prompt, ResponseFormat
-from ratchet.ports import ChatModel, ModelAnswer, ModelCall
+from ratchet.model_ports import ChatModel, ModelAnswer, ModelCall
 from ratchet.testing.chat import ScriptedChat, asks, says
 from ratchet.testing.model_server import Fault, FaultKind, ModelServer
 

@@ -12,7 +12,7 @@ from ratchet.adapters import aws
 from ratchet.adapters.dynamodb_providers import DynamoDbProviders
 from ratchet.contracts.errors import StoreUnavailable
 from ratchet.domain.quota import REQUESTS, SECOND, TOKENS, Move, hold
-from ratchet.ports import ProviderState
+from ratchet.model_ports import ProviderState
 from ratchet.testing.clock import FakeClock
 from ratchet.testing.provider_state import InMemoryProviders
 from tests.contract.moto_aws import mocked_aws

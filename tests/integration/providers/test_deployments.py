@@ -18,7 +18,7 @@ from ratchet.domain.deployments import Deployment, preference
 from ratchet.domain.messages import Message
 from ratchet.domain.models import built_in
 from ratchet.domain.prompt import Prompt
-from ratchet.ports import ChatModel, ModelCall
+from ratchet.model_ports import ChatModel, ModelCall
 from ratchet.testing.model_server import Fault, FaultKind, ModelServer
 from tests.contract.moto_aws import mocked_aws
 from tests.contract.store.benches import create_table

@@ -10,7 +10,7 @@ from functions.api.wiring import Wiring
 from ratchet import Agent, Limits, tool
 from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.domain.messages import ToolCall
-from ratchet.ports import ModelCall
+from ratchet.model_ports import ModelCall
 from ratchet.testing.chat import Outcome, asks, says
 from tests.envelopes import envelope
 from tests.unit.functions.test_api import call

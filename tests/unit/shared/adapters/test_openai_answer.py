@@ -11,7 +11,7 @@ from ratchet.adapters.openai_answer import UnreadableAnswer
 from ratchet.domain.messages import Message, ToolCall
 from ratchet.domain.models import Usage, built_in
 from ratchet.domain.prompt import Prompt
-from ratchet.ports import ModelAnswer, ModelCall
+from ratchet.model_ports import ModelAnswer, ModelCall
 
 PROMPT = Prompt((Message("user", "Say hi."),), (), "auto", None, "agent:abc")
 CALL = ModelCall("gpt-4o", PROMPT, max_output_tokens=500, timeout_seconds=30)

@@ -19,7 +19,7 @@ from ratchet.contracts.errors import (
 from ratchet.domain.messages import Message
 from ratchet.domain.models import ModelCatalogue, built_in
 from ratchet.domain.prompt import Prompt, ResponseFormat
-from ratchet.ports import ModelCall
+from ratchet.model_ports import ModelCall
 from ratchet.testing.raw_server import RawServer, answers, drips, read_request
 from tests.unit.shared.adapters.certificates import certificate
 

@@ -13,7 +13,7 @@ from ratchet.contracts.names import Action, Complexity, Purpose, StepType, TaskS
 from ratchet.domain.compaction import DIRECTIVE
 from ratchet.domain.messages import ToolCall
 from ratchet.domain.steps import End, Step
-from ratchet.ports import ModelAnswer, ModelCall
+from ratchet.model_ports import ModelAnswer, ModelCall
 from ratchet.testing.chat import Outcome, asks, says
 from tests.unit.shared.app.world import World
 

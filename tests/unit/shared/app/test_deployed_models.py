@@ -11,7 +11,7 @@ from ratchet.contracts.errors import ModelNotPriced
 from ratchet.contracts.messages import Route, StepInput
 from ratchet.contracts.priced_models import Price, PricedModel
 from ratchet.domain.models import ModelCatalogue, Usage
-from ratchet.ports import ModelAnswer
+from ratchet.model_ports import ModelAnswer
 from ratchet.testing.chat import says
 from tests.unit.shared.app.world import World
 

@@ -19,7 +19,7 @@ from ratchet.contracts.names import Action, Complexity, StepType, TaskStatus
 from ratchet.domain.messages import ToolCall
 from ratchet.domain.models import Usage
 from ratchet.domain.steps import End
-from ratchet.ports import ModelAnswer, ModelCall
+from ratchet.model_ports import ModelAnswer, ModelCall
 from ratchet.testing.chat import asks, says
 from tests.unit.shared.app.world import World
 

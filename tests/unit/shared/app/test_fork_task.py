@@ -20,7 +20,7 @@ from ratchet.contracts.names import Complexity, StepType, TaskStatus
 from ratchet.domain.messages import Message, ToolCall
 from ratchet.domain.steps import End, Paused, Step
 from ratchet.domain.task import Fork, Task, erase_at
-from ratchet.ports import ModelCall
+from ratchet.model_ports import ModelCall
 from ratchet.testing.chat import Outcome, asks, says
 from tests.unit.shared.app.test_execute_step import HELPER, PLAN, READY, look_call
 from tests.unit.shared.app.world import World

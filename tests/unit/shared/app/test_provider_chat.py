@@ -24,7 +24,7 @@ from ratchet.domain.messages import Message
 from ratchet.domain.models import Usage
 from ratchet.domain.prompt import Prompt
 from ratchet.domain.quota import GO_EARLY, SECOND, Line, Move, Quota
-from ratchet.ports import ModelAnswer, ModelCall
+from ratchet.model_ports import ModelAnswer, ModelCall
 from ratchet.testing.chat import USAGE, ScriptedChat, says
 from ratchet.testing.clock import FakeClock
 from ratchet.testing.provider_state import InMemoryProviders

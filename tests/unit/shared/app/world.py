@@ -24,7 +24,8 @@ from ratchet.contracts.routing import RoutingTable
 from ratchet.domain.keys import due_shards
 from ratchet.domain.steps import StepRecord
 from ratchet.domain.task import History, Task
-from ratchet.ports import CheckpointStore, ModelCall
+from ratchet.model_ports import ModelCall
+from ratchet.ports import CheckpointStore
 from ratchet.testing.announcers import RecordingAnnouncer
 from ratchet.testing.chat import Outcome, ScriptedChat
 from ratchet.testing.clock import FakeClock, SequentialIds

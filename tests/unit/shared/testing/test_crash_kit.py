@@ -17,7 +17,8 @@ from ratchet.domain.compaction import DIRECTIVE
 from ratchet.domain.messages import Message
 from ratchet.domain.models import Usage
 from ratchet.domain.steps import End, Step, StepPlan, StepResult
-from ratchet.ports import Intent, ModelCall
+from ratchet.model_ports import ModelCall
+from ratchet.ports import Intent
 from ratchet.testing.answers import Answer, AnswerBook, calls
 from ratchet.testing.crash_kit import CrashFailure, crash_every_step
 from ratchet.testing.deployment import Recovery, Settings

@@ -12,7 +12,7 @@ from ratchet.contracts.routing import RoutingTable
 from ratchet.domain.models import ModelCatalogue
 from ratchet.domain.steps import End, StepRecord
 from ratchet.domain.task import Task
-from ratchet.ports import ModelAnswer, ModelCall
+from ratchet.model_ports import ModelAnswer, ModelCall
 from ratchet.testing.answers import Answer
 from ratchet.testing.chat import says
 from ratchet.testing.deployment import SHIPPED_ROUTING

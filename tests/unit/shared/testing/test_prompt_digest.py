@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from ratchet.domain.messages import Message, ToolCall
 from ratchet.domain.prompt import Prompt, ResponseFormat
-from ratchet.ports import ModelCall
+from ratchet.model_ports import ModelCall
 from ratchet.testing.prompt_digest import how_it_differs, prompt_digest
 
 CALL = ToolCall("call_1", "look", "{}")

@@ -9,7 +9,7 @@ import pytest
 from ratchet import Agent, tool
 from ratchet.adapters.openai_chat import OpenAiChat
 from ratchet.contracts.errors import ModelThrottled
-from ratchet.ports import ModelAnswer, ModelCall
+from ratchet.model_ports import ModelAnswer, ModelCall
 from ratchet.testing.chat import ScriptedChat, says
 from ratchet.testing.clock import FakeClock
 from ratchet.testing.crash_kit import crash_every_step

@@ -1,0 +1,73 @@
+"""What the use cases need of models and their providers. Each port has an adapter and a twin in `ratchet.testing`."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from ratchet.domain.messages import ToolCall
+from ratchet.domain.models import Usage
+from ratchet.domain.quota import Line, Move
+
+if TYPE_CHECKING:  # a prompt knows pydantic; of the functions only step_executor carries it
+    from ratchet.domain.prompt import Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCall:
+    """One call to one model.
+
+    `sticky_key`: calls with the same key go to the same deployment of the model while it is healthy.
+    `place`: what the last ModelThrottled gave to come back with.
+    `is_last`: there is no other model to turn to, so a deployment that has been failing is asked all the same.
+    """
+
+    model: str
+    prompt: "Prompt"
+    max_output_tokens: int
+    timeout_seconds: float
+    sticky_key: str = ""
+    place: str = ""
+    is_last: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAnswer:
+    """What a model answered. `finish_reason` in OpenAI's words; anything unknown is kept as it came.
+
+    `deployment`: which deployment answered, "" when the model has none; `passed_over`: those that should have.
+    """
+
+    content: str | None
+    tool_calls: tuple[ToolCall, ...]
+    finish_reason: str
+    usage: Usage
+    refusal: str | None = None
+    deployment: str = ""
+    passed_over: tuple[str, ...] = ()
+
+
+class ChatModel(Protocol):
+    """Chat completions of any OpenAI-compatible provider."""
+
+    def complete(self, call: ModelCall) -> ModelAnswer:
+        """One call, no retries.
+
+        Raises:
+            ModelThrottled, ModelUnavailable, ModelRejected, ContextOverflow
+        """
+        ...
+
+
+class ProviderState(Protocol):
+    """What all executors share about a deployment of a model. Every method may raise StoreUnavailable."""
+
+    def move(self, deployment: str, shard: int, move: Move) -> tuple[bool, Line]:
+        """Move a line of its quota on, in one write; whether it was moved, and the line as it now stands."""
+        ...
+
+    def probe_at(self, deployment: str) -> int:
+        """When a deployment that fails may be tried again, in ms since the epoch; 0 while it works."""
+        ...
+
+    def set_probe_at(self, deployment: str, at_ms: int, *, seen: int) -> int:
+        """Change that time if it still is `seen`; the time that stands now."""
+        ...
