@@ -15,6 +15,7 @@ STALL_MS = {
     "cancel": 40_000,
     "resume": 40_000,
     "decide": 40_000,
+    "fork": 40_000,
     "dispatcher": 200_000,  # longer than the queue's visibility timeout
     "deliverer": 400_000,
     "sweeper": 130_000,  # two more have run

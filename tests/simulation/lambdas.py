@@ -10,7 +10,7 @@ from tests.simulation.scheduler import Life, Process
 
 Event = dict[str, Any]
 Body = Callable[[Event], Any]
-PEOPLE = ("submit", "cancel", "resume")
+PEOPLE = ("submit", "cancel", "resume", "fork")
 
 
 class Sandbox:

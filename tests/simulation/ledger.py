@@ -54,6 +54,7 @@ class Ledger:
         self.receivers: Sequence[Receiver] = ()
         self.states: set[str] = set()
         self.called: Counter[tuple[TaskRef, int]] = Counter()
+        self._inherited: dict[TaskRef, int] = {}  # rounds of the program that a parent has done
         self.deeds: set[tuple[str, TaskRef, int, int]] = set()  # the same by argument
         self.pauses = Pauses(self.violate)
         self.acted: defaultdict[tuple[str, TaskRef, int], Counter[str]] = defaultdict(Counter)
@@ -130,6 +131,8 @@ class Ledger:
 
     def tool_called(self, name: str, ref: TaskRef, step: int, argument: int) -> None:
         """A tool is called, whatever becomes of it."""
+        if argument % 100 // 10 < self._rounds_inherited(ref):
+            self.violate(f"I3: {ref.task_id} called {name} again, which its parent had done")
         if name != ONCE:
             return
         self.called[ref, step] += 1
@@ -199,6 +202,15 @@ class Ledger:
         if self._twin is None or head is None:
             return []
         return rounds_of(self._twin.payloads.read_task(head).goal)
+
+    def _rounds_inherited(self, ref: TaskRef) -> int:
+        if ref not in self._inherited:
+            head = self.partition(ref).head
+            fork = self._twin.payloads.read_task(head).fork if self._twin and head else None
+            inherited = fork.inherited if fork else ()
+            said = [message for result in inherited for message in result.messages]
+            self._inherited[ref] = sum(bool(message.tool_calls) for message in said)
+        return self._inherited[ref]
 
     def _added(self, ref: TaskRef, seen: Seen, number: int, partition: Partition) -> None:
         body = partition.steps.get(number)

@@ -5,22 +5,26 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from ratchet.contracts.api import ResumeRequest
+from ratchet.contracts.api import ForkRequest, ResumeRequest
 from ratchet.contracts.errors import (
+    EffectOutcomeUnknown,
     IdempotencyKeyReused,
     InvalidRequest,
     RequestError,
     RetryableError,
     TaskAlreadyFinished,
+    TaskNotForkable,
     TaskNotFound,
     TaskNotResumable,
 )
+from ratchet.contracts.limits import IDEMPOTENCY_RETENTION_SECONDS
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import TaskStatus
+from ratchet.domain.steps import End
 from ratchet.ports import Created
 from tests.simulation.pauses import keys_in
 from tests.simulation.scheduler import Future, Killed, Life
-from tests.simulation.story import Act, Cancel, Resume, Submit, Trespass
+from tests.simulation.story import Act, Cancel, Fork, Resume, Submit, Trespass
 from tests.simulation.visits import Visitors
 
 if TYPE_CHECKING:
@@ -34,13 +38,15 @@ _LATER = re.compile(r"resume the task in (\d+) s")
 _ASKED = re.compile(r"(int_\w+): (.*?)(?=; int_\w+: |$)")
 _CALL = re.compile(r'(\w+)\(\{"n":(\d+)[^)]*\}\) gave no answer')
 LONGEST_TASK_MS = 3_600_000
+KEYS_FORGOTTEN_MS = (IDEMPOTENCY_RETENTION_SECONDS - 24 * 3600) * 1000  # clocks differ
 
 
 class People:
-    """All callers of a story; `accepted` is what each submit, by place, was answered."""
+    """All callers of a story; `accepted` is what each submit, by place, was answered, `forks` what each fork was."""
 
     def __init__(self, world: "World") -> None:
         self.accepted: dict[int, TaskRef] = {}
+        self.forks: list[TaskRef] = []
         self._world = world
         self._scheduler = world.scheduler
         self.acts: list[Act] = []
@@ -76,9 +82,7 @@ class People:
                 ),
             )
         except IdempotencyKeyReused:
-            earlier = self._keys.get((act.tenant, act.key or ""))
-            if earlier is not None and earlier[1] == request.model_dump_json():
-                self._world.ledger.violate("I2: the same key and body were refused")
+            self._refused(act.tenant, act.key, request.model_dump_json())
             return
         if isinstance(created, Created):
             self._accepted(act, place, created, request.model_dump_json())
@@ -89,10 +93,19 @@ class People:
         self._answered[place].settle(ref)
         if ref.tenant != act.tenant:
             self._world.ledger.violate(f"I9: {act.tenant} was given {ref}")
-        if act.key is not None:
-            before, body = self._keys.setdefault((act.tenant, act.key), (ref, sent))
-            if before != ref or body != sent:
-                self._world.ledger.violate(f"I2: one key made {before.task_id} and {ref.task_id}")
+        self._keyed(ref, act.key, sent)
+
+    def _keyed(self, ref: TaskRef, key: str | None, sent: str) -> None:
+        if key is None:
+            return
+        before, body = self._keys.setdefault((ref.tenant, key), (ref, sent))
+        if before != ref or body != sent:
+            self._world.ledger.violate(f"I2: one key made {before.task_id} and {ref.task_id}")
+
+    def _refused(self, tenant: str, key: str | None, sent: str) -> None:
+        earlier = self._keys.get((tenant, key or ""))
+        if earlier is not None and earlier[1] == sent:
+            self._world.ledger.violate("I2: the same key and body were refused")
 
     def _later(self, act: Act) -> None:
         if isinstance(act, Submit):
@@ -107,6 +120,8 @@ class People:
             case Resume():
                 ended = self._world.ledger.end_of(ref)
                 ended.on_settled(lambda: self._resume_soon(ref, act.after_ms))
+            case Fork():
+                self._fork_in_time(ref, act)
             case Trespass():
                 self._scheduler.sleep(act.at_ms)
                 self._trespass(TaskRef(act.tenant, ref.task_id))
@@ -164,9 +179,55 @@ class People:
             said[id_] = "happened" if True in found else "did_not_happen"
         return ResumeRequest(effect_outcomes=said)
 
+    def _fork_in_time(self, parent: TaskRef, act: Fork) -> None:
+        if act.after_ms is None:
+            self._fork(parent, act)
+            return
+        ended = self._world.ledger.end_of(parent)
+        ended.on_settled(lambda: self._fork_soon(parent, act))
+
+    def _fork_soon(self, parent: TaskRef, act: Fork) -> None:
+        self._scheduler.spawn(lambda: self._fork(parent, act), Life("person"))
+
+    def _fork(self, parent: TaskRef, act: Fork) -> None:
+        world, request = self._world, act.request()
+        self._scheduler.sleep(act.at_ms + (act.after_ms or 0))
+        if self._scheduler.now_ms > KEYS_FORGOTTEN_MS:
+            return  # a key that was used in the beginning may be forgotten by now, and make another fork
+        sent = f"fork of {parent.task_id} {request.model_dump_json()}"
+        try:
+            created = self._ask(
+                "fork",
+                lambda: world.fork(parent, request, idempotency_key=act.idempotency_key()),
+            )
+        except IdempotencyKeyReused:
+            self._refused(parent.tenant, act.key, sent)
+            return
+        except (InvalidRequest, TaskNotForkable) as exc:
+            self._not_forked(parent, act, exc)
+            return
+        if isinstance(created, Created):
+            self.forks.append(created.task.ref)
+            self._keyed(created.task.ref, act.key, sent)
+
+    def _not_forked(self, parent: TaskRef, act: Fork, error: RequestError) -> None:
+        ends = self._world.ledger.tasks[parent].ends
+        failures = [end.next.failure for end in ends if isinstance(end.next, End)]
+        codes = {failure.code for failure in failures if failure is not None}
+        has_asked = bool(self._world.ledger.tasks[parent].pauses)
+        is_unknown = EffectOutcomeUnknown.code in codes or has_asked
+        if not (is_unknown if isinstance(error, TaskNotForkable) else act.step):
+            self._world.ledger.violate(f"I1: {parent.task_id} could not be forked: {error}")
+
     def _trespass(self, ref: TaskRef) -> None:
         """Nothing of another tenant can be found, whatever one calls it."""
-        for name, verb in (("cancel", self._world.cancel), ("resume", self._world.resume)):
+        world = self._world
+        verbs: tuple[tuple[str, Callable[[TaskRef], Any]], ...] = (
+            ("cancel", world.cancel),
+            ("resume", world.resume),
+            ("fork", lambda ref: world.fork(ref, ForkRequest())),
+        )
+        for name, verb in verbs:
             try:
                 found = self._ask(name, lambda verb=verb: verb(ref))  # type: ignore[misc]
             except TaskNotFound:

@@ -16,9 +16,9 @@ from ratchet.contracts import limits
 from ratchet.contracts.errors import StoreUnavailable
 from ratchet.contracts.messages import Doorbell
 from ratchet.contracts.names import TaskStatus
-from ratchet.domain import keys
+from ratchet.domain import codec, keys
 from ratchet.domain.steps import End, Failure
-from ratchet.domain.task import TaskState, end_record
+from ratchet.domain.task import History, TaskState, end_record
 from ratchet.testing.store import InMemoryCheckpoints
 from tests.simulation import orchestrator, planted_bodies, planted_pauses, planted_steps
 from tests.simulation.bugs import Bug, Patch, swap, wrap
@@ -35,6 +35,10 @@ def _far_due(original: Any, *args: Any, **kwargs: Any) -> Any:
 def _commit_over(original: Any, store: Any, task: Any, record: Any, **kwargs: Any) -> Any:
     store._partitions[keys.task_key(task.ref)].steps.pop(record.number, None)
     return original(store, task, record, **kwargs)
+
+
+def _inherits_nothing(original: Any, fork: Any) -> Any:
+    return {**original(fork), "inherited": []}
 
 
 def _ends_quietly(original: Any, store: Any, ref: Any, partition: Any, record: Any) -> Any:
@@ -173,6 +177,18 @@ BUGS: Sequence[Bug] = (
         ("resume-late",),
     ),
     Bug("idempotency key ignored", (wrap(STORE, "create_task", _no_claim),)),
+    Bug(
+        "fork forgets what it inherits",
+        (wrap(codec, "_encode_fork", _inherits_nothing),),
+        (),
+        ("fork",),
+    ),
+    Bug(
+        "fork begins anew",
+        (swap(History, "results", property(lambda h: [r.result for r in h.records])),),
+        (),
+        ("fork",),
+    ),
     Bug("tenant not in the key", (swap(keys, "task_key", lambda ref: f"TASK#{ref.task_id}"),)),
     Bug("random tool key", (wrap(tool_runner, "tool_call_key", _numbered),)),
     Bug(

@@ -7,6 +7,7 @@ from tests.simulation.story import (
     HOUR_MS,
     Act,
     Cancel,
+    Fork,
     Resume,
     Says,
     Story,
@@ -34,6 +35,16 @@ SCENARIOS: tuple[Story, ...] = (
     Story("cancel-ending", (Submit(""), Cancel(at_ms=260))),
     Story("resume", (Submit(""), Resume(after_ms=100)), rejecting_ms=400),
     Story("resume-late", (Submit(""), Resume(after_ms=380_000)), rejecting_ms=400),
+    Story(
+        "fork",
+        (Submit("put;pay"), Fork(step=1, after_ms=100), Fork(step=1, after_ms=120)),
+    ),
+    Story(
+        "fork-running",
+        (Submit("put;pay;look"), Fork(at_ms=250, instruction="Go on.")),
+        inline_bytes=0,
+    ),
+    Story("fork-failed", (Submit("pay"), Fork(after_ms=50, model="o3")), rejecting_ms=400),
     Story("roll-over", (Submit("look;put;look;look"),), steps_per_execution=3),
     Story("webhook-down", (Submit("", webhook=True),), webhook_down_ms=10 * 60_000),
     Story("throttled", (Submit("look"),), throttled_ms=100_000),
@@ -181,6 +192,7 @@ def random_story(seed: int) -> Story:
         acts.append(_submit(dice, number))
     for number in range(count):
         acts += _verbs(dice, number)
+    acts += _forks(Random(f"{seed}/forks"), count)
     return Story(
         name="random",
         acts=tuple(acts),
@@ -227,3 +239,20 @@ def _verbs(dice: Random, of: int) -> list[Act]:
     if dice.random() < 0.05:
         verbs.append(Trespass(of, at_ms=dice.randrange(0, 500)))
     return verbs
+
+
+def _forks(dice: Random, submits: int) -> list[Act]:
+    """Dice of their own, so that a seed's other acts stay what they were."""
+    return [
+        Fork(
+            of,
+            step=dice.choice((None, None, 0, 1, 2)),
+            key=dice.choice(("same", f"fork-{of}", "fork")),
+            at_ms=dice.randrange(0, 1_500),
+            after_ms=dice.choice((None, 0, 5_000)),
+            model=dice.choice((None, None, "o3")),
+            instruction=dice.choice((None, "Go on.")),
+        )
+        for of in range(submits)
+        for _ in range(dice.choice((0, 0, 0, 0, 1, 2)))
+    ]

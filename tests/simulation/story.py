@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ratchet.contracts.api import TaskRequest
+from ratchet.contracts.api import ForkRequest, TaskRequest
 from ratchet.contracts.limits import INLINE_BODY_BYTES
 from tests.simulation.canary import CANARY
 
@@ -58,15 +58,41 @@ class Resume:
 
 
 @dataclass(frozen=True, slots=True)
+class Fork:
+    """Somebody forks a task, and again until there is an answer: at that time, or so long after it has ended."""
+
+    of: int = 0
+    step: int | None = None
+    key: str = "fork"
+    at_ms: int = 0
+    after_ms: int | None = None
+    model: str | None = None
+    instruction: str | None = None
+
+    def request(self) -> ForkRequest:
+        """The body; the same on every try. What it makes can be told by its key."""
+        return ForkRequest(
+            step=self.step,
+            model=self.model,
+            instruction=self.instruction and f"{self.instruction} {CANARY}",
+            metadata={"key": f"{self.key} {CANARY}"},
+        )
+
+    def idempotency_key(self) -> str:
+        """The header of that name."""
+        return f"{self.key} {CANARY}"
+
+
+@dataclass(frozen=True, slots=True)
 class Trespass:
-    """Another tenant tries to cancel and resume a task by its id, and to answer what it asks."""
+    """Another tenant tries to cancel, resume and fork a task by its id, and to answer what it asks."""
 
     of: int = 0
     at_ms: int = 0
     tenant: str = "mallory"
 
 
-Act = Submit | Cancel | Resume | Trespass
+Act = Submit | Cancel | Resume | Fork | Trespass
 
 
 class Says(StrEnum):

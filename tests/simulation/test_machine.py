@@ -11,7 +11,7 @@ from tests.simulation.brain import set_stage
 from tests.simulation.faults import KINDS, Fault, Injector
 from tests.simulation.handlers import Beside, installed
 from tests.simulation.scenarios import DAYS_OF_PEOPLE, LONG_MS
-from tests.simulation.story import Cancel, Resume, Story, Submit, Trespass, Visit
+from tests.simulation.story import Cancel, Fork, Resume, Story, Submit, Trespass, Visit
 from tests.simulation.verdict import judge
 from tests.simulation.world import World
 
@@ -29,6 +29,7 @@ class Days(RuleBasedStateMachine):
         self.stack = ExitStack()
         self.stack.enter_context(installed())
         self.submits = 0
+        self.forks = 0
         self.planned: list[tuple[str, int]] = []
 
     @initialize(seed=st.integers(0, 1000), steps=st.sampled_from([1, 2, 500]))
@@ -62,6 +63,18 @@ class Days(RuleBasedStateMachine):
     @rule(of=PLACES, after_ms=st.integers(0, 90_000))
     def resume(self, of: int, after_ms: int) -> None:
         self.world.people.set_out(Resume(of % self.submits, after_ms))
+
+    @precondition(lambda self: self.submits)
+    @rule(
+        of=PLACES,
+        step=st.sampled_from([None, 0, 1]),
+        key=st.sampled_from(["a", "f"]),
+        after_ms=st.none() | st.integers(0, 90_000),
+    )
+    def fork(self, of: int, step: int | None, key: str, after_ms: int | None) -> None:
+        if self.forks < 4:
+            self.world.people.set_out(Fork(of % self.submits, step, key, after_ms=after_ms))
+            self.forks += 1
 
     @precondition(lambda self: self.submits)
     @rule(of=PLACES)

@@ -1,6 +1,7 @@
 """The invariants at the end of a story."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ratchet.app.announce_task import MAX_TRIES
@@ -8,8 +9,11 @@ from ratchet.contracts.errors import EffectOutcomeUnknown
 from ratchet.contracts.limits import MAX_RESTARTS
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import TaskStatus
+from ratchet.domain.forking import FORK_MARK
 from ratchet.domain.keys import event_id, payload_prefix
+from ratchet.domain.messages import Message
 from ratchet.domain.steps import End, StepRecord
+from ratchet.domain.task import History
 from tests.simulation.faults import Fault
 from tests.simulation.ledger import Ledger, Seen
 from tests.simulation.story import Cancel, Submit
@@ -28,12 +32,13 @@ def judge(ledger: Ledger, world: "World") -> None:
         ledger.violate(
             f"I1: not at rest after {world.scheduler.now_ms / 3.6e6:.1f} h: {_why(world)}"
         )
-    for ref in world.people.accepted.values():
+    for ref in (*world.people.accepted.values(), *world.people.forks):
         if ref not in ledger.tasks:
             ledger.violate(f"I1: {ref.task_id} was accepted and is not in the table")
     for ref, seen in ledger.tasks.items():
         if not seen.is_erased:
             _judge_task(ledger, world, ref, seen)
+    _judge_keys(ledger, world)
     _judge_events(ledger, world)
     _judge_bucket(ledger, world)
 
@@ -57,14 +62,43 @@ def _judge_task(ledger: Ledger, world: "World", ref: TaskRef, seen: Seen) -> Non
     cap = history.task.limits.max_cost_usd * 1_000_000
     if history.totals.cost_microusd > cap:
         ledger.violate(f"I6: {ref.task_id} spent {history.totals.cost_microusd} of {cap}")
-    if len(history.work) > history.task.limits.max_steps:
-        ledger.violate(f"I6: {ref.task_id} took {len(history.work)} steps")
+    worked = len(history.work) - len(replace(history, records=()).work)
+    if worked > history.task.limits.max_steps:
+        ledger.violate(f"I6: {ref.task_id} took {worked} steps")
+    _judge_fork(ledger, world, history)
     for record in seen.ends:
         _judge_end(ledger, world, ref, history.records[max(0, record.number - 2) : record.number])
     if history.next.status is TaskStatus.SUCCEEDED:
         judge_effects(ledger, ref, history.records)
     _judge_announced(ledger, world, ref, history.records[-1])
     judge_questions(ledger, world, history)
+
+
+def _judge_fork(ledger: Ledger, world: "World", history: History) -> None:
+    """A fork begins with what its parent has recorded, and with nothing else."""
+    fork, ref = history.task.fork, history.task.ref
+    parent = fork and world.store.twin.load(TaskRef(ref.tenant, fork.parent_task_id))
+    if not fork or not parent:
+        return
+    before = replace(parent, records=parent.records[: fork.step])
+    if _unsaid(replace(history, records=()).messages) != _unsaid(before.messages):
+        ledger.violate(f"I3: {ref.task_id} did not inherit what {parent.task.ref.task_id} did")
+
+
+def _unsaid(messages: list[Message]) -> list[Message]:
+    return [m for m in messages if not (m.content or "").startswith(FORK_MARK)]
+
+
+def _judge_keys(ledger: Ledger, world: "World") -> None:
+    """However often a fork was asked for with one key, it was made once."""
+    made: Counter[tuple[str, str]] = Counter()
+    for ref, seen in ledger.tasks.items():
+        history = None if seen.is_erased else world.store.twin.load_tip(ref)
+        if history is not None and history.task.fork is not None:
+            made[ref.tenant, history.task.metadata["key"]] += 1
+    for (tenant, key), count in made.items():
+        if count > 1:
+            ledger.violate(f"I2: the key {key!r} of {tenant} made {count} forks")
 
 
 def _judge_end(

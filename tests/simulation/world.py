@@ -11,6 +11,7 @@ from ratchet.app.cancel_task import CancelTask
 from ratchet.app.decide_interrupt import DecideInterrupt
 from ratchet.app.dispatch_task import DispatchTask
 from ratchet.app.execute_step import ExecuteStep
+from ratchet.app.fork_task import ForkTask
 from ratchet.app.resume_task import ResumeTask
 from ratchet.app.submit_task import SubmitTask
 from ratchet.app.sweep_tasks import SweepTasks
@@ -122,6 +123,7 @@ class World:
             ids=self.ids,
             check_webhook=lambda url: None,
         )
+        self.fork = ForkTask.beside(self.submit)
         self.cancel = CancelTask(self.store, workflow, outbox, clock)
         self.resume = ResumeTask(self.store, inbox, DIRECTORY, clock)
         self.decide = DecideInterrupt(self.store, inbox, outbox, clock)
