@@ -2,6 +2,7 @@
 
 A goal is a program: rounds divided by `;`, tools of a round by `+`. "look+pay;put" asks for look and pay at once, then
 for put, then it is done. A goal that begins with `$` gets answers as long as the budget allows.
+Where the program stands is counted in the prompt; a summary, which replaces what is counted, says it in words.
 A step that is asked again may get another answer: models do not repeat themselves.
 """
 
@@ -16,7 +17,8 @@ from pydantic import BaseModel
 from ratchet import Agent, Limits, tool
 from ratchet.contracts.limits import MAX_DEADLINE_SECONDS, MAX_STEPS_CAP
 from ratchet.contracts.messages import TaskRef
-from ratchet.domain.messages import ToolCall
+from ratchet.domain.compaction import DIRECTIVE
+from ratchet.domain.messages import Message, ToolCall
 from ratchet.domain.models import Usage
 from ratchet.domain.tools import ToolContext
 from ratchet.model_ports import ModelAnswer, ModelCall
@@ -24,6 +26,7 @@ from tests.simulation.canary import CANARY
 from tests.simulation.faults import Fault
 
 _DONE = f"done {CANARY}"
+_SO_FAR = f" rounds are done {CANARY}"
 _PLAN = f'{{"plan":["go {CANARY}"],"complexity":"simple"}}'
 _REPORT = f'{{"text":"{_DONE}"}}'
 LARGE_BYTES = 40_000
@@ -47,6 +50,10 @@ def set_stage(stage: Stage | None) -> None:
     _Now.stage = stage
 
 
+SEEN = ", and so on" * 25
+"""What `look` adds to a history: enough for one of a terse agent to be summarized."""
+
+
 def _use(name: str, context: ToolContext, n: int) -> str:
     if _Now.stage is None:
         raise RuntimeError("no world")
@@ -56,7 +63,7 @@ def _use(name: str, context: ToolContext, n: int) -> str:
 @tool(effect="read")
 def look(n: int, note: str, context: ToolContext) -> str:
     """Read something."""
-    return _use("look", context, n)
+    return _use("look", context, n) + SEEN
 
 
 @tool(effect="idempotent", parallel=True)
@@ -98,20 +105,19 @@ class Report(BaseModel):
 UNSAFE = frozenset({"pay", "send"})
 TOOLS = [look, put, pay, send, fetch]
 SMALL = Limits(max_steps=30, deadline_seconds=24 * 3600)
-VAST_TOKENS = 10**9  # a history is never summarized, so that the whole of it is in every prompt
+TERSE = 500
 VAST = Limits(
     max_steps=MAX_STEPS_CAP,
     max_cost_usd=1e6,
-    max_tokens=VAST_TOKENS,
+    max_tokens=10**9,
     deadline_seconds=MAX_DEADLINE_SECONDS,
 )
 AGENTS = (
     Agent("planner", "Plan, act, answer.", tools=TOOLS, limits=SMALL),
     Agent("loop", "Loop.", tools=TOOLS, policy="react", limits=SMALL),
     Agent("writer", "Write.", output=Report, policy="react", limits=SMALL),
-    Agent(
-        "marathon", "Loop.", tools=TOOLS, policy="react", limits=VAST, compact_at_tokens=VAST_TOKENS
-    ),
+    Agent("marathon", "Loop.", tools=TOOLS, policy="react", limits=VAST),
+    Agent("terse", "Loop.", tools=TOOLS, policy="react", limits=SMALL, compact_at_tokens=TERSE),
     Agent("hasty", "Loop.", tools=TOOLS, policy="react", limits=Limits(max_steps=2)),
 )
 
@@ -134,6 +140,9 @@ class Brain:
     def __call__(self, call: ModelCall) -> ModelAnswer:
         """The next answer of the program."""
         prompt = call.prompt
+        at = _position(prompt.messages)
+        if prompt.messages[-1].content == DIRECTIVE:
+            return _says(f"{at}{_SO_FAR}")
         if prompt.response_format is not None:
             name = prompt.response_format.name
             return _says(_PLAN if name == "plan" else _REPORT)
@@ -142,7 +151,6 @@ class Brain:
         goal = prompt.messages[1].content or ""
         rounds = rounds_of(goal)
         self._usage = Usage(100, 0, call.max_output_tokens) if goal.startswith("$") else USAGE
-        at = sum(1 for m in prompt.messages if m.tool_calls)
         if at >= len(rounds):
             return _says(_DONE, self._usage)
         again = self._asked[goal, at] > 0
@@ -152,6 +160,13 @@ class Brain:
         return _asks(
             _differently(names, self._fickle) if again else names, at * 10 + shift, self._usage
         )
+
+
+def _position(messages: Sequence[Message]) -> int:
+    """How many rounds of the program are done."""
+    told = [m.content or "" for m in messages if m.role == "assistant"]
+    summaries = [int(text.split()[0]) for text in told if text.endswith(_SO_FAR)]
+    return sum(summaries[-1:]) + sum(1 for m in messages if m.tool_calls)
 
 
 def _differently(names: Sequence[str], fickle: str) -> Sequence[str]:

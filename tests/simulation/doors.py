@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from ratchet.contracts.errors import (
+    ContextOverflow,
     DeliveryFailed,
     ModelRejected,
     ModelThrottled,
@@ -96,6 +97,8 @@ class Provider:
                 network.stall(life)
             case Fault.REJECTED:
                 raise ModelRejected(f"the provider refuses to say {CANARY}")
+            case Fault.OVERFLOW:
+                raise ContextOverflow(f"the prompt is too long after {CANARY}")
             case Fault.MALFORMED | Fault.UNKNOWN_TOOL | Fault.TRUNCATED:
                 return bad_answer(fault, call)
         answer = self._answer(call)

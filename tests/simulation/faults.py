@@ -17,6 +17,7 @@ class Fault(StrEnum):
     DIED_AFTER = "died_after"
     STALLED = "stalled"  # until whoever waits for the process has given up; then it goes on
     REJECTED = "rejected"  # a model provider's no for good
+    OVERFLOW = "overflow"  # the provider finds this prompt too long
     MALFORMED = "malformed"  # model output that fits nothing
     UNKNOWN_TOOL = "unknown_tool"
     TRUNCATED = "truncated"
@@ -36,7 +37,14 @@ PORT = (
     Fault.DIED_AFTER,
     Fault.STALLED,
 )
-MODEL = (*PORT, Fault.REJECTED, Fault.MALFORMED, Fault.UNKNOWN_TOOL, Fault.TRUNCATED)
+MODEL = (
+    *PORT,
+    Fault.REJECTED,
+    Fault.OVERFLOW,
+    Fault.MALFORMED,
+    Fault.UNKNOWN_TOOL,
+    Fault.TRUNCATED,
+)
 INVOKE = (*PORT, Fault.UPGRADED, Fault.ABORTED, Fault.ORPHANED)
 RING = (Fault.REFUSED, Fault.UNKNOWN, Fault.LOST, Fault.ABORTED)
 RECEIVE = (Fault.DUPLICATED, Fault.DELAYED, Fault.UNDELETED, Fault.REFUSED)

@@ -48,6 +48,7 @@ STORIES = (
     "roll-over",
     "give-up",
     "erased",
+    "summarized",
     "limit",
 )
 Line = tuple[str, int]

@@ -206,6 +206,7 @@ BUGS: Sequence[Bug] = (
     Bug("lost response taken for a failure", (wrap(ExecuteStep, "_commit", _fails_on_lost),)),
     Bug("loser keeps its own step", (planted_steps.stubborn_loser,)),
     Bug("warm history taken for complete", (planted_steps.trusted_history,)),
+    Bug("summary taken for work", (planted_steps.busy_summary,)),
     Bug("committed step run again", (planted_steps.forgetful,)),
     Bug("cap not checked", (swap(model_turn, "affordable_output", _generous),), (), ("cap",)),
     Bug(

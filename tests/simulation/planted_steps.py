@@ -16,7 +16,7 @@ from ratchet.app.sweep_tasks import SweepTasks
 from ratchet.app.tool_runner import ToolRunner
 from ratchet.contracts import limits
 from ratchet.contracts.messages import Doorbell, StepOutput
-from ratchet.contracts.names import TaskStatus
+from ratchet.contracts.names import Purpose, TaskStatus
 from ratchet.domain.keys import tool_call_key
 from ratchet.domain.steps import End
 from ratchet.ports import ExecutionState
@@ -66,6 +66,16 @@ def trusted_history() -> AbstractContextManager[Any]:
         return self.warm.get(event.task) or self.store.load(event.task)
 
     return patch.object(ExecuteStep, "_history", history)
+
+
+def busy_summary() -> AbstractContextManager[Any]:
+    """The policy takes a summary for the last thing that the agent did."""
+    following = StepAttempt._next
+
+    def after(self: Any, agent: Any, result: Any, output: Any) -> Any:
+        return following(self, agent, replace(result, purpose=Purpose.WORK), output)
+
+    return patch.object(StepAttempt, "_next", after)
 
 
 def forgetful() -> AbstractContextManager[Any]:

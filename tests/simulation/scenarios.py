@@ -68,6 +68,7 @@ SCENARIOS: tuple[Story, ...] = (
     Story("webhook-gone", (Submit("", webhook=True),), webhook_down_ms=1_000 * HOUR_MS),
     Story("concurrency-used-up", (Submit("look"),), lambda_throttled_ms=40_000),
     Story("erased", (Submit(""),), is_erased=True, limit_ms=40 * 24 * HOUR_MS),
+    Story("summarized", (Submit("pay;look;put", agent="terse"),)),
     Story("limit", (Submit("look;look;look", agent="hasty"),)),
     Story("verify", (Submit("send;send"),), silent_calls=1, lost_calls=1),
     Story("taken-over", (Submit("send+pay"),), fickle="other", deadly_calls=1),

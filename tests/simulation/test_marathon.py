@@ -17,11 +17,12 @@ from tests.simulation.orchestrator import MAX_EVENTS
 from tests.simulation.story import Story, Submit
 from tests.simulation.world import World
 
-GOAL = "look;" * (MAX_STEPS_CAP - 1)  # the last step answers
+SUMMARIES = 9  # steps too: of the history, whenever it fills three fifths of the context window
+GOAL = "look;" * (MAX_STEPS_CAP - 1 - SUMMARIES)  # the last step answers
 STORY = Story("marathon", (Submit(GOAL, agent="marathon"),))
 SEEDS = (None, 1)  # without faults, and with some all along
 RATE = 0.005
-ENDING = frozenset({Fault.REJECTED})  # a provider's no for good ends the task, as it should
+ENDING = frozenset({Fault.REJECTED, Fault.OVERFLOW})  # these may end the task, as they should
 FOREVER_MS = 1 << 60
 
 
@@ -32,15 +33,16 @@ class Run:
     violations: list[str]
     statuses: list[TaskStatus]
     steps: int
+    summaries: int
     faults: int
     events: list[int]  # of each execution
     largest_bytes: int  # that passed through Step Functions, a queue or the logs
 
     def __str__(self) -> str:
         return (
-            f"{self.steps} steps, {self.faults} faults: {len(self.events)} executions, "
-            f"{max(self.events)} events in the longest, {self.largest_bytes} bytes in the largest "
-            "input, output, message or log record"
+            f"{self.steps} steps, {self.summaries} of them summaries, {self.faults} faults: "
+            f"{len(self.events)} executions, {max(self.events)} events in the longest, "
+            f"{self.largest_bytes} bytes in the largest input, output, message or log record"
         )
 
 
@@ -57,6 +59,7 @@ def test_a_task_of_5000_steps_succeeds_in_executions_far_from_their_limits(
         assert run.violations == []
         assert run.statuses == [TaskStatus.SUCCEEDED]
         assert run.steps >= MAX_STEPS_CAP
+        assert run.summaries == SUMMARIES
         assert len(run.events) >= MAX_STEPS_CAP // STEPS_PER_EXECUTION
         assert 7 * STEPS_PER_EXECUTION < max(run.events) < MAX_EVENTS / 4
 
@@ -74,6 +77,11 @@ def run_to_the_end(seed: int | None) -> Run:
         violations=world.ledger.violations,
         statuses=[p.head.state.status for p in partitions if p.head is not None],
         steps=sum(len(p.steps) for p in partitions),
+        summaries=sum(
+            world.ledger.record(body).result.is_summary
+            for p in partitions
+            for body in p.steps.values()
+        ),
         faults=len(injector.injected),
         events=[e.events for e in world.orchestrator.executions.values()],
         largest_bytes=max(world.ledger.largest.values()),

@@ -14,6 +14,7 @@ from ratchet.domain.keys import event_id, payload_prefix
 from ratchet.domain.messages import Message
 from ratchet.domain.steps import End, StepRecord
 from ratchet.domain.task import History
+from tests.simulation.brain import AGENTS, rounds_of
 from tests.simulation.faults import Fault
 from tests.simulation.ledger import Ledger, Seen
 from tests.simulation.story import Cancel, Submit
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 BAD_OUTPUT = {Fault.MALFORMED, Fault.UNKNOWN_TOOL, Fault.TRUNCATED}
+TOOLS_OF = {agent.name: agent.tools for agent in AGENTS}
 OUT = {Fault.UNKNOWN, Fault.LOST}
 
 
@@ -70,6 +72,7 @@ def _judge_task(ledger: Ledger, world: "World", ref: TaskRef, seen: Seen) -> Non
         _judge_end(ledger, world, ref, history.records[max(0, record.number - 2) : record.number])
     if history.next.status is TaskStatus.SUCCEEDED:
         judge_effects(ledger, ref, history.records)
+        _judge_program(ledger, world, history)
     _judge_announced(ledger, world, ref, history.records[-1])
     judge_questions(ledger, world, history)
 
@@ -127,12 +130,26 @@ def _explanations(world: "World") -> dict[str, bool]:
     return {
         "execution_failed": deaths > MAX_RESTARTS,
         "model_rejected": Fault.REJECTED in kinds or story.rejecting_ms > 0,
+        "context_overflow": Fault.OVERFLOW in kinds,
         "model_unavailable": sum(k in OUT for k in kinds) > 3 or story.outage_ms > 0,
         "model_output": sum(k in BAD_OUTPUT for k in kinds) > 2,
         "cancelled": any(isinstance(act, Cancel) for act in world.people.acts),
         "max_steps": any(submit.agent == "hasty" for submit in submits),
         "max_cost_usd": any(submit.max_cost_usd for submit in submits),
     }
+
+
+def _judge_program(ledger: Ledger, world: "World", history: History) -> None:
+    """What the goal asks for was done, in its order, once: also when parts of the history were summarized."""
+    if world.story.fickle or BAD_OUTPUT & set(world.injector.injected.values()):
+        return  # the model did not stick to the program
+    if not TOOLS_OF[history.task.agent]:
+        return
+    runs = [result.tool_runs for result in history.work if result.tool_runs]
+    done = tuple(tuple(run.name for run in round_) for round_ in runs)
+    if done != rounds_of(history.task.goal):
+        ref = history.task.ref
+        ledger.violate(f"I3: {ref.task_id} was to do {history.task.goal} and did {done}")
 
 
 def _judge_announced(ledger: Ledger, world: "World", ref: TaskRef, record: StepRecord) -> None:
