@@ -8,6 +8,7 @@ A step that is asked again may get another answer: models do not repeat themselv
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache, lru_cache
 from random import Random
 from typing import Protocol
@@ -120,6 +121,13 @@ AGENTS = (
     Agent("terse", "Loop.", tools=TOOLS, policy="react", limits=SMALL, compact_at_tokens=TERSE),
     Agent("hasty", "Loop.", tools=TOOLS, policy="react", limits=Limits(max_steps=2)),
 )
+
+
+@cache
+def agents_of(version: int) -> dict[str, Agent]:
+    """The agents as they were deployed in that version, by name: each version says something else."""
+    changed = {a.name: replace(a, instructions=f"{a.instructions} v{version}") for a in AGENTS}
+    return {a.name: a for a in AGENTS} if version == 1 else changed
 
 
 @lru_cache(maxsize=64)

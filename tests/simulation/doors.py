@@ -53,8 +53,11 @@ class Machine:
         self._network = network
         self._orchestrator = orchestrator
 
-    def start(self, first: StepOutput) -> None:
-        self._network.call("workflow.start", lambda: self._orchestrator.start(first), AWS)
+    def start(self, first: StepOutput) -> str:
+        current = self._network.life().version
+        return self._network.call(
+            "workflow.start", lambda: self._orchestrator.start(first, current=current), AWS
+        )
 
     def stop(self, ref: TaskRef, *, generation: int, cause: str) -> None:
         def effect() -> None:

@@ -21,7 +21,7 @@ class Fault(StrEnum):
     MALFORMED = "malformed"  # model output that fits nothing
     UNKNOWN_TOOL = "unknown_tool"
     TRUNCATED = "truncated"
-    UPGRADED = "upgraded"  # the sandbox is replaced by a new code version
+    UPGRADED = "upgraded"  # a new version of all code is deployed
     ABORTED = "aborted"  # the execution dies outside of every Catch
     ORPHANED = "orphaned"  # the execution dies while its Lambda runs on
     DUPLICATED = "duplicated"

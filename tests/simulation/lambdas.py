@@ -14,35 +14,40 @@ PEOPLE = ("submit", "cancel", "resume", "fork")
 
 
 class Sandbox:
-    """One warm process image: what it remembers, and how wrong its clock is."""
+    """One warm process image: its code, what it remembers, and how wrong its clock is."""
 
-    def __init__(self, body: Body, skew_ms: int) -> None:
+    def __init__(self, body: Body, skew_ms: int, version: int) -> None:
         self.body = body
         self.skew_ms = skew_ms
+        self.version = version
 
 
 class Lambdas:
-    """All functions. `make` builds the handler of a fresh sandbox."""
+    """All functions. `make` builds the handler of a fresh sandbox, from a version of its code."""
 
     def __init__(
-        self, network: Network, make: Callable[[str], Body], skew_ms: Callable[[], int]
+        self, network: Network, make: Callable[[str, int], Body], skew_ms: Callable[[], int]
     ) -> None:
         self._network = network
         self._make = make
         self._skew_ms = skew_ms
-        self._idle: defaultdict[str, list[Sandbox]] = defaultdict(list)
+        self._idle: defaultdict[tuple[str, int], list[Sandbox]] = defaultdict(list)
+        self.version = 1  # deployed last
         self.throttled_until_ms = 0
         self.watch: Callable[[Life], None] = _unwatched
 
     def upgrade(self) -> None:
-        """New code: warm sandboxes are not used again."""
-        self._idle.clear()
+        """New code: from now on it runs where no version is asked for; the versions before it stay."""
+        self.version += 1
 
-    def invoke(self, role: str, event: Event, *, stillborn: bool = False) -> Process:
+    def invoke(
+        self, role: str, event: Event, *, version: int | None = None, stillborn: bool = False
+    ) -> Process:
         """Start an invocation; its `done` is what it answers. `stillborn`: the sandbox dies at once."""
-        idle = self._idle[role]
-        sandbox = idle.pop() if idle else Sandbox(self._make(role), self._skew_ms())
-        life = Life(role, skew_ms=sandbox.skew_ms)
+        code = self.version if version is None else version
+        idle = self._idle[role, code]
+        sandbox = idle.pop() if idle else Sandbox(self._make(role, code), self._skew_ms(), code)
+        life = Life(role, skew_ms=sandbox.skew_ms, version=code)
         life.is_dead = stillborn
         if role == "step_executor":
             life.ends_at_ms = self._network.scheduler.now_ms + STEP_TIMEOUT_SECONDS * 1000
@@ -51,7 +56,7 @@ class Lambdas:
             self._network.life()
             self.watch(life)
             answer = self._answer(sandbox, role, event)
-            self._idle[role].append(sandbox)  # one that raised is replaced: sooner than on AWS
+            idle.append(sandbox)  # one that raised is replaced: sooner than on AWS
             return answer
 
         return self._network.scheduler.spawn(body, life)

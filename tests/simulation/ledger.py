@@ -38,6 +38,7 @@ class Seen:
     """What was seen of a task so far."""
 
     bodies: dict[int, Body] = field(default_factory=dict)
+    agent_version: str | None = None  # that its steps ran; None before the first
     last: StepRecord | None = None
     ends: list[StepRecord] = field(default_factory=list)
     pauses: list[int] = field(default_factory=list)  # the steps that asked, or left a question open
@@ -174,6 +175,10 @@ class Ledger:
         if effect is None or effect.body is None:
             self.violate(f"I3: the result of an unsafe call of {ref.task_id} was not recorded")
 
+    def upgraded(self, ref: TaskRef) -> None:
+        """Somebody asked for the deployed version: the next step may run another one than those before."""
+        self.tasks.setdefault(ref, Seen()).agent_version = None
+
     def is_at_rest(self) -> bool:
         """Whether every task has ended and only the end of its retention is waited for."""
         heads = [p.head for ref in self.tasks if (p := self.partition(ref)).head is not None]
@@ -231,6 +236,8 @@ class Ledger:
         did_work = any(message.role != "user" for message in record.result.messages)
         if is_after_end and (not isinstance(record.next, Step) or did_work):
             self.violate(f"I2: step {number} of {ref.task_id} was added after its end")
+        if record.result.messages and record.result.model:
+            self._check_version(ref, seen, record)
         self.pauses.added(ref, seen.last, record)
         if seen.last is not None and not isinstance(seen.last.next, Step):
             self._called_back_ms = self._scheduler.now_ms
@@ -243,6 +250,14 @@ class Ledger:
             seen.ends.append(record)
             self._recovered()
             seen.ended.settle()
+
+    def _check_version(self, ref: TaskRef, seen: Seen, record: StepRecord) -> None:
+        version = record.result.agent_version or "as submitted"
+        if seen.agent_version not in (None, version):
+            self.violate(
+                f"I13: step {record.number} of {ref.task_id} ran another version of the agent"
+            )
+        seen.agent_version = version
 
     def _recovered(self) -> None:
         since_ms = max(self._injector.last_fault_ms, self._called_back_ms)

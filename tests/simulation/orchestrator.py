@@ -35,11 +35,12 @@ class TaskFailed(Exception):
 
 @dataclass(eq=False)
 class Execution:
-    """One execution; `cause` once it is dead."""
+    """One execution, on one version of the machine; `cause` once it is dead."""
 
     name: str
     task: TaskRef
     input: Data
+    version: int
     process: Process | None = None
     is_running: bool = True
     cause: str = ""
@@ -73,20 +74,25 @@ class Orchestrator:
         self._ledger = ledger
         self._on_death = on_death
 
-    def start(self, first: StepOutput) -> None:
-        """StartExecution: nothing if there is one of that name."""
+    def start(self, first: StepOutput, *, current: int) -> str:
+        """StartExecution of its version, or else of that one; nothing if there is one of that name.
+
+        `current` is what the caller was told when it was deployed, which may be old. Returns what it runs.
+        """
         name = execution_name(first.task, first.execution.generation)
         if len(name) > NAME_CHARS:
             raise ValueError(f"{name} is too long for an execution")
         if name in self.executions:
-            return
+            return str(self.executions[name].version)
+        version = int(first.execution.version or current)
         others = [e for e in self.executions.values() if e.task == first.task]
         self._ledger.started(first.task, first.execution.generation, others)
         text = json.dumps(first.to_dict())
         self._network.passed("the input of an execution", text)
-        execution = Execution(name, first.task, json.loads(text))
+        execution = Execution(name, first.task, json.loads(text), version)
         self.executions[name] = execution
         execution.process = self._scheduler.spawn(lambda: self._run(execution), Life("execution"))
+        return str(version)
 
     def find(self, ref: TaskRef, generation: int) -> Execution | None:
         """The execution of that name."""
@@ -208,7 +214,9 @@ class Orchestrator:
             case Fault.ABORTED:
                 raise Died("aborted")
         is_stillborn = fault is Fault.DIED_BEFORE or self._is_stillborn()
-        invocation = self._lambdas.invoke("step_executor", sent, stillborn=is_stillborn)
+        invocation = self._lambdas.invoke(
+            "step_executor", sent, version=execution.version, stillborn=is_stillborn
+        )
         if fault is Fault.ORPHANED:
             raise Died("aborted while a Lambda ran")
         if fault is Fault.STALLED:  # the client gives up on a Lambda that runs

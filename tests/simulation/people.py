@@ -119,7 +119,7 @@ class People:
                 self._cancel(ref)
             case Resume():
                 ended = self._world.ledger.end_of(ref)
-                ended.on_settled(lambda: self._resume_soon(ref, act.after_ms))
+                ended.on_settled(lambda: self._resume_soon(ref, act))
             case Fork():
                 self._fork_in_time(ref, act)
             case Trespass():
@@ -143,17 +143,18 @@ class People:
                 f"I2: {ref.task_id} was cancelled and is {head.state.status.value}"
             )
 
-    def _resume_soon(self, ref: TaskRef, after_ms: int) -> None:
-        self._scheduler.spawn(lambda: self._resume(ref, after_ms), Life("person"))
+    def _resume_soon(self, ref: TaskRef, act: Resume) -> None:
+        self._scheduler.spawn(lambda: self._resume(ref, act), Life("person"))
 
-    def _resume(self, ref: TaskRef, after_ms: int) -> None:
-        world, request = self._world, ResumeRequest()
-        self._scheduler.sleep(after_ms)
+    def _resume(self, ref: TaskRef, act: Resume) -> None:
+        world, request = self._world, ResumeRequest(upgrade=act.upgrade)
+        self._scheduler.sleep(act.after_ms)
         for _ in range(RESUMES):
             try:
                 self._ask("resume", partial(world.resume, ref, request))
             except InvalidRequest as exc:
-                request = self._looked(ref, str(exc))
+                looked = self._looked(ref, str(exc))
+                request = looked.model_copy(update={"upgrade": act.upgrade})
             except TaskNotResumable as exc:
                 seconds = _LATER.search(str(exc))
                 if seconds is None:

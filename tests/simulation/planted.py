@@ -7,7 +7,14 @@ from itertools import count
 from typing import Any
 from unittest.mock import patch
 
-from ratchet.app import events, model_turn, step_attempt, tool_runner
+from ratchet.app import (
+    dispatch_task,
+    events,
+    model_turn,
+    step_attempt,
+    sweep_tasks,
+    tool_runner,
+)
 from ratchet.app.cancel_task import CancelTask
 from ratchet.app.execute_step import ExecuteStep
 from ratchet.app.sweep_tasks import SweepTasks, Swept
@@ -60,9 +67,14 @@ def _ends_again(original: Any, store: Any, ref: Any, partition: Any, record: Any
 
 def _starts_always(original: Any, store: Any, ref: Any, start: Any) -> None:
     head = store._partitions[keys.task_key(ref)].head
-    opened = head.state.opened_at_ms
     head.state = TaskState(
-        TaskStatus.RUNNING, start.at_ms, opened, start.generation, start.restarts, start.at_step
+        TaskStatus.RUNNING,
+        start.at_ms,
+        head.state.opened_at_ms,
+        start.generation,
+        start.restarts,
+        start.at_step,
+        start.machine_version,
     )
     head.due_at_ms = start.due_at_ms
 
@@ -232,6 +244,25 @@ BUGS: Sequence[Bug] = (
         ("restarts, and 25,000 events",),
         ("roll-over",),
     ),
+    Bug(
+        "roll-over takes the current version",
+        (planted_steps.unpinned(dispatch_task),),
+        (),
+        ("roll-over",),
+    ),
+    Bug(
+        "replacement takes the current version",
+        (planted_steps.unpinned(sweep_tasks),),
+        (),
+        ("deployed",),
+    ),
+    Bug(
+        "execution found taken for a current one",
+        (planted_steps.claims_current,),
+        (),
+        ("deployed",),
+    ),
+    Bug("resume forgets the version", (planted_steps.always_upgrades,), (), ("resume-midway",)),
     Bug("sweeper trusts the index", (planted_steps.stale_sweeper,)),
     Bug("sweeper restarts the living", (planted_steps.hasty_sweeper,)),
     Bug("sweeper looks once only", (wrap(STORE, "postpone", _postpones_for_ever),)),

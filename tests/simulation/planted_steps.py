@@ -20,7 +20,9 @@ from ratchet.contracts.names import Purpose, TaskStatus
 from ratchet.domain.keys import tool_call_key
 from ratchet.domain.steps import End
 from ratchet.ports import ExecutionState
+from ratchet.testing.store import InMemoryCheckpoints
 from tests.simulation import machine_code, orchestrator
+from tests.simulation.doors import Machine
 
 Patch = Callable[[], AbstractContextManager[Any]]
 
@@ -144,6 +146,38 @@ def _never_full(original: Any) -> Any:
         return replace(output, execution=event.execution)
 
     return after
+
+
+def unpinned(module: Any) -> Patch:
+    """Who starts an execution there does not look at the version of those before it."""
+    original = module.start_execution
+
+    def start_execution(store: Any, workflow: Any, tip: Any, start: Any) -> None:
+        state = replace(tip.state, machine_version=None)
+        original(store, workflow, replace(tip, state=state), start)
+
+    return lambda: patch.object(module, "start_execution", start_execution)
+
+
+def claims_current() -> AbstractContextManager[Any]:
+    """An execution that is found started is taken to run what the finder would have started."""
+    original = Machine.start
+
+    def start(self: Any, first: Any) -> str:
+        original(self, first)
+        return str(first.execution.version or self._network.life().version)
+
+    return patch.object(Machine, "start", start)
+
+
+def always_upgrades() -> AbstractContextManager[Any]:
+    """Every resume takes the current version."""
+    original = InMemoryCheckpoints.reopen
+
+    def reopen(self: Any, tip: Any, reopening: Any) -> bool:
+        return original(self, tip, replace(reopening, upgrade=True))
+
+    return patch.object(InMemoryCheckpoints, "reopen", reopen)
 
 
 def stale_sweeper() -> AbstractContextManager[Any]:

@@ -45,6 +45,19 @@ SCENARIOS: tuple[Story, ...] = (
         inline_bytes=0,
     ),
     Story("fork-failed", (Submit("pay"), Fork(after_ms=50, model="o3")), rejecting_ms=400),
+    Story(
+        "resume-midway",
+        (Submit("look;look"), Resume()),
+        rejecting_after_ms=400,
+        rejecting_ms=1_000,
+    ),
+    Story(
+        "resume-upgraded",
+        (Submit("look;look"), Resume(upgrade=True)),
+        rejecting_after_ms=400,
+        rejecting_ms=1_000,
+    ),
+    Story("deployed", (Submit("look;look"),), steps_per_execution=2, deployed_at_ms=350),
     Story("roll-over", (Submit("look;put;look;look"),), steps_per_execution=3),
     Story("webhook-down", (Submit("", webhook=True),), webhook_down_ms=10 * 60_000),
     Story("throttled", (Submit("look"),), throttled_ms=100_000),
@@ -236,7 +249,8 @@ def _verbs(dice: Random, of: int) -> list[Act]:
         mean_ms = dice.choice((1_500, 1_500, 60_000, 600_000))
         verbs.append(Cancel(of, at_ms=int(dice.expovariate(1 / mean_ms))))
     if dice.random() < 0.25:
-        verbs.append(Resume(of, after_ms=dice.choice((0, 50, 5_000, 90_000))))
+        pause = dice.choice((0, 50, 5_000, 90_000))
+        verbs.append(Resume(of, after_ms=pause, upgrade=pause in (50, 90_000)))
     if dice.random() < 0.05:
         verbs.append(Trespass(of, at_ms=dice.randrange(0, 500)))
     return verbs

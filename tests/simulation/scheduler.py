@@ -17,11 +17,21 @@ NEVER_MS = 1 << 62
 class Life:
     """What dies at once: a process with everything that it runs beside itself."""
 
-    __slots__ = ("ends_at_ms", "given_up", "is_dead", "role", "skew_ms", "step", "subject")
+    __slots__ = (
+        "ends_at_ms",
+        "given_up",
+        "is_dead",
+        "role",
+        "skew_ms",
+        "step",
+        "subject",
+        "version",
+    )
 
-    def __init__(self, role: str, *, skew_ms: int = 0) -> None:
+    def __init__(self, role: str, *, skew_ms: int = 0, version: int = 1) -> None:
         self.role = role
         self.skew_ms = skew_ms
+        self.version = version  # of the deployment whose code it runs
         self.is_dead = False
         self.ends_at_ms = NEVER_MS  # when it is killed, whatever it does
         self.given_up = Future()  # set when whoever waits for it waits no longer

@@ -55,6 +55,7 @@ class Resume:
 
     of: int = 0
     after_ms: int = 1_000
+    upgrade: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +126,7 @@ class Story:
     throttled_ms: int = 0  # the provider answers 429 until then
     outage_ms: int = 0  # the provider is down until then
     rejecting_ms: int = 0  # the provider refuses all calls until then
+    rejecting_after_ms: int = 0  # and from then on
     dying_executions: int = 0  # that many executions die in their first Task state
     spared_steps: int = 0
     dying_steps: int = 0  # after the spared ones, the sandboxes of that many steps die at once
@@ -133,6 +135,7 @@ class Story:
     lost_calls: int = 0  # after them, that many do not happen, and give no answer either
     poison_at_ms: int = 0  # a message that is not ours arrives then
     lambda_throttled_ms: int = 0  # the account's concurrency is used up until then
+    deployed_at_ms: int = 0  # a new version of all code is deployed then
     max_skew_ms: int = 0
     visits: tuple[Visit, ...] = (Visit(),)  # who answers what the tasks ask
     inline_bytes: int = INLINE_BODY_BYTES  # larger bodies are in the bucket

@@ -83,6 +83,8 @@ class Witness(Protocol):
 
     def effect_recorded(self, ref: TaskRef, step: int, key: str) -> None: ...
 
+    def upgraded(self, ref: TaskRef) -> None: ...
+
 
 class Checkpoints:
     """Calls the twin through the network; the witness sees every task that is touched."""
@@ -163,11 +165,17 @@ class Checkpoints:
         )
 
     def reopen(self, tip: History, reopening: Reopening) -> bool:
+        def effect() -> bool:
+            is_reopened = self.twin.reopen(tip, reopening)
+            if is_reopened and reopening.upgrade:
+                self._ledger.upgraded(ref)
+            return is_reopened
+
         ref, limits = tip.task.ref, reopening.limits
         if limits != tip.task.limits:
             self.bucket.put(ref, codec.encode_task(replace(tip.task, limits=limits)))
         self.bucket.put(ref, codec.encode_record(reopening.record))
-        return self._write("reopen", ref, lambda: self.twin.reopen(tip, reopening))
+        return self._write("reopen", ref, effect)
 
     def due_tasks(self, shard: str, *, now_ms: int, limit: int) -> Sequence[DueTask]:
         def query() -> list[DueTask]:

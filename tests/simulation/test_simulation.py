@@ -118,6 +118,8 @@ def test_a_dead_process_makes_no_more_calls() -> None:
         "bodies left behind",
         "content in a log record",
         "content in an error",
+        "roll-over takes the current version",
+        "resume forgets the version",
     ],
 )
 def test_a_planted_bug_is_caught(bug: str) -> None:

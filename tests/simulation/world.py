@@ -20,7 +20,7 @@ from ratchet.contracts.errors import ModelRejected, ModelThrottled, ModelUnavail
 from ratchet.contracts.messages import Doorbell, StepInput
 from ratchet.domain.tools import ToolContext
 from ratchet.model_ports import ModelAnswer, ModelCall
-from tests.simulation.brain import AGENTS, UNSAFE, Brain, large_text, owner, set_stage
+from tests.simulation.brain import UNSAFE, Brain, agents_of, large_text, owner, set_stage
 from tests.simulation.calls import Errors, Network
 from tests.simulation.canary import CANARY
 from tests.simulation.doors import (
@@ -45,8 +45,7 @@ from tests.simulation.story import Story
 from tests.simulation.table import Checkpoints
 from tests.simulation.verdict import judge
 
-REGISTRY = AgentRegistry({a.name: a for a in AGENTS})
-DIRECTORY = AgentDirectory(REGISTRY.manifest(), default="loop")
+DIRECTORY = AgentDirectory(AgentRegistry(agents_of(1)).manifest(), default="loop")
 TOOL = Errors(
     lambda: RuntimeError(f"503 for {CANARY}"), lambda: TimeoutError(f"no answer to {CANARY}")
 )
@@ -143,6 +142,8 @@ class World:
         try:
             self.people.begin()
             self.events.begin()
+            if self.story.deployed_at_ms:
+                self.scheduler.at(self.story.deployed_at_ms, self.lambdas.upgrade)
             if self.story.poison_at_ms:
                 self.scheduler.at(self.story.poison_at_ms, lambda: self.inbox.put("{}"))
             self.scheduler.run(until_ms=self.story.limit_ms, is_over=self.is_over)
@@ -209,7 +210,7 @@ class World:
             raise ModelThrottled(f"429 for {CANARY}", 30.0)
         if now < self.story.outage_ms:
             raise ModelUnavailable(f"503 for {CANARY}")
-        if now < self.story.rejecting_ms:
+        if self.story.rejecting_after_ms <= now < self.story.rejecting_ms:
             raise ModelRejected(f"402 for {CANARY}")
         return self.brain(call)
 
@@ -217,10 +218,10 @@ class World:
         most = self.story.max_skew_ms
         return 0 if self.dice is None or not most else self.dice.randint(-most, most)
 
-    def _body(self, role: str) -> Body:
+    def _body(self, role: str, version: int) -> Body:
         match role:
             case "step_executor":
-                return self._step_executor()
+                return self._step_executor(version)
             case "sweeper":
                 return lambda event: handle(role, self.sweep, event, _ENDLESS)
             case "dispatcher" | "deliverer":
@@ -234,11 +235,11 @@ class World:
         self.network.life().subject = frozenset(bell.task for bell in bells)
         return handle(role, self.use_cases[role], event, _ENDLESS)
 
-    def _step_executor(self) -> Body:
+    def _step_executor(self, version: int) -> Body:
         use = ExecuteStep(
             store=self.store,
             chat=self.chat,
-            agents=REGISTRY,
+            agents=AgentRegistry(agents_of(version)),
             clock=self.clock,
             ids=self.ids,
             metrics=Silence(),
