@@ -52,6 +52,17 @@ class Alarms(Construct):
             "The safety net fails: lost messages and dead executions are not mended.",
         )
         self._alarm(
+            "RoutingOverrideRefused",
+            cloudwatch.Metric(
+                namespace=METRICS_NAMESPACE,
+                metric_name="RoutingOverrideRefused",
+                dimensions_map={"service": "api"},
+                period=PERIOD,
+                statistic="sum",
+            ),
+            "The routing override cannot be used and the deployed table is; `ratchet routes` says why.",
+        )
+        self._alarm(
             "SweeperLag",
             cloudwatch.Metric(
                 namespace=METRICS_NAMESPACE,

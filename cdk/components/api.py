@@ -25,6 +25,7 @@ PROTECTED = (
     ("GET", "/interrupts"),
     ("POST", "/tasks/{task_id}/fork"),
     ("GET", "/agents"),
+    ("GET", "/routes"),
 )
 PUBLIC = (("GET", "/health"), ("GET", "/openapi.json"))
 # An allowlist: no headers, no query strings, no bodies.

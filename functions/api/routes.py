@@ -10,6 +10,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Header, Query
 from functions.api.caller import tenant_of
 from functions.api.problems import from_request_error, from_validation, problem
 from functions.api.wiring import wiring
+from ratchet.app.routing_view import routing_view
 from ratchet.app.task_views import (
     agent_view,
     interrupt_views,
@@ -25,6 +26,7 @@ from ratchet.contracts.api import (
     HealthView,
     InterruptListView,
     ResumeRequest,
+    RoutingView,
     StepListView,
     TaskListView,
     TaskRequest,
@@ -181,6 +183,14 @@ def list_agents() -> AgentListView:
     _tenant()
     agents = wiring().agents
     return AgentListView(agents=[agent_view(a) for a in agents.all()], default_agent=agents.default)
+
+
+@app.get("/v1/routes", summary="Read the routing table", operation_id="listRoutes", tags=["agents"])
+def list_routes() -> RoutingView:
+    """The models that a task submitted now would use, by step type and complexity."""
+    _tenant()
+    submit = wiring().submit
+    return routing_view(submit.models, submit.routing)
 
 
 @app.get("/v1/health", summary="Health", operation_id="health", tags=["service"])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ratchet.adapters.aws import client
 from ratchet.adapters.aws_store import checkpoints
+from ratchet.adapters.dynamodb_routing import DynamoDbRoutingOverride
 from ratchet.adapters.sqs import SqsInbox
 from ratchet.adapters.stepfunctions import StepFunctionsWorkflow
 from ratchet.adapters.system import SystemClock, UlidIds
@@ -16,6 +17,7 @@ from ratchet.app.deployed_models import DeployedModels
 from ratchet.app.fork_task import ForkTask
 from ratchet.app.read_task import ReadTask
 from ratchet.app.resume_task import ResumeTask
+from ratchet.app.routing_in_force import OverridableRouting
 from ratchet.app.submit_task import SubmitTask
 from ratchet.cold_start import once
 from ratchet.contracts.names import AGENTS_MANIFEST_FILE, MODELS_FILE
@@ -48,6 +50,7 @@ def wiring() -> Wiring:
     inbox = SqsInbox(client("sqs"), settings.queue_url)
     outbox = SqsInbox(client("sqs"), settings.outbox_queue_url)
     agents = AgentDirectory.load(_BUNDLE / AGENTS_MANIFEST_FILE, default=settings.default_agent)
+    models = DeployedModels.load(_BUNDLE / MODELS_FILE)
     submit = SubmitTask(
         store=store,
         inbox=inbox,
@@ -55,7 +58,12 @@ def wiring() -> Wiring:
         clock=clock,
         ids=UlidIds(clock),
         check_webhook=functools.partial(check_webhook_url, allow_loopback=loopback),
-        models=DeployedModels.load(_BUNDLE / MODELS_FILE),
+        models=models,
+        routing=OverridableRouting(
+            DynamoDbRoutingOverride(client("dynamodb"), table=settings.table_name),
+            models=models,
+            clock=clock,
+        ),
     )
     return Wiring(
         submit=submit,

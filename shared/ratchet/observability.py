@@ -17,6 +17,12 @@ def sweep_metrics(lag_ms: int) -> None:
     metrics.flush_metrics()
 
 
+def override_refused() -> None:
+    """The routing override cannot be used. Nothing is written while it can, so this costs nothing then."""
+    metrics.add_metric("RoutingOverrideRefused", MetricUnit.Count, 1)
+    metrics.flush_metrics()
+
+
 class EmfMetrics:
     """Writes step metrics in the embedded metric format: no request, no wait."""
 

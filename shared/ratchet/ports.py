@@ -317,6 +317,18 @@ class Metrics(Protocol):
         ...
 
 
+class RoutingOverride(Protocol):
+    """A routing table that people put in place of the deployed one, without deploying."""
+
+    def read(self) -> str | None:
+        """The table as JSON text, as whoever wrote it left it; None if there is none. May raise StoreUnavailable."""
+        ...
+
+    def write(self, table: str | None) -> None:
+        """Put a table there, or None to go back to the deployed one. May raise StoreUnavailable."""
+        ...
+
+
 class Clock(Protocol):
     """The time."""
 

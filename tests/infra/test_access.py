@@ -36,6 +36,7 @@ PROTECTED = {
     "GET /v1/interrupts",
     "POST /v1/tasks/{task_id}/fork",
     "GET /v1/agents",
+    "GET /v1/routes",
 }
 
 

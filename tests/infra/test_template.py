@@ -289,6 +289,7 @@ def test_there_are_alarms_for_what_should_never_happen(template: Synthesized) ->
         *["ApproximateNumberOfMessagesVisible"] * 2,
         *["Errors"] * 2,
         "ExecutionsFailed",
+        "RoutingOverrideRefused",
         "SweeperLag",
     ]
 

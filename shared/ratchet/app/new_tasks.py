@@ -7,10 +7,12 @@ from typing import Self
 
 from ratchet.app.agents import AgentDirectory
 from ratchet.app.deployed_models import DeployedModels
+from ratchet.app.routing_in_force import DeployedRouting, Routing
 from ratchet.contracts import limits as bounds
 from ratchet.contracts.api import LimitsRequest, WebhookRequest
 from ratchet.contracts.errors import IdempotencyKeyReused, InvalidRequest, StoreUnavailable
 from ratchet.contracts.messages import Doorbell, TaskRef
+from ratchet.contracts.pinned_routes import PinnedRoutes
 from ratchet.domain.task import Task, TaskLimits
 from ratchet.observability import logger
 from ratchet.ports import CheckpointStore, Clock, Created, IdempotencyClaim, Ids, Inbox
@@ -27,6 +29,7 @@ class NewTasks:
     ids: Ids
     check_webhook: Callable[[str], None]
     models: DeployedModels = field(default_factory=DeployedModels)
+    routing: Routing = field(default_factory=DeployedRouting)
 
     @classmethod
     def beside(cls, other: "NewTasks") -> Self:
@@ -39,6 +42,7 @@ class NewTasks:
             ids=other.ids,
             check_webhook=other.check_webhook,
             models=other.models,
+            routing=other.routing,
         )
 
     def _create(self, task: Task, claim: IdempotencyClaim | None) -> Created:
@@ -58,6 +62,17 @@ class NewTasks:
             return created
         self._ring(created.task.ref)
         return created
+
+    def _routes(self) -> PinnedRoutes | None:
+        """The routes to pin in a new task; None for the deployed ones.
+
+        Raises:
+            ModelNotPriced: the deployed ones lead to a model without a price.
+        """
+        override = self.routing.current().routes
+        if override is None:
+            self.models.check()
+        return override
 
     def _claim(self, key: str | None, content: str) -> IdempotencyClaim | None:
         """The caller's key for a request of that content."""

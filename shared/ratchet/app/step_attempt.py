@@ -210,6 +210,9 @@ class StepAttempt:
 
     @property
     def _route(self) -> Route:
+        pinned, step = self.history.task.routes, self.event.step
+        if pinned is not None:
+            return pinned.route(step.type, step.complexity)
         if self.event.route is None:
             raise ExecutionFailed("the state machine named no route for this step")
         return self.event.route

@@ -29,7 +29,6 @@ class SubmitTask(NewTasks):
 
     def _task(self, request: TaskRequest, tenant: str) -> Task:
         agent = self.agents.find(request.agent)
-        self.models.check()
         return Task(
             ref=TaskRef(tenant, self.ids.task_id()),
             goal=request.goal,
@@ -41,4 +40,5 @@ class SubmitTask(NewTasks):
             user_id=request.user_id,
             webhook_url=self._webhook_url(request.webhook),
             metadata=request.metadata,
+            routes=self._routes(),
         )

@@ -34,7 +34,7 @@ from ratchet.domain.task_bill import (
 )
 
 COMPARED = "gpt-4o"
-SECRETS, ALARMS = 3, 6
+SECRETS, ALARMS = 3, 7
 SWEEPS_PER_MONTH = int(DAYS_PER_MONTH * 24 * 60)
 POLLS_PER_MONTH = 2 * 5 * 3 * SWEEPS_PER_MONTH
 """Lambda polls each of two queues with five pollers, 20 s a poll:

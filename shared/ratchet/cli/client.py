@@ -18,6 +18,7 @@ from ratchet.contracts.api import (
     HealthView,
     InterruptListView,
     Problem,
+    RoutingView,
     StepListView,
     TaskListView,
     TaskView,
@@ -144,6 +145,10 @@ class ApiClient:
     def agents(self) -> AgentListView:
         """What is deployed."""
         return self._ask(AgentListView, "GET", "/v1/agents")
+
+    def routes(self) -> RoutingView:
+        """The routing table in force."""
+        return self._ask(RoutingView, "GET", "/v1/routes")
 
     def health(self) -> HealthView:
         """Whether the API answers, and its version."""

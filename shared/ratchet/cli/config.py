@@ -22,6 +22,8 @@ class ApiConfig:
     url: str
     key: str | None
     source: str
+    aws_url: str = ""  # of the local AWS; "" for the real one
+    region: str = ""
 
     @property
     def is_loopback(self) -> bool:
@@ -44,6 +46,8 @@ class DevFile:
     api_url: str
     api_key: str
     pid: int
+    aws_url: str = ""
+    region: str = ""
 
     def write(self, folder: Path) -> Path:
         """Write the file, readable by its owner alone."""
@@ -73,7 +77,13 @@ class DevFile:
     def _read(cls, folder: Path) -> "DevFile | None":
         try:
             data = json.loads((folder / DEV_FILE).read_text(encoding="utf-8"))
-            return cls(str(data["api_url"]), str(data["api_key"]), int(data["pid"]))
+            return cls(
+                str(data["api_url"]),
+                str(data["api_key"]),
+                int(data["pid"]),
+                str(data.get("aws_url", "")),
+                str(data.get("region", "")),
+            )
         except (OSError, ValueError, LookupError, TypeError):
             return None
 
@@ -94,7 +104,8 @@ def api_config(environ: Mapping[str, str] = os.environ, start: Path | None = Non
             f"Start the local stack with `ratchet dev`, or set {API_URL} and {API_KEY} "
             "to those of a deployment.",
         )
-    return ApiConfig(running.api_url, key or running.api_key, "ratchet dev")
+    where = (running.aws_url, running.region)
+    return ApiConfig(running.api_url, key or running.api_key, "ratchet dev", *where)
 
 
 def model_config(environ: Mapping[str, str] = os.environ) -> ModelConfig:

@@ -68,7 +68,8 @@ def dev(
                 on_log=LogPrinter(verbose=verbose),
             )
         )
-        found_by = DevFile(stack.api_url, stack.api_key, os.getpid())
+        where = (stack.local.endpoint_url, stack.local.region)
+        found_by = DevFile(stack.api_url, stack.api_key, os.getpid(), *where)
         found_by.write(Path.cwd())
         cleanup.callback(found_by.remove, Path.cwd())
         if reload:

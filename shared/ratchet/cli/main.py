@@ -18,6 +18,7 @@ from ratchet.cli import (
     new_command,
     prices_command,
     resume_command,
+    routes_command,
     simulate_command,
     submit_command,
     task_commands,
@@ -52,6 +53,7 @@ app.command("interrupts")(answer_command.interrupts)
 app.command("answer")(answer_command.answer)
 app.command("fork")(fork_command.fork)
 app.command("agents")(task_commands.agents)
+app.command("routes")(routes_command.routes)
 app.command("models")(models_command.models)
 app.command("prices")(prices_command.prices)
 app.command("new")(new_command.new)

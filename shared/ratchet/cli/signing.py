@@ -39,7 +39,7 @@ class SigV4(httpx.Auth):
                 "no API key and no AWS credentials",
                 "Set RATCHET_API_KEY (the deployment's ApiKeys secret holds it), or sign in to AWS.",
             )
-        region = _region_of(host) or session.get_config_variable("region")
+        region = region_of(host) or session.get_config_variable("region")
         if not region:
             raise CliError("no AWS region to sign for", "Set AWS_REGION.")
         return cls(credentials, str(region))
@@ -62,7 +62,7 @@ class SigV4(httpx.Auth):
         yield request
 
 
-def _region_of(host: str) -> str | None:
+def region_of(host: str) -> str | None:
     """`eu-west-1` of `abc.execute-api.eu-west-1.amazonaws.com`."""
     labels = host.split(".")
     return labels[2] if len(labels) > 3 and labels[1] == SERVICE else None

@@ -252,6 +252,25 @@ class AgentListView(_Answer):
     default_agent: str
 
 
+class RouteView(_Answer):
+    """The models of one pair, the preferred one first, then those that take over when it does not answer."""
+
+    step: StepType
+    complexity: Complexity
+    models: list[str]
+
+
+class RoutingView(_Answer):
+    """What `GET /v1/routes` answers: the routing table that a task submitted now would get.
+
+    `source` is `override` while a table stands in place of the deployed one; `problem` says why one cannot be used.
+    """
+
+    source: Literal["deployed", "override"]
+    routes: list[RouteView]
+    problem: str | None = None
+
+
 class HealthView(_Answer):
     """What `GET /v1/health` answers."""
 

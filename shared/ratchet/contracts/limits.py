@@ -49,6 +49,10 @@ TIME_RESERVE_SECONDS = 10.0
 MIN_START_SECONDS = 15.0
 """With less time than this left, the step is handed back to be retried in a fresh invocation."""
 
+# Routing
+ROUTING_OVERRIDE_SECONDS = 60
+"""How long a sandbox of the api goes by what it has read of the routing override."""
+
 # Recovery
 RING_AGAIN_SECONDS = 60
 """A doorbell that nothing has answered by then is rung again by the sweeper."""

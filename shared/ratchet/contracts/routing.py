@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ratchet.contracts.messages import Route
 from ratchet.contracts.names import Complexity, StepType
+from ratchet.contracts.pinned_routes import PinnedRoutes
 
 Models = Annotated[tuple[str, ...], Field(min_length=1)]
 
@@ -71,4 +72,14 @@ class RoutingTable(BaseModel):
             name=f"{step.value} {complexity.value}",
             models=models,
             escalation=escalation if escalation != models else (),
+        )
+
+    def pinned(self) -> PinnedRoutes:
+        """The table as a task keeps it."""
+        simple, complex_ = Complexity.SIMPLE, Complexity.COMPLEX
+        return PinnedRoutes(
+            {
+                step: (self.models_for(step, simple), self.models_for(step, complex_))
+                for step in StepType
+            }
         )

@@ -12,6 +12,7 @@ from typing import Any
 from ratchet.contracts.errors import DataMissing
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import Complexity, InterruptKind, Purpose, StepType, TaskStatus
+from ratchet.contracts.pinned_routes import PinnedRoutes
 from ratchet.domain.messages import Message
 from ratchet.domain.models import Usage
 from ratchet.domain.steps import (
@@ -174,6 +175,7 @@ def encode_task(task: Task) -> dict[str, Any]:
         "metadata": dict(task.metadata) or None,
         "model": task.model,
         "fork": None if task.fork is None else _encode_fork(task.fork),
+        "routes": None if task.routes is None else task.routes.to_json(),
     }
     return {
         "goal": task.goal,
@@ -205,6 +207,7 @@ def decode_task(ref: TaskRef, created_at_ms: int, data: Mapping[str, Any]) -> Ta
         metadata=data.get("metadata", {}),
         model=data.get("model"),
         fork=_decode_fork(data["fork"]) if "fork" in data else None,
+        routes=PinnedRoutes.from_json(data["routes"]) if "routes" in data else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""Every DynamoDB key, in one place. Each partition key starts with the tenant; ids in it are checked.
+"""Every DynamoDB key, in one place. Each partition key of a tenant starts with the tenant; ids in it are checked.
 
 One exception: what all tenants share about a model provider belongs to none of them, and holds nothing of theirs.
 
@@ -10,6 +10,7 @@ One exception: what all tenants share about a model provider belongs to none of 
     TENANT#t#IDEMPOTENCY#sha256  IDEMPOTENCY      the task that a key created
     PROVIDER#name                CIRCUIT          when a deployment that fails may be tried again
     PROVIDER#name#0              LINE             up to when a shard of its quota is given away
+    DEPLOYMENT                   ROUTING          the routing table that stands for the deployed one, if any
 
 Indexes: `by_tenant` (tenant_key, task_id) lists tasks; `due` (due, due_at) finds work that a lost message left behind.
 """
@@ -22,6 +23,8 @@ from ratchet.contracts.messages import TaskRef
 
 HEAD = "TASK"
 STEP_PREFIX = "STEP#"
+DEPLOYMENT = "DEPLOYMENT"
+ROUTING = "ROUTING"
 DUE_SHARDS = 8
 
 _SAFE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,127}$")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from ratchet.contracts import limits as bounds
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import Purpose, TaskStatus
+from ratchet.contracts.pinned_routes import PinnedRoutes
 from ratchet.domain.messages import Message
 from ratchet.domain.steps import End, Paused, Step, StepRecord, StepResult, Totals, summary_position
 
@@ -45,6 +46,7 @@ class Task:
     metadata: Mapping[str, str] = field(default_factory=dict)
     model: str | None = None  # used for every step in place of the routes' models
     fork: Fork | None = None
+    routes: PinnedRoutes | None = None  # in force when it was made, in place of the deployed ones
 
 
 @dataclass(frozen=True, slots=True)

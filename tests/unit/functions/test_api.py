@@ -96,6 +96,15 @@ def test_a_task_can_be_cancelled(world: World) -> None:
     assert task["progress"] == {"steps": 0, "next_step": None}
 
 
+def test_the_routing_table_in_force_can_be_read(world: World) -> None:
+    world.override.write('{"default": ["o3"]}')
+    event = envelope("api/get_task")
+    event["rawPath"] = event["requestContext"]["http"]["path"] = "/v1/routes"
+    status, shown, _ = call(event)
+    assert (status, shown["source"], shown["problem"]) == (200, "override", None)
+    assert shown["routes"][0] == {"step": "planning", "complexity": "simple", "models": ["o3"]}
+
+
 def test_an_iam_caller_is_the_tenant_of_its_account(world: World) -> None:
     status, body, _ = call(envelope("api/iam_caller"))
     assert (status, body["default_agent"]) == (200, "support")
@@ -305,6 +314,7 @@ def test_the_openapi_document_is_published_and_complete(world: World) -> None:
         "/v1/interrupts",
         "/v1/tasks/{task_id}/fork",
         "/v1/agents",
+        "/v1/routes",
         "/v1/health",
     }
     assert "202" in document["paths"]["/v1/tasks"]["post"]["responses"]

@@ -9,11 +9,13 @@ from ratchet.app.agents import AgentDirectory, AgentRegistry
 from ratchet.app.announce_task import AnnounceTask
 from ratchet.app.cancel_task import CancelTask
 from ratchet.app.decide_interrupt import DecideInterrupt
+from ratchet.app.deployed_models import DeployedModels
 from ratchet.app.dispatch_task import DispatchTask
 from ratchet.app.execute_step import ExecuteStep
 from ratchet.app.fork_task import ForkTask
 from ratchet.app.read_task import ReadTask
 from ratchet.app.resume_task import ResumeTask
+from ratchet.app.routing_in_force import OverridableRouting
 from ratchet.app.submit_task import SubmitTask
 from ratchet.app.sweep_tasks import SweepTasks
 from ratchet.app.warm_histories import WarmHistories
@@ -30,6 +32,7 @@ from ratchet.testing.announcers import RecordingAnnouncer
 from ratchet.testing.chat import Outcome, ScriptedChat
 from ratchet.testing.clock import FakeClock, SequentialIds
 from ratchet.testing.queue import InMemoryInbox
+from ratchet.testing.routing_override import InMemoryRoutingOverride
 from ratchet.testing.store import InMemoryCheckpoints
 from ratchet.testing.workflow import InMemoryWorkflow
 
@@ -68,6 +71,8 @@ class World:
         self.patience_seconds = patience_seconds
         self.steps_per_execution = steps_per_execution
         directory = AgentDirectory(self.registry.manifest(), default=agents[0].name)
+        self.override = InMemoryRoutingOverride()
+        models = DeployedModels()
         self.submit = SubmitTask(
             store=self.store,
             inbox=self.inbox,
@@ -75,6 +80,8 @@ class World:
             clock=self.clock,
             ids=self.ids,
             check_webhook=lambda url: None,
+            models=models,
+            routing=OverridableRouting(self.override, models=models, clock=self.clock),
         )
         self.fork = ForkTask.beside(self.submit)
         self.dispatch = DispatchTask(self.store, self.workflow, self.clock)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ratchet.contracts.errors import DataMissing
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import Complexity, InterruptKind, Json, Purpose, StepType, TaskStatus
+from ratchet.contracts.pinned_routes import PinnedRoutes
 from ratchet.domain import codec
 from ratchet.domain.messages import Message, ToolCall
 from ratchet.domain.models import Usage
@@ -92,6 +93,10 @@ records = st.builds(
     started_at_ms=counts,
     finished_at_ms=counts,
 )
+models = st.lists(texts, min_size=1, max_size=3).map(tuple)
+tables = st.builds(
+    PinnedRoutes, st.fixed_dictionaries({step: st.tuples(models, models) for step in StepType})
+)
 tasks = st.builds(
     Task,
     ref=st.just(TaskRef("acme", "task_1")),
@@ -107,6 +112,7 @@ tasks = st.builds(
     model=maybe,
     fork=st.none()
     | st.builds(Fork, texts, st.integers(0, 5_000), st.lists(results, max_size=3).map(tuple)),
+    routes=st.none() | tables,
 )
 
 
