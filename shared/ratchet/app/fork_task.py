@@ -58,6 +58,7 @@ class ForkTask(NewTasks):
             webhook_url=self._webhook_url(request.webhook),
             metadata=request.metadata,
             model=self._priced(request.model) or parent.model,
+            rating=parent.rating,
             routes=self.routing.current().routes,
             fork=Fork(parent.ref.task_id, point.step, inherited),
         )

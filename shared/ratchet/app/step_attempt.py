@@ -255,6 +255,7 @@ class StepAttempt:
         following = agent.decides.next_step(worked, agent.traits)
         if isinstance(following, Done):
             return End(TaskStatus.SUCCEEDED, output=output)
+        following = self.history.task.rated(following)
         if not result.is_summary and self._length(agent).is_due_after(result, following):
             return compaction.step_before(following)
         return following

@@ -1,10 +1,11 @@
 """Accept a goal: a new task from the beginning."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ratchet.app.new_tasks import NewTasks, tighten
 from ratchet.contracts.api import TaskRequest
 from ratchet.contracts.messages import TaskRef
+from ratchet.domain.complexity import rate
 from ratchet.domain.task import Task
 from ratchet.ports import Created
 
@@ -29,16 +30,20 @@ class SubmitTask(NewTasks):
 
     def _task(self, request: TaskRequest, tenant: str) -> Task:
         agent = self.agents.find(request.agent)
-        return Task(
+        first, tools = agent.first_step, len(agent.tools)
+        rating = rate(request.complexity, goal=request.goal, first_step=first, tools=tools)
+        task = Task(
             ref=TaskRef(tenant, self.ids.task_id()),
             goal=request.goal,
             agent=agent.name,
             agent_version=agent.version,
-            first_step=agent.first_step,
+            first_step=first,
             limits=tighten(agent.limits, request.limits),
             created_at_ms=self.clock.now_ms(),
             user_id=request.user_id,
             webhook_url=self._webhook_url(request.webhook),
             metadata=request.metadata,
+            rating=rating,
             routes=self._routes(),
         )
+        return replace(task, first_step=task.rated(first))

@@ -16,6 +16,8 @@ from ratchet.contracts.api import (
     ToolRunView,
     UsageView,
 )
+from ratchet.contracts.names import ComplexitySource
+from ratchet.domain.complexity import source_of
 from ratchet.domain.models import Usage
 from ratchet.domain.rfc3339 import timestamp
 from ratchet.domain.steps import End, Paused, StepRecord
@@ -49,6 +51,8 @@ def task_view(tip: History) -> TaskView:
         error=None if failure is None else ErrorView(code=failure.code, message=failure.message),
         usage=_usage_view(tip.totals.usage),
         cost_usd=_usd(tip.totals.cost_microusd),
+        complexity=task.rating.complexity if task.rating else None,
+        complexity_source=task.rating.source if task.rating else None,
         parent=_parent_view(task),
     )
 
@@ -72,12 +76,13 @@ def interrupt_views(tip: History) -> list[InterruptView]:
 def timeline_view(history: History) -> StepListView:
     """The timeline of a task; a cancel takes a step number but is no step."""
     counted = [0, *(record.totals.steps for record in history.records)]
+    task, results = history.task, history.results
+    inherited = len(results) - len(history.records)
     steps = [
-        _step_view(record, history.task.agent_version)
-        for record, before in zip(history.records, counted, strict=False)
+        _step_view(record, task, source_of(task.rating, results[: inherited + i]))
+        for i, (record, before) in enumerate(zip(history.records, counted, strict=False))
         if record.totals.steps > before
     ]
-    task = history.task
     return StepListView(task_id=task.ref.task_id, steps=steps, parent=_parent_view(task))
 
 
@@ -124,7 +129,7 @@ def _parent_view(task: Task) -> ParentView | None:
     return None if fork is None else ParentView(task_id=fork.parent_task_id, step=fork.step)
 
 
-def _step_view(record: StepRecord, submitted_version: str) -> StepView:
+def _step_view(record: StepRecord, task: Task, rated_by: ComplexitySource | None) -> StepView:
     result = record.result
     return StepView(
         number=record.number,
@@ -134,7 +139,8 @@ def _step_view(record: StepRecord, submitted_version: str) -> StepView:
         route=result.route,
         model=result.model,
         reason=result.reason,
-        agent_version=result.agent_version or submitted_version,
+        agent_version=result.agent_version or task.agent_version,
+        complexity_source=rated_by,
         tools=[
             ToolRunView(call_id=r.call_id, name=r.name, ok=r.ok, duration_ms=r.milliseconds)
             for r in result.tool_runs

@@ -10,11 +10,14 @@ from ratchet.cli.errors import CliError
 from ratchet.cli.outcome import connect, finish, follow_to_end, wait_for_end
 from ratchet.cli.output import note, write_document
 from ratchet.contracts import limits
-from ratchet.contracts.names import Json
+from ratchet.contracts.names import Complexity, Json
 
 Goal = Annotated[str, typer.Argument(help="What the agent should achieve; - reads stdin.")]
 Agent = Annotated[str | None, typer.Option(help="Which agent; see `ratchet agents`.")]
 User = Annotated[str | None, typer.Option(help="Whom the task is for.")]
+Rated = Annotated[
+    Complexity | None, typer.Option(help="Which routes it takes, whatever its plan says.")
+]
 Webhook = Annotated[str | None, typer.Option(help="URL that gets the signed outcome.")]
 MaxCost = Annotated[float | None, typer.Option(help="Most it may cost, in dollars.")]
 MaxSteps = Annotated[int | None, typer.Option(help="Most steps it may take.")]
@@ -35,6 +38,7 @@ def submit(  # noqa: PLR0913 - one parameter per option
     *,
     agent: Agent = None,
     user: User = None,
+    complexity: Rated = None,
     webhook: Webhook = None,
     max_cost: MaxCost = None,
     max_steps: MaxSteps = None,
@@ -50,6 +54,7 @@ def submit(  # noqa: PLR0913 - one parameter per option
         "goal": sys.stdin.read() if goal == "-" else goal,
         "agent": agent,
         "user_id": user,
+        "complexity": complexity,
         "webhook": {"url": webhook},
         "metadata": pairs(metadata or [], option="--metadata", example="ticket=4711"),
         "limits": {

@@ -5,7 +5,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from ratchet.contracts import limits as bounds
-from ratchet.contracts.names import Complexity, InterruptKind, Purpose, StepType, TaskStatus
+from ratchet.contracts.names import (
+    Complexity,
+    ComplexitySource,
+    InterruptKind,
+    Purpose,
+    StepType,
+    TaskStatus,
+)
 
 Goal = Annotated[
     str,
@@ -69,11 +76,16 @@ class DecisionRequest(_Request):
 
 
 class TaskRequest(_Request):
-    """Body of `POST /v1/tasks`."""
+    """Body of `POST /v1/tasks`.
+
+    `complexity` decides between the simple and the complex routes for the whole task; without it the agent's planning
+    step rates the task, or, when it has none, a heuristic does.
+    """
 
     goal: Goal
     agent: ShortText | None = None
     user_id: ShortText | None = None
+    complexity: Complexity | None = None
     limits: LimitsRequest | None = None
     webhook: WebhookRequest | None = None
     metadata: Metadata = Field(default_factory=dict)
@@ -156,7 +168,7 @@ class ParentView(_Answer):
 
 
 class TaskView(_Answer):
-    """A task as `GET /v1/tasks/{task_id}` shows it."""
+    """A task as `GET /v1/tasks/{task_id}` shows it. `complexity` is null where the agent's planning step rates it."""
 
     task_id: str
     status: TaskStatus
@@ -174,6 +186,8 @@ class TaskView(_Answer):
     error: ErrorView | None
     usage: UsageView
     cost_usd: float
+    complexity: Complexity | None = None
+    complexity_source: ComplexitySource | None = None
     parent: ParentView | None = None
 
 
@@ -207,6 +221,7 @@ class ToolRunView(_Answer):
 class StepView(_Answer):
     """A committed step: what it was, which model and version of the agent did it and why, what it cost.
 
+    `complexity_source` is null while nothing has rated the task, which makes a step simple.
     One whose `purpose` is `compaction` summarized the steps before it; later prompts carry the summary instead of them.
     """
 
@@ -224,6 +239,7 @@ class StepView(_Answer):
     started_at: str
     duration_ms: int
     agent_version: str = ""
+    complexity_source: ComplexitySource | None = None
 
 
 class StepListView(_Answer):

@@ -60,6 +60,14 @@ class Complexity(StrEnum):
     COMPLEX = "complex"
 
 
+class ComplexitySource(StrEnum):
+    """Who rated a task."""
+
+    CALLER = "caller"
+    PLAN = "plan"
+    HEURISTIC = "heuristic"
+
+
 class Purpose(StrEnum):
     """What a step is for: the agent's work, or a summary that keeps its history short."""
 

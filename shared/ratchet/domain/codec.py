@@ -11,8 +11,16 @@ from typing import Any
 
 from ratchet.contracts.errors import DataMissing
 from ratchet.contracts.messages import TaskRef
-from ratchet.contracts.names import Complexity, InterruptKind, Purpose, StepType, TaskStatus
+from ratchet.contracts.names import (
+    Complexity,
+    ComplexitySource,
+    InterruptKind,
+    Purpose,
+    StepType,
+    TaskStatus,
+)
 from ratchet.contracts.pinned_routes import PinnedRoutes
+from ratchet.domain.complexity import Rating
 from ratchet.domain.messages import Message
 from ratchet.domain.models import Usage
 from ratchet.domain.steps import (
@@ -175,6 +183,7 @@ def encode_task(task: Task) -> dict[str, Any]:
         "metadata": dict(task.metadata) or None,
         "model": task.model,
         "fork": None if task.fork is None else _encode_fork(task.fork),
+        "rating": [task.rating.complexity, task.rating.source] if task.rating else None,
         "routes": None if task.routes is None else task.routes.to_json(),
     }
     return {
@@ -207,8 +216,14 @@ def decode_task(ref: TaskRef, created_at_ms: int, data: Mapping[str, Any]) -> Ta
         metadata=data.get("metadata", {}),
         model=data.get("model"),
         fork=_decode_fork(data["fork"]) if "fork" in data else None,
+        rating=_decode_rating(data["rating"]) if "rating" in data else None,
         routes=PinnedRoutes.from_json(data["routes"]) if "routes" in data else None,
     )
+
+
+def _decode_rating(data: Sequence[str]) -> Rating:
+    complexity, source = data
+    return Rating(Complexity(complexity), ComplexitySource(source))
 
 
 def _encode_fork(fork: Fork) -> dict[str, Any]:

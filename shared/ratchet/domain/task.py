@@ -7,6 +7,7 @@ from ratchet.contracts import limits as bounds
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import Purpose, TaskStatus
 from ratchet.contracts.pinned_routes import PinnedRoutes
+from ratchet.domain.complexity import Rating
 from ratchet.domain.messages import Message
 from ratchet.domain.steps import End, Paused, Step, StepRecord, StepResult, Totals, summary_position
 
@@ -46,7 +47,12 @@ class Task:
     metadata: Mapping[str, str] = field(default_factory=dict)
     model: str | None = None  # used for every step in place of the routes' models
     fork: Fork | None = None
+    rating: Rating | None = None  # None: its planning step rates it
     routes: PinnedRoutes | None = None  # in force when it was made, in place of the deployed ones
+
+    def rated(self, step: Step) -> Step:
+        """The step as this task was rated."""
+        return step if self.rating is None else replace(step, complexity=self.rating.complexity)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,8 @@ def task(status: str = "succeeded", steps: int = 2, **changes: Any) -> dict[str,
         "error": None,
         "usage": usage(1234, 1000),
         "cost_usd": 0.001234,
+        "complexity": None,
+        "complexity_source": None,
         "parent": None,
         **changes,
     }
@@ -74,6 +76,7 @@ def step(number: int, **changes: Any) -> dict[str, Any]:
         "started_at": "2026-01-01T00:00:00.000Z",
         "duration_ms": 40,
         "agent_version": "0123456789ab",
+        "complexity_source": "plan",
         **changes,
     }
 

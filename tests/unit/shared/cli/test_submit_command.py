@@ -25,7 +25,7 @@ def test_every_option_reaches_the_api(api: FakeApi, ratchet: Command) -> None:
 
     ratchet(
         *("submit", "go", "--agent", "support", "--user", "u1", "--webhook", "https://x.test/h"),
-        *("--max-cost", "0.25", "--max-steps", "9", "--deadline", "60"),
+        *("--max-cost", "0.25", "--max-steps", "9", "--deadline", "60", "--complexity", "complex"),
         *("--metadata", "ticket=1=2", "--metadata", "empty=", "--idempotency-key", "k"),
     )
 
@@ -33,6 +33,7 @@ def test_every_option_reaches_the_api(api: FakeApi, ratchet: Command) -> None:
         "goal": "go",
         "agent": "support",
         "user_id": "u1",
+        "complexity": "complex",
         "webhook": {"url": "https://x.test/h"},
         "limits": {"max_cost_usd": 0.25, "max_steps": 9, "deadline_seconds": 60},
         "metadata": {"ticket": "1=2", "empty": ""},

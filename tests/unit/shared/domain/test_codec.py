@@ -10,9 +10,18 @@ from hypothesis import strategies as st
 
 from ratchet.contracts.errors import DataMissing
 from ratchet.contracts.messages import TaskRef
-from ratchet.contracts.names import Complexity, InterruptKind, Json, Purpose, StepType, TaskStatus
+from ratchet.contracts.names import (
+    Complexity,
+    ComplexitySource,
+    InterruptKind,
+    Json,
+    Purpose,
+    StepType,
+    TaskStatus,
+)
 from ratchet.contracts.pinned_routes import PinnedRoutes
 from ratchet.domain import codec
+from ratchet.domain.complexity import Rating
 from ratchet.domain.messages import Message, ToolCall
 from ratchet.domain.models import Usage
 from ratchet.domain.steps import (
@@ -112,6 +121,8 @@ tasks = st.builds(
     model=maybe,
     fork=st.none()
     | st.builds(Fork, texts, st.integers(0, 5_000), st.lists(results, max_size=3).map(tuple)),
+    rating=st.none()
+    | st.builds(Rating, st.sampled_from(Complexity), st.sampled_from(ComplexitySource)),
     routes=st.none() | tables,
 )
 
