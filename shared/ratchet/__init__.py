@@ -1,18 +1,21 @@
 """Ratchet: durable, cheap AI agents in your own AWS account.
 
-`from ratchet import Agent, Limits, ToolContext, tool` is all that an agent author needs.
+`from ratchet import Agent, Answer, Confidence, Limits, ToolContext, tool` is all that an agent author needs.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ratchet.domain.agent import Agent, Limits
+    from ratchet.domain.confidence import Answer, Confidence
     from ratchet.domain.tools import ToolContext, tool
 
-__all__ = ["Agent", "Limits", "ToolContext", "tool"]
+__all__ = ["Agent", "Answer", "Confidence", "Limits", "ToolContext", "tool"]
 
 _HOMES = {
     "Agent": "ratchet.domain.agent",
+    "Answer": "ratchet.domain.confidence",
+    "Confidence": "ratchet.domain.confidence",
     "Limits": "ratchet.domain.agent",
     "ToolContext": "ratchet.domain.tools",
     "tool": "ratchet.domain.tools",

@@ -44,7 +44,7 @@ class CompactHistory:
         Raises:
             ContextOverflow: no model of the route takes the history.
         """
-        turn = replace(turn, agent=replace(self.agent, tools=(), output=None))
+        turn = replace(turn, agent=replace(self.agent, tools=(), output=None, check=None))
         prompt = build_prompt(self.agent, self.history, step.type, compaction.DIRECTIVE)
         try:
             accepted = turn.run(prompt, step.type)

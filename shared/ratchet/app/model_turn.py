@@ -4,10 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from ratchet.app.answer_check import Accepted, Repair, check_answer
+from ratchet.app.second_opinion import LOW, doubt
 from ratchet.contracts.errors import (
     ContextOverflow,
+    LimitReached,
     ModelError,
     ModelOutputInvalid,
+    ModelRefused,
     ModelThrottled,
     ModelUnavailable,
 )
@@ -16,6 +19,7 @@ from ratchet.contracts.messages import Route
 from ratchet.contracts.names import StepType
 from ratchet.domain.agent import Agent
 from ratchet.domain.budget import affordable_output
+from ratchet.domain.escalation import Escalate
 from ratchet.domain.messages import Message
 from ratchet.domain.models import ModelCatalogue, ModelSpec, Usage
 from ratchet.domain.prompt import Prompt
@@ -85,6 +89,7 @@ class ModelTurn:
     spending: Spending
     remaining_seconds: Callable[[], float]
     place: str = ""
+    escalate: Escalate | None = None
 
     def run(self, prompt: Prompt, type_: StepType) -> Accepted:
         """Ask until an answer is usable.
@@ -99,7 +104,7 @@ class ModelTurn:
             answer = self._ask(models, prompt, how)
             verdict = check_answer(answer, self.agent, type_)
             if isinstance(verdict, Accepted):
-                return verdict
+                return self._surer(verdict, prompt, type_, escalated=models == self._escalation())
             problem = verdict.problem
             logger.info("model output refused", extra={"model": self.spending.model})
             prompt = prompt.with_messages(_feedback(answer, verdict))
@@ -114,14 +119,38 @@ class ModelTurn:
         return self.route.escalation if self.task.model is None else ()
 
     def _tries(self) -> list[tuple[tuple[str, ...], str]]:
-        tries = [(self._models(), "")]
-        tries += [(self._models(), f"repair {n}") for n in range(1, MAX_REPAIRS + 1)]
-        if self._escalation():
+        models, why = self._models(), ""
+        if self.escalate is not None and self._escalation():
+            models, why = self._escalation(), f"escalated: {self.escalate.reason}"
+        tries = [(models, why)]
+        tries += [(models, f"repair {n}") for n in range(1, MAX_REPAIRS + 1)]
+        if self._escalation() and models != self._escalation():
             tries.append((self._escalation(), "escalated after unusable answers"))
         return tries
 
     def _all_models(self) -> tuple[str, ...]:
         return (*self._models(), *self._escalation())
+
+    def _surer(
+        self, accepted: Accepted, prompt: Prompt, type_: StepType, *, escalated: bool
+    ) -> Accepted:
+        """The answer, or the complex route's in its place when the agent's check has low confidence in it."""
+        doubted = doubt(self.agent, type_, accepted)
+        if doubted is None:
+            return accepted
+        spending, model, why = self.spending, self.spending.model, self.spending.reason
+        if doubted == LOW and self._escalation() and not escalated:
+            try:
+                how = f"escalated: {LOW} in the answer of {model}"
+                better = check_answer(self._ask(self._escalation(), prompt, how), self.agent, type_)
+                if isinstance(better, Accepted):
+                    return better
+                doubted = f"{LOW}, but the complex route gave no usable answer"
+            except (ModelError, ModelRefused, LimitReached) as exc:
+                # An answer in hand is worth more than none.
+                doubted = f"{LOW}, but the complex route gave no answer: {exc.code}"
+        spending.model, spending.reason = model, f"{why}; {doubted}"
+        return accepted
 
     def _ask(self, models: tuple[str, ...], prompt: Prompt, how: str) -> ModelAnswer:
         errors: list[ModelError] = []

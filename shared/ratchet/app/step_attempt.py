@@ -29,7 +29,7 @@ from ratchet.contracts.names import (
     Purpose,
     TaskStatus,
 )
-from ratchet.domain import compaction
+from ratchet.domain import compaction, escalation
 from ratchet.domain.agent import Agent
 from ratchet.domain.backoff import outage_wait_seconds, wait_seconds
 from ratchet.domain.budget import check_limits
@@ -221,7 +221,10 @@ class StepAttempt:
         prompt = build_prompt(agent, self.history, self.event.step.type, directive)
         if self._length(agent).is_due_before(prompt):
             raise ContextOverflow("the prompt is too long for this step's route")
-        return self._turn(agent, spending).run(prompt, self.event.step.type)
+        turn = replace(
+            self._turn(agent, spending), escalate=escalation.before_step(self.history.work)
+        )
+        return turn.run(prompt, self.event.step.type)
 
     def _length(self, agent: Agent) -> CompactHistory:
         return CompactHistory(agent, self.models, self.history, self._route)

@@ -50,6 +50,8 @@ MIN_START_SECONDS = 15.0
 """With less time than this left, the step is handed back to be retried in a fresh invocation."""
 
 # Routing
+REPEATS_BEFORE_ESCALATION = 3
+"""After the same tool calls with the same results so often in a row, one step is taken on the complex route."""
 ROUTING_OVERRIDE_SECONDS = 60
 """How long a sandbox of the api goes by what it has read of the routing override."""
 

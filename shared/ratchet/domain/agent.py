@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from ratchet.domain.confidence import Check
 from ratchet.domain.policy import POLICIES, AgentTraits, Policy
 from ratchet.domain.task import TaskLimits as Limits
 from ratchet.domain.tools import Tool, as_tool
@@ -32,6 +33,8 @@ class Agent:
         description: one line for `GET /v1/agents`.
         compact_at_tokens: a longer prompt (by estimate) has its history summarized by a step of its own first;
             None: at 60 % of the smallest context window of the step's route.
+        check: judges each answer that calls no tools. At `Confidence.LOW` the complex route answers in its place, once
+            a step. It must be quick and change nothing; if it raises, the answer stands.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Agent:
     policy: str = "plan_act"
     description: str = ""
     compact_at_tokens: int | None = None
+    check: Check | None = None
 
     def __post_init__(self) -> None:
         if not _NAME.match(self.name):

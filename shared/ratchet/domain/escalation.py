@@ -1,0 +1,51 @@
+"""Why a step goes to the complex route although it is a simple one: once, and for that step alone.
+
+Three reasons: its answers stay unusable after the repairs; the agent's own check has little confidence in its answer;
+the agent repeats itself. All follow from the checkpoints and the answers: an attempt that runs again decides the same.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ratchet.contracts.limits import REPEATS_BEFORE_ESCALATION
+from ratchet.domain.steps import StepResult
+
+
+@dataclass(frozen=True, slots=True)
+class Escalate:
+    """The step begins on the complex route; `reason` is what its record says."""
+
+    reason: str
+
+
+def before_step(work: Sequence[StepResult]) -> Escalate | None:
+    """Whether the step that follows this work begins on the complex route.
+
+    The step right after the third same exchange does. One that repeats it all the same is not escalated again: a loop
+    that the better model does not leave is for the limits to end.
+    """
+    if not work or not work[-1].tool_runs:
+        return None
+    times = repetitions(work)
+    if times != REPEATS_BEFORE_ESCALATION:
+        return None
+    names = ", ".join(dict.fromkeys(run.name for run in work[-1].tool_runs))
+    return Escalate(f"the same call of {names} with the same result {times} times")
+
+
+def repetitions(work: Sequence[StepResult]) -> int:
+    """How often in a row the last tool calls were made with the same arguments and results, thinking aside."""
+    acting = [_exchange(result) for result in work if result.tool_runs]
+    times = 0
+    for exchange in reversed(acting):
+        if exchange != acting[-1]:
+            break
+        times += 1
+    return times
+
+
+def _exchange(result: StepResult) -> list[tuple[str, str, str]]:
+    """Name, arguments and answer of each call, without the ids that a model invents."""
+    answers = {m.tool_call_id: m.content or "" for m in result.messages if m.role == "tool"}
+    calls = [call for message in result.messages for call in message.tool_calls]
+    return [(call.name, call.arguments, answers.get(call.id, "")) for call in calls]
