@@ -27,6 +27,7 @@ class Alarms(Construct):
         sweeper: lambda_.IFunction,
     ) -> None:
         super().__init__(scope, id_)
+        self._watch_models()
         for name, queue in (("Inbox", inbox), ("Outbox", outbox)):
             self._alarm(
                 f"{name}DeadLetters",
@@ -52,17 +53,6 @@ class Alarms(Construct):
             "The safety net fails: lost messages and dead executions are not mended.",
         )
         self._alarm(
-            "RoutingOverrideRefused",
-            cloudwatch.Metric(
-                namespace=METRICS_NAMESPACE,
-                metric_name="RoutingOverrideRefused",
-                dimensions_map={"service": "api"},
-                period=PERIOD,
-                statistic="sum",
-            ),
-            "The routing override cannot be used and the deployed table is; `ratchet routes` says why.",
-        )
-        self._alarm(
             "SweeperLag",
             cloudwatch.Metric(
                 namespace=METRICS_NAMESPACE,
@@ -76,6 +66,34 @@ class Alarms(Construct):
             no_data=cloudwatch.TreatMissingData.BREACHING,
         )
 
+    def _watch_models(self) -> None:
+        """What makes models dearer than they were meant to be."""
+        self._alarm(
+            "CachedShare",
+            cloudwatch.Metric(
+                namespace=METRICS_NAMESPACE,
+                metric_name="CachedShare",
+                dimensions_map={"service": "step_executor"},
+                period=Duration.minutes(30),
+                statistic="avg",
+            ),
+            "Providers serve less than half of what their prompt caches should hold: input costs more. Does something "
+            "volatile stand at the beginning of an agent's prompt?",
+            threshold=50,
+            below=True,
+        )
+        self._alarm(
+            "RoutingOverrideRefused",
+            cloudwatch.Metric(
+                namespace=METRICS_NAMESPACE,
+                metric_name="RoutingOverrideRefused",
+                dimensions_map={"service": "api"},
+                period=PERIOD,
+                statistic="sum",
+            ),
+            "The routing override cannot be used and the deployed table is; `ratchet routes` says why.",
+        )
+
     def _alarm(
         self,
         id_: str,
@@ -83,6 +101,7 @@ class Alarms(Construct):
         description: str,
         *,
         threshold: int = 1,
+        below: bool = False,
         no_data: cloudwatch.TreatMissingData = cloudwatch.TreatMissingData.NOT_BREACHING,
     ) -> None:
         cloudwatch.Alarm(
@@ -92,6 +111,8 @@ class Alarms(Construct):
             alarm_description=description,
             threshold=threshold,
             evaluation_periods=1,
-            comparison_operator=(cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD),
+            comparison_operator=cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
+            if below
+            else cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
             treat_missing_data=no_data,
         )

@@ -40,6 +40,11 @@ class EmfMetrics:
         metrics.add_metric("OutputTokens", MetricUnit.Count, result.usage.output_tokens)
         metrics.add_metric("StepDuration", MetricUnit.Milliseconds, milliseconds)
         metrics.flush_metrics()
+        if result.expected_cached_tokens:
+            # One metric for all models and step types: what breaks a prefix breaks it for all of them.
+            share = min(result.usage.cached_tokens / result.expected_cached_tokens, 1) * 100
+            metrics.add_metric("CachedShare", MetricUnit.Percent, share)
+            metrics.flush_metrics()
         logger.info(
             "step finished",
             extra={

@@ -287,6 +287,7 @@ def test_there_are_alarms_for_what_should_never_happen(template: Synthesized) ->
     watched = sorted(a["MetricName"] for a in template.of_type("AWS::CloudWatch::Alarm").values())
     assert watched == [
         *["ApproximateNumberOfMessagesVisible"] * 2,
+        "CachedShare",
         *["Errors"] * 2,
         "ExecutionsFailed",
         "RoutingOverrideRefused",

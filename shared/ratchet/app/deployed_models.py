@@ -23,9 +23,7 @@ class DeployedModels:
     def load(cls, path: Path) -> Self:
         """Read the file that bundling wrote."""
         data = json.loads(path.read_text(encoding="utf-8"))
-        routes = tuple(
-            Route(r["name"], tuple(r["models"]), tuple(r["escalation"])) for r in data["routes"]
-        )
+        routes = tuple(Route.from_dict(route) for route in data["routes"])
         return cls(ModelCatalogue.from_json(data["models"]), routes)
 
     def check(self, routes: Iterable[Route] | None = None) -> None:

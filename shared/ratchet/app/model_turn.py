@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from ratchet.app.answer_check import Accepted, Repair, check_answer
+from ratchet.app.prefix_watch import PrefixWatch
 from ratchet.app.second_opinion import LOW, doubt
 from ratchet.contracts.errors import (
     ContextOverflow,
@@ -24,6 +25,7 @@ from ratchet.domain.messages import Message
 from ratchet.domain.models import ModelCatalogue, ModelSpec, Usage
 from ratchet.domain.prompt import Prompt
 from ratchet.domain.steps import StepPlan, StepResult, Totals
+from ratchet.domain.sticky_route import Stay
 from ratchet.domain.task import Task
 from ratchet.model_ports import ChatModel, ModelAnswer, ModelCall
 from ratchet.observability import logger
@@ -40,6 +42,7 @@ class Spending:
     cost_microusd: int = 0
     model: str | None = None
     reason: str = ""
+    prefix: PrefixWatch = field(default_factory=PrefixWatch)
 
     @property
     def totals(self) -> Totals:
@@ -52,6 +55,7 @@ class Spending:
 
     def add(self, spec: ModelSpec, usage: Usage) -> None:
         """Count one answered call."""
+        self.prefix.count(spec.name, usage)
         self.usage += usage
         self.cost_microusd += spec.cost_microusd(usage)
         self.model = spec.name
@@ -68,12 +72,15 @@ class Spending:
 
     def on(self, result: StepResult) -> StepResult:
         """The result with what it cost."""
+        first = self.prefix.first_prompt_tokens
         return replace(
             result,
             model=self.model,
             reason=self.reason,
             usage=self.usage,
             cost_microusd=self.cost_microusd,
+            expected_cached_tokens=self.prefix.expected_tokens,
+            prompt_tokens=0 if first == self.usage.input_tokens else first,
         )
 
 
@@ -90,6 +97,7 @@ class ModelTurn:
     remaining_seconds: Callable[[], float]
     place: str = ""
     escalate: Escalate | None = None
+    stay: Stay | None = None
 
     def run(self, prompt: Prompt, type_: StepType) -> Accepted:
         """Ask until an answer is usable.
@@ -104,7 +112,9 @@ class ModelTurn:
             answer = self._ask(models, prompt, how)
             verdict = check_answer(answer, self.agent, type_)
             if isinstance(verdict, Accepted):
-                return self._surer(verdict, prompt, type_, escalated=models == self._escalation())
+                return self._surer(
+                    verdict, prompt, type_, escalated=self.spending.model in self._escalation()
+                )
             problem = verdict.problem
             logger.info("model output refused", extra={"model": self.spending.model})
             prompt = prompt.with_messages(_feedback(answer, verdict))
@@ -113,7 +123,10 @@ class ModelTurn:
         )
 
     def _models(self) -> tuple[str, ...]:
-        return self.route.models if self.task.model is None else (self.task.model,)
+        if self.task.model is not None:
+            return (self.task.model,)
+        staying = () if self.stay is None else (self.stay.model,)
+        return (*staying, *(model for model in self.route.models if model not in staying))
 
     def _escalation(self) -> tuple[str, ...]:
         return self.route.escalation if self.task.model is None else ()
@@ -182,6 +195,8 @@ class ModelTurn:
     def _reason(self, model: str, models: tuple[str, ...], how: str) -> str:
         place = "preferred" if model == models[0] else f"failover from {models[0]}"
         place = place if self.task.model is None else "task's own model"
+        if self.stay is not None and model == self.stay.model == models[0]:
+            place = self.stay.reason
         return f"{place}; {how}" if how else place
 
 

@@ -7,6 +7,7 @@ from ratchet.app.agents import AgentRegistry
 from ratchet.app.answer_check import Accepted, check_answer
 from ratchet.app.compact_history import CompactHistory, instead_of
 from ratchet.app.model_turn import ModelTurn, Spending, is_worth_waiting
+from ratchet.app.prefix_watch import StickyRoute, watch
 from ratchet.app.tool_runner import EffectPending, ToolResults, ToolRunner, Unknown
 from ratchet.contracts import limits
 from ratchet.contracts.errors import (
@@ -221,9 +222,11 @@ class StepAttempt:
         prompt = build_prompt(agent, self.history, self.event.step.type, directive)
         if self._length(agent).is_due_before(prompt):
             raise ContextOverflow("the prompt is too long for this step's route")
-        turn = replace(
-            self._turn(agent, spending), escalate=escalation.before_step(self.history.work)
-        )
+        spending.prefix = watch(self.history, agent, self._step, at_ms=self.clock.now_ms())
+        escalate = escalation.before_step(self.history.work)
+        sticky = StickyRoute(self.history, agent, self._step, self.models)
+        stay = None if escalate else sticky.choose(self._route, prompt)
+        turn = replace(self._turn(agent, spending), escalate=escalate, stay=stay)
         return turn.run(prompt, self.event.step.type)
 
     def _length(self, agent: Agent) -> CompactHistory:

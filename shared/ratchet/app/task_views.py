@@ -146,6 +146,7 @@ def _step_view(record: StepRecord, task: Task, rated_by: ComplexitySource | None
             for r in result.tool_runs
         ],
         usage=_usage_view(result.usage),
+        expected_cached_tokens=result.expected_cached_tokens,
         cost_usd=_usd(result.cost_microusd),
         attempt=record.attempt,
         started_at=timestamp(record.started_at_ms),

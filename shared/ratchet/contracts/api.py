@@ -221,8 +221,10 @@ class ToolRunView(_Answer):
 class StepView(_Answer):
     """A committed step: what it was, which model and version of the agent did it and why, what it cost.
 
-    `complexity_source` is null while nothing has rated the task, which makes a step simple.
-    One whose `purpose` is `compaction` summarized the steps before it; later prompts carry the summary instead of them.
+    `expected_cached_tokens` are those of the input that the provider's cache should have held, by what the same model
+    had read in this task; compare `usage.cached_tokens`. `complexity_source` is null while nothing has rated the task,
+    which makes a step simple. One whose `purpose` is `compaction` summarized the steps before it; later prompts carry
+    the summary instead of them.
     """
 
     number: int
@@ -234,6 +236,7 @@ class StepView(_Answer):
     reason: str
     tools: list[ToolRunView]
     usage: UsageView
+    expected_cached_tokens: int = 0
     cost_usd: float
     attempt: int
     started_at: str

@@ -134,19 +134,30 @@ class ExecutionRef:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The models of one route, preferred first, and the complex route's to escalate to."""
+    """The models of one route, preferred first, and the complex route's to escalate to.
+
+    With `sticky`, a step may stay with one of the latter that has read its prompt when that is cheaper.
+    """
 
     name: str
     models: tuple[str, ...]
     escalation: tuple[str, ...] = ()
+    sticky: bool = True
 
-    def to_dict(self) -> dict[str, str | list[str]]:
+    def to_dict(self) -> dict[str, str | bool | list[str]]:
         """The constant part of a Task state's Parameters."""
         return {
             "name": self.name,
             "models": list(self.models),
             "escalation": list(self.escalation),
+            **({} if self.sticky else {"sticky": False}),
         }
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Self:
+        """The inverse of `to_dict`."""
+        models, escalation = (tuple(data.get(name, ())) for name in ("models", "escalation"))
+        return cls(str(data["name"]), models, escalation, bool(data.get("sticky", True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +200,7 @@ class StepInput:
         return cls(
             task,
             step,
-            Route(str(route["name"]), tuple(route["models"]), tuple(route.get("escalation", ()))),
+            Route.from_dict(route),
             execution,
             int(event.get("attempt") or 0),
         )

@@ -23,12 +23,16 @@ class Rule(BaseModel):
 
 
 class RoutingTable(BaseModel):
-    """Rules in order; pairs that no rule names fall to `default`."""
+    """Rules in order; pairs that no rule names fall to `default`.
+
+    With `sticky_prefix` a step may stay with a model of its complex route (ratchet/domain/sticky_route.py).
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     default: Models = ("gpt-4o",)
     rules: tuple[Rule, ...] = ()
+    sticky_prefix: bool = True
 
     @model_validator(mode="after")
     def _no_pair_twice(self) -> Self:
@@ -72,14 +76,14 @@ class RoutingTable(BaseModel):
             name=f"{step.value} {complexity.value}",
             models=models,
             escalation=escalation if escalation != models else (),
+            sticky=self.sticky_prefix,
         )
 
     def pinned(self) -> PinnedRoutes:
         """The table as a task keeps it."""
         simple, complex_ = Complexity.SIMPLE, Complexity.COMPLEX
-        return PinnedRoutes(
-            {
-                step: (self.models_for(step, simple), self.models_for(step, complex_))
-                for step in StepType
-            }
-        )
+        levels = {
+            step: (self.models_for(step, simple), self.models_for(step, complex_))
+            for step in StepType
+        }
+        return PinnedRoutes(levels, self.sticky_prefix)

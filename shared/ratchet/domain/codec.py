@@ -132,6 +132,7 @@ def _encode_result(result: StepResult) -> dict[str, Any]:
         if result.decision
         else None,
         "purpose": _unusual(result.purpose),
+        "prefix": _trimmed(result.expected_cached_tokens, result.prompt_tokens) or None,
     }
     usual_route = f"{result.type} {result.complexity}"
     return {
@@ -158,6 +159,7 @@ def decode_record(data: Mapping[str, Any]) -> StepRecord:
 
 
 def _decode_result(data: Mapping[str, Any]) -> StepResult:
+    expected, prompt = (*data.get("prefix", ()), 0, 0)[:2]
     return StepResult(
         type=StepType(data["type"]),
         complexity=Complexity(data["complexity"]),
@@ -172,6 +174,8 @@ def _decode_result(data: Mapping[str, Any]) -> StepResult:
         cost_microusd=data.get("cost", (0,))[0],
         decision=Decision(*data["decision"]) if "decision" in data else None,
         purpose=Purpose(data.get("purpose", Purpose.WORK)),
+        expected_cached_tokens=expected,
+        prompt_tokens=prompt,
     )
 
 
@@ -246,10 +250,14 @@ def _unusual(purpose: Purpose) -> str | None:
 
 def _encode_usage(usage: Usage) -> list[int]:
     counts = [usage.input_tokens, usage.cached_tokens, usage.output_tokens, usage.reasoning_tokens]
-    counts.append(usage.cache_write_tokens)  # 0.1.0 wrote no more than four
-    while counts and not counts[-1]:
-        counts.pop()
-    return counts
+    return _trimmed(*counts, usage.cache_write_tokens)  # 0.1.0 wrote no more than four
+
+
+def _trimmed(*counts: int) -> list[int]:
+    kept = list(counts)
+    while kept and not kept[-1]:
+        kept.pop()
+    return kept
 
 
 def encode_plan(plan: StepPlan) -> dict[str, Any]:

@@ -92,6 +92,12 @@ def _utf8_bytes(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode(errors="replace"))
 
 
+def schema_name(agent: Agent, type_: StepType) -> str | None:
+    """Which schema a step's answer must fit, if any: prompts with different ones share no prefix."""
+    wanted = _response_format(agent, type_)
+    return None if wanted is None else wanted.name
+
+
 def _response_format(agent: Agent, type_: StepType) -> ResponseFormat | None:
     if type_ is StepType.PLANNING:
         return ResponseFormat("plan", PLAN_SCHEMA, strict=True)

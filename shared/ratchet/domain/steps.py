@@ -94,11 +94,18 @@ class StepResult:
     cost_microusd: int = 0
     decision: Decision | None = None  # of a step that a person took
     purpose: Purpose = Purpose.WORK
+    expected_cached_tokens: int = 0  # of the input, what the provider's cache should have held
+    prompt_tokens: int = 0  # of the first call, where there were several
 
     @property
     def is_summary(self) -> bool:
         """Whether its messages stand for those of all steps before it."""
         return self.purpose is Purpose.COMPACTION and bool(self.answer)
+
+    @property
+    def first_prompt_tokens(self) -> int:
+        """How long the prompt was that the step began with, by the provider's count."""
+        return self.prompt_tokens or self.usage.input_tokens
 
     @property
     def answer(self) -> str:

@@ -66,6 +66,7 @@ def test_a_file_is_put_in_the_place_of_the_deployed_table(
     assert json.loads(str(text)) == {
         "default": ["gpt-4o"],
         "rules": [{"step": "planning", "complexity": "any", "models": ["o3"]}],
+        "sticky_prefix": True,
     }
 
 

@@ -26,6 +26,18 @@ def test_a_pinned_table_has_the_routes_of_the_table_under_names_that_say_so() ->
     assert len(pinned.routes()) == 8
 
 
+def test_a_table_that_is_not_sticky_stays_so() -> None:
+    table = TABLE.model_copy(update={"sticky_prefix": False})
+    route = table.route(StepType.REASONING, Complexity.SIMPLE)
+    assert not route.sticky
+    assert Route.from_dict(route.to_dict()) == route
+    assert "sticky" not in TABLE.route(StepType.REASONING, Complexity.SIMPLE).to_dict()
+    stored = table.pinned().to_json()
+    assert stored["sticky_prefix"] is False
+    assert PinnedRoutes.from_json(stored) == table.pinned()
+    assert not table.pinned().route(StepType.REASONING, Complexity.SIMPLE).sticky
+
+
 def test_it_is_stored_with_models_named_once_where_complexity_makes_no_difference() -> None:
     stored = TABLE.pinned().to_json()
     assert stored["planning"] == [["o3-mini"]]

@@ -91,6 +91,8 @@ results = st.builds(
     cost_microusd=counts,
     decision=st.none() | st.builds(Decision, texts, texts),
     purpose=purposes,
+    expected_cached_tokens=counts,
+    prompt_tokens=counts,
 )
 records = st.builds(
     StepRecord,
@@ -104,7 +106,9 @@ records = st.builds(
 )
 models = st.lists(texts, min_size=1, max_size=3).map(tuple)
 tables = st.builds(
-    PinnedRoutes, st.fixed_dictionaries({step: st.tuples(models, models) for step in StepType})
+    PinnedRoutes,
+    st.fixed_dictionaries({step: st.tuples(models, models) for step in StepType}),
+    st.booleans(),
 )
 tasks = st.builds(
     Task,
