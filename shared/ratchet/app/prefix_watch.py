@@ -61,6 +61,8 @@ class StickyRoute:
             return None
         prefixes = WarmPrefixes(self.history, self.agent, self.step)
         at_ms = self.history.records[-1].finished_at_ms
+        if not any(prefixes.tokens(model, at_ms=at_ms) for model in route.escalation):
+            return None  # as nearly always, and before the prompt is measured
         percent = prefixes.observed_percent()
         return stay(
             route,

@@ -35,12 +35,14 @@ def before_step(work: Sequence[StepResult]) -> Escalate | None:
 
 def repetitions(work: Sequence[StepResult]) -> int:
     """How often in a row the last tool calls were made with the same arguments and results, thinking aside."""
-    acting = [_exchange(result) for result in work if result.tool_runs]
-    times = 0
-    for exchange in reversed(acting):
-        if exchange != acting[-1]:
+    times, last = 0, None
+    for result in reversed(work):
+        if not result.tool_runs:
+            continue
+        exchange = _exchange(result)
+        if exchange != (last or exchange):
             break
-        times += 1
+        times, last = times + 1, exchange
     return times
 
 
