@@ -11,7 +11,7 @@ from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import StepType, TaskStatus
 from ratchet.domain.messages import ToolCall
 from ratchet.domain.steps import End, StepRecord
-from ratchet.ports import ModelAnswer, ModelCall
+from ratchet.model_ports import ModelAnswer, ModelCall
 from ratchet.testing.chat import USAGE, Outcome, asks, says
 from tests.unit.shared.app.world import World
 

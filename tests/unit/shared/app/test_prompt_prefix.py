@@ -21,7 +21,7 @@ from ratchet.contracts.names import Purpose, StepType
 from ratchet.domain.messages import ToolCall
 from ratchet.domain.models import Usage, built_in
 from ratchet.domain.steps import StepRecord, StepResult
-from ratchet.ports import ModelAnswer, ModelCall
+from ratchet.model_ports import ModelAnswer, ModelCall
 from ratchet.testing.chat import asks, says
 from ratchet.testing.model_usage import PrefixCache, prompt_text, token_count
 from tests.unit.shared.app.world import World
