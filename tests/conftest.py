@@ -2,6 +2,12 @@
 
 import gc
 
+from hypothesis import settings
+
 import functions  # noqa: F401 - starting up as a sandbox does puts garbage collection off
 
 gc.enable()
+
+# An example may take as long as it takes: a busy machine must not fail a test.
+settings.register_profile("ratchet", deadline=None)
+settings.load_profile("ratchet")
