@@ -3,10 +3,14 @@
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from ratchet.testing.model_faults import Fault
 from ratchet.testing.model_server import ModelServer
 from tests.e2e.goals import RESEARCH_STEPS, research
 from tests.e2e.stage import STEP_TIMEOUT_SECONDS, Stage
+
+pytestmark = pytest.mark.usefixtures("no_stage")
 
 # The context names the assembly's folder: a path that stays the same leaves one folder behind, not one a run.
 PROVIDERS = Path(__file__).parents[2] / ".build" / "e2e-providers.yaml"
