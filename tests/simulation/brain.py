@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from ratchet import Agent, Limits, tool
 from ratchet.contracts.limits import MAX_DEADLINE_SECONDS, MAX_STEPS_CAP
 from ratchet.contracts.messages import TaskRef
-from ratchet.domain.compaction import DIRECTIVE
+from ratchet.domain.compaction import DIRECTIVE, GO_ON
 from ratchet.domain.messages import Message, ToolCall
 from ratchet.domain.models import Usage
 from ratchet.domain.tools import ToolContext
@@ -149,7 +149,7 @@ class Brain:
         """The next answer of the program."""
         prompt = call.prompt
         at = _position(prompt.messages)
-        if prompt.messages[-1].content == DIRECTIVE:
+        if _is_to_summarize(prompt.messages):
             return _says(f"{at}{_SO_FAR}")
         if prompt.response_format is not None:
             name = prompt.response_format.name
@@ -175,6 +175,12 @@ def _position(messages: Sequence[Message]) -> int:
     told = [m.content or "" for m in messages if m.role == "assistant"]
     summaries = [int(text.split()[0]) for text in told if text.endswith(_SO_FAR)]
     return sum(summaries[-1:]) + sum(1 for m in messages if m.tool_calls)
+
+
+def _is_to_summarize(messages: Sequence[Message]) -> bool:
+    """Whether a summary was asked for and not given: what was refused since, and why, may stand behind the question."""
+    marks = [m.content for m in messages if m.content in {DIRECTIVE, GO_ON}]
+    return marks[-1:] == [DIRECTIVE]
 
 
 def _differently(names: Sequence[str], fickle: str) -> Sequence[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.simulation.faults import KINDS, Fault, Injector, Place, Plan, plan_to_json
 from tests.simulation.scenarios import random_story
-from tests.simulation.story import Fork, Story
+from tests.simulation.story import Story
 from tests.simulation.world import World
 
 RATES = (0.02, 0.05, 0.12, 0.25)
@@ -92,9 +92,7 @@ def play_dice(seed: int, figures: Figures | None = None) -> World:
     story = random_story(seed)
     dice = Random(seed * 2)
     injector = Injector()
-    # A fork whose inherited steps are summarized is left out: the scripted model loses its place in such a goal.
-    never = {Fault.OVERFLOW} if any(isinstance(act, Fork) for act in story.acts) else frozenset()
-    injector.roll(dice, rate=dice.choice(RATES), until_ms=dice.choice(CALM_MS), never=never)
+    injector.roll(dice, rate=dice.choice(RATES), until_ms=dice.choice(CALM_MS))
     world = World(story, injector)
     _run(world)
     if figures is not None:
