@@ -32,7 +32,7 @@ from ratchet.contracts.api import (
     TaskRequest,
     TaskView,
 )
-from ratchet.contracts.errors import RequestError, RetryableError, ServiceUnavailable
+from ratchet.contracts.errors import DataMissing, RequestError, RetryableError, ServiceUnavailable
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import API_VERSION, TaskStatus
 from ratchet.domain.task import History
@@ -223,6 +223,14 @@ def on_invalid_request(error: RequestValidationError) -> Response[str]:
 def on_request_error(error: RequestError) -> Response[str]:
     """The caller can do something about it."""
     return from_request_error(error)
+
+
+@app.exception_handler(DataMissing)
+def on_data_missing(error: DataMissing) -> Response[str]:
+    """What is stored of the task is gone or damaged: no try will find it."""
+    logger.error("task cannot be read", extra={"error": error.code})
+    detail = "what this task did is gone from the store or damaged, so it ends as failed; submit its goal again"
+    return problem(HTTPStatus.GONE, error.code, "The task cannot be read", detail=detail)
 
 
 @app.exception_handler(RetryableError)

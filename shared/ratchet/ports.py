@@ -153,6 +153,14 @@ class CheckpointStore(Protocol):
         """The task with only its last committed step: one read request, for status answers."""
         ...
 
+    def load_remains(self, ref: TaskRef) -> History | None:
+        """The task with its last step when `load` or `load_tip` raised DataMissing: stand-ins for what cannot be read.
+
+        The last step of an ended task still says how it ended, with `data_missing` as its failure. Reads every item of
+        the task. None if there is no such task.
+        """
+        ...
+
     def mark_started(self, ref: TaskRef, start: Start) -> None:
         """Note that an execution runs the task; nothing if the task has ended or a later one was started."""
         ...

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from ratchet.contracts.errors import DataMissing, StoreUnavailable
 from ratchet.contracts.messages import TaskRef
 from ratchet.domain import codec, keys
+from ratchet.domain.steps import End, StepRecord
 from ratchet.testing.store_rows import Body, InMemoryPayloads
 from tests.simulation.calls import Errors, Network
 
@@ -68,3 +69,14 @@ class Bucket(InMemoryPayloads):
     def _found(self, key: str) -> None:
         if key not in self:
             raise DataMissing(f"the stored body {key} is gone")
+
+
+def is_gone(body: Body, payloads: InMemoryPayloads) -> bool:
+    """Whether an item names a body that is not there."""
+    return body.payload is not None and body.payload not in payloads
+
+
+def is_unreadable_end(record: StepRecord) -> bool:
+    """Whether the task ended because what it did could not be read."""
+    failure = record.next.failure if isinstance(record.next, End) else None
+    return failure is not None and failure.code == DataMissing.code

@@ -12,6 +12,7 @@ from ratchet.domain import keys
 from ratchet.domain.steps import End, Paused, Step, StepRecord, Totals
 from ratchet.testing.store import InMemoryCheckpoints
 from ratchet.testing.store_rows import Body, Partition
+from tests.simulation.bodies import is_gone, is_unreadable_end
 from tests.simulation.brain import UNSAFE, rounds_of
 from tests.simulation.canary import CANARY
 from tests.simulation.faults import Injector
@@ -209,6 +210,8 @@ class Ledger:
         return rounds_of(self._twin.payloads.read_task(head).goal)
 
     def _rounds_inherited(self, ref: TaskRef) -> int:
+        if self._story.robbed_at_ms:
+            return 0  # no story of theft has forks
         if ref not in self._inherited:
             head = self.partition(ref).head
             fork = self._twin.payloads.read_task(head).fork if self._twin and head else None
@@ -222,9 +225,17 @@ class Ledger:
         if body is None:
             self.violate(f"I5: step {number} of {ref.task_id} is missing, and later ones are there")
             return
+        seen.bodies[number] = body
+        if self._story.robbed_at_ms and self._twin and is_gone(body, self._twin.payloads):
+            return  # taken between its put and the write of this item
         record = self.record(body)
         before = seen.last.totals if seen.last else Totals()
         cost = before.cost_microusd + record.result.cost_microusd
+        if is_unreadable_end(record):
+            if not self._story.robbed_at_ms:
+                self.violate(f"I1: bodies of {ref.task_id} are gone, and nobody took them")
+            self._kept(seen, record)  # what the lost steps cost is lost with them
+            return
         if (
             record.number != number
             or record.totals.cost_microusd != cost
@@ -241,10 +252,12 @@ class Ledger:
         self.pauses.added(ref, seen.last, record)
         if seen.last is not None and not isinstance(seen.last.next, Step):
             self._called_back_ms = self._scheduler.now_ms
-        seen.bodies[number] = body
+        self._kept(seen, record)
+
+    def _kept(self, seen: Seen, record: StepRecord) -> None:
         seen.last = record
         if isinstance(record.next, Paused):
-            seen.pauses.append(number)
+            seen.pauses.append(record.number)
             self._recovered()
         if isinstance(record.next, End):
             seen.ends.append(record)

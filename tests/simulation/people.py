@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ratchet.contracts.api import ForkRequest, ResumeRequest
 from ratchet.contracts.errors import (
+    DataMissing,
     EffectOutcomeUnknown,
     IdempotencyKeyReused,
     InvalidRequest,
@@ -251,6 +252,8 @@ class People:
                 return invocation.done.value
             if isinstance(error, RequestError):
                 raise error
+            if isinstance(error, DataMissing) and self._world.story.robbed_at_ms:
+                return None  # 410: what one asks about was taken
             if error is not None and not isinstance(error, RetryableError | Killed):
                 self._world.ledger.violate(f"{role} was answered with {error!r}")
             self._scheduler.sleep(SECOND_MS * (tries + 1))

@@ -144,6 +144,15 @@ SCENARIOS: tuple[Story, ...] = (
         inline_bytes=0,
     ),
     Story("give-up-in-the-bucket", (Submit(""),), dying_executions=1_000, inline_bytes=0),
+    Story(
+        "robbed",
+        (Submit("look;look"),),
+        spared_steps=1,
+        dying_steps=1,
+        inline_bytes=0,
+        robbed_at_ms=250,
+    ),
+    Story("robbed-dead", (Submit(""),), dying_executions=1, inline_bytes=0, robbed_at_ms=90),
 )
 
 COMPLETE = (

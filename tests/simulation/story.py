@@ -139,5 +139,6 @@ class Story:
     max_skew_ms: int = 0
     visits: tuple[Visit, ...] = (Visit(),)  # who answers what the tasks ask
     inline_bytes: int = INLINE_BODY_BYTES  # larger bodies are in the bucket
+    robbed_at_ms: int = 0  # somebody empties the bucket then
     is_erased: bool = False  # go on until retention is over
     limit_ms: int = 6 * 24 * HOUR_MS

@@ -151,6 +151,16 @@ class Checkpoints:
     def load_tip(self, ref: TaskRef) -> History | None:
         return self._read("load_tip", ref, lambda: self.twin.load_tip(ref))
 
+    def load_remains(self, ref: TaskRef) -> History | None:
+        self._ledger.touched(ref)
+        remains, named = self._network.call(
+            "store.load_remains",
+            lambda: self.bucket.reading(lambda: self.twin.load_remains(ref)),
+            AWS,
+        )
+        self.bucket.fetch([name for name in named if name in self.bucket])  # the others: NoSuchKey
+        return remains
+
     def mark_started(self, ref: TaskRef, start: Start) -> None:
         self._write("mark_started", ref, lambda: self.twin.mark_started(ref, start))
 

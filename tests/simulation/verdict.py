@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ratchet.app.announce_task import MAX_TRIES
-from ratchet.contracts.errors import EffectOutcomeUnknown
+from ratchet.contracts.errors import DataMissing, EffectOutcomeUnknown
 from ratchet.contracts.limits import MAX_RESTARTS
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import TaskStatus
@@ -54,6 +54,9 @@ def _judge_bucket(ledger: Ledger, world: "World") -> None:
 
 
 def _judge_task(ledger: Ledger, world: "World", ref: TaskRef, seen: Seen) -> None:
+    if world.story.robbed_at_ms:
+        _judge_robbed(ledger, world, ref)
+        return
     history = world.store.twin.load(ref)
     if history is None:
         ledger.violate(f"I1: {ref.task_id} cannot be read")
@@ -77,6 +80,19 @@ def _judge_task(ledger: Ledger, world: "World", ref: TaskRef, seen: Seen) -> Non
     judge_questions(ledger, world, history)
 
 
+def _judge_robbed(ledger: Ledger, world: "World", ref: TaskRef) -> None:
+    """A task of which bodies were taken has ended, well or because of that, and it was said."""
+    remains = world.store.twin.load_remains(ref)
+    end = remains.next if remains is not None else None
+    if remains is None or not isinstance(end, End):
+        ledger.violate(f"I1: {ref.task_id} was robbed and has not ended")
+        return
+    faults = len(world.injector.injected)
+    if end.failure is not None and end.failure.code != DataMissing.code and not faults:
+        ledger.violate(f"I1: {ref.task_id} was robbed and failed of {end.failure.code}")
+    _judge_announced(ledger, world, ref, remains.records[-1])
+
+
 def _judge_fork(ledger: Ledger, world: "World", history: History) -> None:
     """A fork begins with what its parent has recorded, and with nothing else."""
     fork, ref = history.task.fork, history.task.ref
@@ -96,7 +112,7 @@ def _judge_keys(ledger: Ledger, world: "World") -> None:
     """However often a fork was asked for with one key, it was made once."""
     made: Counter[tuple[str, str]] = Counter()
     for ref, seen in ledger.tasks.items():
-        history = None if seen.is_erased else world.store.twin.load_tip(ref)
+        history = None if seen.is_erased else world.store.twin.load_remains(ref)
         if history is not None and history.task.fork is not None:
             made[ref.tenant, history.task.metadata["key"]] += 1
     for (tenant, key), count in made.items():
@@ -157,9 +173,9 @@ def _judge_announced(ledger: Ledger, world: "World", ref: TaskRef, record: StepR
         return
     wanted = event_id(ref, f"task.{record.next.status.value}", record.number)
     tries = world.store.twin.deliveries(ref, wanted)
-    task = world.store.twin.load_tip(ref)
+    tip = world.store.twin.load_remains(ref)
     for receiver in ledger.receivers:
-        if receiver.channel == "webhook" and (task is None or task.task.webhook_url is None):
+        if receiver.channel == "webhook" and (tip is None or tip.task.webhook_url is None):
             continue
         arrived = any(event.id == wanted for event in receiver.arrived)
         log = tries.get(receiver.channel)

@@ -144,6 +144,8 @@ class World:
             self.events.begin()
             if self.story.deployed_at_ms:
                 self.scheduler.at(self.story.deployed_at_ms, self.lambdas.upgrade)
+            if self.story.robbed_at_ms:
+                self.scheduler.at(self.story.robbed_at_ms, self.store.bucket.clear)
             if self.story.poison_at_ms:
                 self.scheduler.at(self.story.poison_at_ms, lambda: self.inbox.put("{}"))
             self.scheduler.run(until_ms=self.story.limit_ms, is_over=self.is_over)

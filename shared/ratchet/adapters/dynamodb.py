@@ -10,7 +10,7 @@ that, when its retention is over and readers see it no more; TTL is the backstop
 """
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ratchet.adapters import dynamodb_items as items
 from ratchet.adapters import dynamodb_updates as updates
@@ -19,6 +19,7 @@ from ratchet.adapters.dynamodb_bodies import Bodies
 from ratchet.adapters.dynamodb_erasing import DynamoDbErasing
 from ratchet.adapters.dynamodb_ledgers import DynamoDbLedgers
 from ratchet.adapters.dynamodb_listing import DynamoDbListing
+from ratchet.adapters.dynamodb_remains import DynamoDbRemains
 from ratchet.adapters.dynamodb_table import Item, Refused, Table
 from ratchet.contracts.errors import (
     AttemptSuperseded,
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 _READS = 4
 
 
-class DynamoDbCheckpoints(DynamoDbLedgers, DynamoDbAgenda, DynamoDbErasing):
+class DynamoDbCheckpoints(DynamoDbLedgers, DynamoDbAgenda, DynamoDbErasing, DynamoDbRemains):
     """The CheckpointStore on AWS."""
 
     def __init__(
@@ -86,7 +87,7 @@ class DynamoDbCheckpoints(DynamoDbLedgers, DynamoDbAgenda, DynamoDbErasing):
 
     def load(self, ref: TaskRef, *, after: int = 0) -> History | None:
         """The task with its steps after number `after`: one read request (more above 1 MB)."""
-        request = _range(ref, first=keys.step_sort_key(after + 1))
+        request = items.task_range(ref, first=keys.step_sort_key(after + 1))
         for _ in range(_READS):
             found = [item for page in self._table.query(request) for item in page["Items"]]
             head = self._living_head(found)
@@ -100,7 +101,11 @@ class DynamoDbCheckpoints(DynamoDbLedgers, DynamoDbAgenda, DynamoDbErasing):
 
     def load_tip(self, ref: TaskRef) -> History | None:
         """The task with only its last committed step: one read request of two items, two while effects are begun."""
-        request = {**_range(ref, first=keys.STEP_PREFIX), "ScanIndexForward": False, "Limit": 2}
+        request = {
+            **items.task_range(ref, first=keys.STEP_PREFIX),
+            "ScanIndexForward": False,
+            "Limit": 2,
+        }
         for _ in range(_READS):
             found = list(reversed(next(self._table.query(request))["Items"]))
             head = self._living_head(found)
@@ -221,18 +226,6 @@ class DynamoDbCheckpoints(DynamoDbLedgers, DynamoDbAgenda, DynamoDbErasing):
         if not found or found[-1]["sk"]["S"] != keys.HEAD:
             return None
         return None if items.is_expired(found[-1], self._clock.now_ms()) else found[-1]
-
-
-def _range(ref: TaskRef, *, first: str) -> dict[str, Any]:
-    return {
-        "KeyConditionExpression": "pk = :pk AND sk BETWEEN :first AND :head",
-        "ExpressionAttributeValues": {
-            ":pk": {"S": keys.task_key(ref)},
-            ":first": {"S": first},
-            ":head": {"S": keys.HEAD},
-        },
-        "ConsistentRead": True,
-    }
 
 
 def _new(item: Item, *, over_effects: bool = False) -> Item:

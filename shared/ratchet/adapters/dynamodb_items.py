@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from ratchet.adapters.dynamodb_bodies import Bodies
 from ratchet.adapters.dynamodb_table import Item
@@ -35,6 +36,19 @@ def head_key(ref: TaskRef) -> Item:
 def step_key(ref: TaskRef, number: int) -> Item:
     """The key of one step."""
     return key(keys.task_key(ref), keys.step_sort_key(number))
+
+
+def task_range(ref: TaskRef, *, first: str) -> dict[str, Any]:
+    """A query of a task's steps from that sort key on, and its head, which sorts last."""
+    return {
+        "KeyConditionExpression": "pk = :pk AND sk BETWEEN :first AND :head",
+        "ExpressionAttributeValues": {
+            ":pk": {"S": keys.task_key(ref)},
+            ":first": {"S": first},
+            ":head": {"S": keys.HEAD},
+        },
+        "ConsistentRead": True,
+    }
 
 
 def new_head(task: Task, body: Item, *, due_at_ms: int) -> Item:

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ratchet.app.events import event_of
-from ratchet.contracts.errors import DeliveryFailed
+from ratchet.app.remains import tip_or_remains
+from ratchet.contracts.errors import DataMissing, DeliveryFailed
 from ratchet.contracts.limits import DELIVERY_DELAYS_SECONDS
-from ratchet.contracts.messages import Doorbell
+from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.domain.steps import End, Paused
 from ratchet.domain.task import History, erase_at
 from ratchet.observability import logger
@@ -32,7 +33,7 @@ class AnnounceTask:
         Raises:
             StoreUnavailable: the message must come back.
         """
-        tip = self.store.load_tip(bell.task)
+        tip = tip_or_remains(self.store, bell.task)
         if tip is None:
             logger.info("nothing to announce", extra={"task_id": bell.task.task_id})
             return
@@ -46,9 +47,15 @@ class AnnounceTask:
     def _occasions(self, tip: History) -> list[History]:
         """The task as of each of its ends, and as it is if it asks: a question that has been answered is no news."""
         is_resumed = tip.state.opened_at_ms > tip.task.created_at_ms
-        history = (self.store.load(tip.task.ref) if is_resumed else tip) or tip
+        history = (self._whole(tip.task.ref) if is_resumed else tip) or tip
         ends = [replace(history, records=(r,)) for r in history.records if isinstance(r.next, End)]
         return [*ends, tip] if isinstance(tip.next, Paused) else ends
+
+    def _whole(self, ref: TaskRef) -> History | None:
+        try:
+            return self.store.load(ref)
+        except DataMissing:
+            return None  # its earlier ends cannot be told apart any more
 
     def _announce(self, ended: History) -> list[int]:
         """Try the channels whose time has come; when to try the others."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from ratchet.app.agents import AgentRegistry
+from ratchet.app.remains import end_unreadable
 from ratchet.app.step_attempt import Attempted, StepAttempt
 from ratchet.app.warm_histories import WarmHistories
 from ratchet.contracts import limits
@@ -15,8 +16,8 @@ from ratchet.contracts.errors import DataMissing, TimeTooShort
 from ratchet.contracts.messages import StepInput, StepOutput, StepRef
 from ratchet.contracts.names import Action, TaskStatus
 from ratchet.domain.models import ModelCatalogue, built_in
-from ratchet.domain.steps import End, Failure, Paused, Step, StepRecord
-from ratchet.domain.task import History, announce_by, end_record
+from ratchet.domain.steps import End, Paused, Step, StepRecord
+from ratchet.domain.task import History, announce_by
 from ratchet.model_ports import ChatModel
 from ratchet.observability import logger
 from ratchet.ports import CheckpointStore, Clock, Ids, Metrics
@@ -93,21 +94,17 @@ class ExecuteStep:
 
     def _end_unreadable(self, event: StepInput, error: DataMissing) -> StepOutput:
         """A task whose history cannot be read cannot go on, and must not be guessed at."""
-        tip = self.store.load_tip(event.task)
-        if tip is None or isinstance(tip.next, End):
+        ended = end_unreadable(self.store, event.task, error, now_ms=self.clock.now_ms())
+        if ended is None:
             raise error
-        failure = Failure(error.code, str(error))
-        end = End(error.status, failure=failure)
-        record = end_record(tip, end, now_ms=self.clock.now_ms())
-        return self._commit(tip, Attempted(record, owns_effects=True), event)
+        return self._after(ended.records[-1], event)
 
     def _commit(self, history: History, done: Attempted, event: StepInput) -> StepOutput:
         record, due_at_ms = done.record, announce_by(done.record)
         stored = self.store.commit(
             history.task, record, due_at_ms=due_at_ms, owns_effects=done.owns_effects
         )
-        if len(history.records) == record.number - 1:
-            self.warm.put(history.with_record(stored))
+        self.warm.put(history.with_record(stored))
         if stored == record:
             self.metrics.step_finished(record, task=history.task)
         else:

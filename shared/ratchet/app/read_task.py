@@ -4,6 +4,7 @@ import base64
 import binascii
 from dataclasses import dataclass
 
+from ratchet.app.remains import tip_or_remains
 from ratchet.contracts.errors import InvalidRequest, TaskNotFound
 from ratchet.contracts.limits import MAX_WAIT_SECONDS
 from ratchet.contracts.messages import TaskRef
@@ -73,11 +74,11 @@ class ReadTask:
         """
         where = ListFilter(status=TaskStatus.INPUT_REQUIRED)
         page, following = self.page(tenant, where=where, limit=limit, cursor=cursor)
-        tips = (self.store.load_tip(TaskRef(tenant, task.task_id)) for task in page.tasks)
+        tips = (tip_or_remains(self.store, TaskRef(tenant, task.task_id)) for task in page.tasks)
         return [t for t in tips if t is not None and isinstance(t.next, Paused)], following
 
     def _existing(self, ref: TaskRef) -> History:
-        tip = self.store.load_tip(ref) if is_task_id(ref.task_id) else None
+        tip = tip_or_remains(self.store, ref) if is_task_id(ref.task_id) else None
         if tip is None:
             raise _not_found(ref)
         return tip

@@ -8,8 +8,10 @@ closes, and a finished one is erased when its retention is over.
 from dataclasses import dataclass
 
 from ratchet.app.dispatch_task import start_execution
+from ratchet.app.remains import end_unreadable
 from ratchet.contracts import limits
 from ratchet.contracts.errors import (
+    DataMissing,
     DeadlineExceeded,
     EffectOutcomeUnknown,
     ExecutionFailed,
@@ -58,8 +60,10 @@ class SweepTasks:
 
     def reconcile(self, ref: TaskRef) -> None:
         """An execution of this task has ended: if the task has not, go on in the next execution."""
-        tip = self.store.load_tip(ref)
-        if tip is not None and tip.state.status in (TaskStatus.RUNNING, TaskStatus.WAITING):
+        tip = self._tip(ref)
+        if tip is None or isinstance(tip.next, End | Paused):
+            return
+        if tip.state.status in (TaskStatus.RUNNING, TaskStatus.WAITING):
             self._watch(tip)
 
     def _looked_at(self, due: DueTask) -> bool:
@@ -73,7 +77,7 @@ class SweepTasks:
         return True
 
     def _look_at(self, due: DueTask) -> None:
-        tip = self.store.load_tip(due.ref)  # the index may lag: decide on a consistent read
+        tip = self._tip(due.ref)  # the index may lag: decide on a consistent read
         if tip is None:
             self.store.erase(due.ref)  # its retention has passed, so readers no longer see it
             return
@@ -93,6 +97,13 @@ class SweepTasks:
         else:
             return  # what replaced the execution has set its own time
         self.store.postpone(due, until_ms=self.clock.now_ms() + again * 1000)
+
+    def _tip(self, ref: TaskRef) -> History | None:
+        """The task with its last step. One of which that cannot be read, and so cannot go on, has ended by then."""
+        try:
+            return self.store.load_tip(ref)
+        except DataMissing as exc:
+            return end_unreadable(self.store, ref, exc, now_ms=self.clock.now_ms())
 
     def _watch(self, tip: History) -> bool:
         """Whether the execution is alive; a dead one is replaced, or the task ended when that does not help."""

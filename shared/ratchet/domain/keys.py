@@ -49,6 +49,11 @@ def step_sort_key(number: int) -> str:
     return f"{STEP_PREFIX}{number:06d}"
 
 
+def step_number(sort_key: str) -> int:
+    """The number of the step with that sort key."""
+    return int(sort_key.removeprefix(STEP_PREFIX))
+
+
 def plan_sort_key(number: int) -> str:
     """Sort key of the plan behind a step's unsafe tool calls; a prefix of theirs."""
     return f"EFFECT#{number:06d}"

@@ -85,6 +85,13 @@ class InMemoryCheckpoints(InMemoryLedgers):
             last = sorted(partition.steps)[-1:]
             return self.payloads.read_history(head, {n: partition.steps[n] for n in last})
 
+    def load_remains(self, ref: TaskRef) -> History | None:
+        """The task with its last step as far as they can be read; stand-ins for what cannot."""
+        with self._lock:
+            partition = self._partitions[keys.task_key(ref)]
+            head = self._living(partition)
+            return None if head is None else self.payloads.read_remains(head, partition.steps)
+
     def mark_started(self, ref: TaskRef, start: Start) -> None:
         """Note that an execution runs the task; nothing if the task has ended or a later one was started."""
         with self._lock:

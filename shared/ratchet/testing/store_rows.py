@@ -9,7 +9,8 @@ from ratchet.contracts.errors import DataMissing, ServiceRefused
 from ratchet.contracts.limits import INLINE_BODY_BYTES
 from ratchet.contracts.messages import TaskRef
 from ratchet.domain import codec, keys
-from ratchet.domain.steps import StepRecord
+from ratchet.domain.remains import lost_record, lost_task
+from ratchet.domain.steps import StepRecord, Totals
 from ratchet.domain.task import History, Task, TaskState
 from ratchet.ports import DeliveryAttempt, DeliveryState, Intent, TaskSummary
 
@@ -146,6 +147,36 @@ class InMemoryPayloads(dict[str, bytes]):
         """The task with some of its steps."""
         records = tuple(self.read_record(steps[number]) for number in sorted(steps))
         return History(self.read_task(head), head.state, records)
+
+    def read_remains(self, head: Head, steps: Mapping[int, Body]) -> History:
+        """The task with its last step, or stand-ins for them."""
+        try:
+            task = self.read_task(head)
+        except DataMissing:
+            task = lost_task(
+                head.ref,
+                agent=head.agent,
+                user_id=head.user_id,
+                created_at_ms=head.created_at_ms,
+            )
+        records = [self._last(head.state, steps)] if steps else []
+        return History(task, head.state, tuple(records))
+
+    def _last(self, state: TaskState, steps: Mapping[int, Body]) -> StepRecord:
+        number = max(steps)
+        try:
+            return self.read_record(steps[number])
+        except DataMissing as exc:
+            before = {n: body for n, body in steps.items() if n < number}
+            return lost_record(number, state, self._totals(before), exc)
+
+    def _totals(self, steps: Mapping[int, Body]) -> Totals:
+        for number in sorted(steps, reverse=True):
+            try:
+                return self.read_record(steps[number]).totals
+            except DataMissing:
+                continue
+        return Totals()
 
 
 def check_size(body: Body, *texts: str) -> None:

@@ -13,6 +13,7 @@ from ratchet.app.deployed_models import DeployedModels
 from ratchet.contracts.errors import StoreUnavailable
 from ratchet.contracts.messages import Doorbell, Route, TaskRef
 from ratchet.testing.chat import says
+from tests.contract.store.samples import LARGE
 from tests.envelopes import LambdaContext, envelope
 from tests.unit.shared.app.world import World
 
@@ -63,6 +64,18 @@ def test_the_same_request_again_gets_the_first_answer(world: World) -> None:
     status, again, headers = call(envelope("api/submit"))
     assert (status, headers["idempotent-replay"]) == (202, "true")
     assert again == first
+
+
+def test_what_is_lost_is_gone_and_the_status_is_still_told(world: World) -> None:
+    _, submitted, _ = call(submit(goal=LARGE))
+    world.run(TaskRef("acme", submitted["task_id"]))
+    world.memory.payloads.clear()
+    status, task, _ = call(envelope("api/get_task"))
+    assert (status, task["status"], task["goal"]) == (200, "succeeded", "")
+    event = envelope("api/get_task")
+    event["rawPath"] = event["requestContext"]["http"]["path"] = event["rawPath"] + "/steps"
+    status, problem, _ = call(event)
+    assert (status, problem["code"]) == (410, "data_missing")
 
 
 def test_a_task_can_be_read_listed_and_traced(world: World) -> None:
