@@ -1,6 +1,7 @@
 """What the use cases need of models and their providers. Each port has an adapter and a twin in `ratchet.testing`."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from ratchet.domain.messages import ToolCall
@@ -18,6 +19,7 @@ class ModelCall:
     `sticky_key`: calls with the same key go to the same deployment of the model while it is healthy.
     `place`: what the last ModelThrottled gave to come back with.
     `is_last`: there is no other model to turn to, so a deployment that has been failing is asked all the same.
+    `is_wanted`: asked now and then while the answer is waited for; once it says no, the call is given up.
     """
 
     model: str
@@ -27,6 +29,7 @@ class ModelCall:
     sticky_key: str = ""
     place: str = ""
     is_last: bool = True
+    is_wanted: Callable[[], bool] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ class ChatModel(Protocol):
 
         Raises:
             ModelThrottled, ModelUnavailable, ModelRejected, ContextOverflow
+            AttemptSuperseded: nobody wants the answer any more.
         """
         ...
 

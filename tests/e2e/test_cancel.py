@@ -27,7 +27,7 @@ def test_a_task_is_cancelled_while_its_model_call_is_held(
     word = "cancel-model"
     stage.inject(kind=FaultKind.TIMEOUT, goal=re.compile(word), turn=1)
     task_id = stage.submit(research(word), webhook={"url": receiver.url})
-    wait_until(lambda: stage.asked_per_turn(word)[1], "the held model call")
+    wait_until(lambda: stage.models.held, "the held model call")
     wait_until(lambda: stage.task(task_id)["status"] == "running", "the note of the start")
     cancelled = _cancel(stage, task_id)
     assert (cancelled["status"], cancelled["error"]["code"]) == ("cancelled", "cancelled")
@@ -38,7 +38,7 @@ def test_a_task_is_cancelled_while_its_model_call_is_held(
     assert _cancel(stage, task_id) == cancelled, "again: the same answer"
     assert stage.announced(task_id) == [message]
     assert len(receiver.requests) == 1
-    stage.kill("StepExecutor")  # it would hold the call for minutes
+    wait_until(lambda: stage.models.held == 0, "the end of the held model call")
 
 
 def test_a_commit_after_the_cancel_is_refused(stage: Stage) -> None:

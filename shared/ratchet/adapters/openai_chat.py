@@ -73,11 +73,12 @@ class OpenAiChat:
         Raises:
             ModelThrottled, ModelUnavailable, ModelRejected, ContextOverflow
             UnpricedModel: the model is not in the catalogue.
+            AttemptSuperseded: the call was given up, since nobody wants its answer.
         """
         spec = self._models.spec(call.model)
         body = request_body(call, spec)
         body["model"] = self._names.there or call.model
-        with self._transport.within(call.timeout_seconds):
+        with self._transport.within(call.timeout_seconds, call.is_wanted):
             key = self._checked(self._api_key())
             answer = self._post(body, key, timeout=call.timeout_seconds)
             if isinstance(answer, openai.AuthenticationError):

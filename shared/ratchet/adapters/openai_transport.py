@@ -10,12 +10,14 @@ import contextlib
 import math
 import ssl
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import httpcore2
 import httpx2
 
+from ratchet.contracts.errors import AttemptSuperseded
+from ratchet.contracts.limits import STILL_WANTED_SECONDS
 from ratchet.ports import Clock
 
 _CONNECT_SECONDS = 5.0
@@ -35,11 +37,19 @@ class DeadlineTransport(httpx2.BaseTransport):
         )
 
     @contextlib.contextmanager
-    def within(self, seconds: float) -> Iterator[None]:
-        """Everything that this thread sends and reads inside takes at most so long."""
-        self._limit.start(seconds)
+    def within(self, seconds: float, is_wanted: Callable[[], bool] | None = None) -> Iterator[None]:
+        """Everything that this thread sends and reads inside takes at most so long.
+
+        While it reads, `is_wanted` is asked every `STILL_WANTED_SECONDS`.
+
+        Raises:
+            AttemptSuperseded: that said no, and so the connection was closed.
+        """
+        self._limit.start(seconds, is_wanted)
         try:
             yield
+            if self._limit.is_given_up:
+                raise AttemptSuperseded("the task went on without this model call")
         finally:
             self._limit.end()
 
@@ -73,17 +83,24 @@ class DeadlineTransport(httpx2.BaseTransport):
 
 
 class _Limit(threading.local):
-    """When the call of this thread must be over."""
+    """When the call of this thread must be over, and whether anybody still waits for it."""
+
+    _is_wanted: Callable[[], bool] | None
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._end = math.inf
+        self.end()
 
-    def start(self, seconds: float) -> None:
-        self._end = self._clock.monotonic() + seconds
+    def start(self, seconds: float, is_wanted: Callable[[], bool] | None) -> None:
+        self.end()
+        self._is_wanted = is_wanted
+        now = self._clock.monotonic()
+        self._end, self._asked = now + seconds, now
 
     def end(self) -> None:
-        self._end = math.inf
+        self._end, self._asked = math.inf, 0.0
+        self._is_wanted = None
+        self.is_given_up = False
 
     def left(self, wanted: float | None) -> float:
         """What one operation may take, which wants no more than `wanted`."""
@@ -91,6 +108,19 @@ class _Limit(threading.local):
         if seconds <= 0:
             raise httpcore2.ReadTimeout("out of time")
         return seconds if wanted is None else min(seconds, wanted)
+
+    def until_asked(self) -> float | None:
+        """How long to read before it is time to ask again whether the answer is wanted; asks if it is time."""
+        if self._is_wanted is None:
+            return None
+        seconds = self._asked + STILL_WANTED_SECONDS - self._clock.monotonic()
+        if seconds > 0:
+            return seconds
+        if not self._is_wanted():
+            self.is_given_up = True
+            raise httpcore2.ReadError("nobody wants the answer")
+        self._asked = self._clock.monotonic()
+        return STILL_WANTED_SECONDS
 
 
 class _Backend(httpcore2.NetworkBackend):
@@ -117,7 +147,14 @@ class _Stream(httpcore2.NetworkStream):
         self._limit = limit
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._limit.left(timeout))
+        while True:
+            pause = self._limit.until_asked()
+            left = self._limit.left(timeout)
+            try:
+                return self._stream.read(max_bytes, left if pause is None else min(left, pause))
+            except httpcore2.ReadTimeout:
+                if pause is None or left <= pause:
+                    raise
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         for start in range(0, len(buffer), _WRITE_BYTES):

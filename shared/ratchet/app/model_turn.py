@@ -96,6 +96,7 @@ class ModelTurn:
     spending: Spending
     remaining_seconds: Callable[[], float]
     place: str = ""
+    is_wanted: Callable[[], bool] | None = None
     escalate: Escalate | None = None
     stay: Stay | None = None
 
@@ -106,6 +107,7 @@ class ModelTurn:
             ModelOutputInvalid, ModelRefused, LimitReached: the task cannot go on.
             ModelThrottled, ModelUnavailable: every model of the route is out; wait and try again.
             ModelRejected, ContextOverflow: the last model of the route refuses the call for good.
+            AttemptSuperseded: the task does not wait for this step any more.
         """
         problem = ""
         for models, how in self._tries():
@@ -189,7 +191,13 @@ class ModelTurn:
         if seconds < MIN_CALL_SECONDS:
             raise ModelUnavailable("too little of this invocation is left for a model call")
         return ModelCall(
-            model, prompt, output, seconds, sticky_key=self.task.ref.task_id, place=self.place
+            model,
+            prompt,
+            output,
+            seconds,
+            sticky_key=self.task.ref.task_id,
+            place=self.place,
+            is_wanted=self.is_wanted,
         )
 
     def _reason(self, model: str, models: tuple[str, ...], how: str) -> str:

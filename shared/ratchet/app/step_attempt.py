@@ -18,6 +18,7 @@ from ratchet.contracts.errors import (
     LimitReached,
     ModelError,
     ModelThrottled,
+    RatchetError,
     TaskError,
 )
 from ratchet.contracts.messages import Route, StepInput, StepOutput
@@ -242,7 +243,16 @@ class StepAttempt:
             spending=spending,
             remaining_seconds=self.remaining_seconds,
             place=self.event.step.place,
+            is_wanted=self._is_wanted,
         )
+
+    def _is_wanted(self) -> bool:
+        """Whether the step is still to be done: not once a cancel, or another attempt, has taken its number."""
+        try:
+            tip = self.store.load_tip(self.history.task.ref)
+        except RatchetError:
+            return True
+        return tip is not None and tip.next_number == self.event.step.number
 
     def _run_tools(self, accepted: Accepted, plan: StepPlan) -> ToolResults:
         runner = ToolRunner(

@@ -46,6 +46,8 @@ TTL_MARGIN_SECONDS = 7 * 24 * 3600
 # Step executor
 TIME_RESERVE_SECONDS = 10.0
 """A model call must leave this much of the Lambda timeout for the checkpoint."""
+STILL_WANTED_SECONDS = 5.0
+"""How often a step that waits for a model looks whether its task was cancelled: one read request each time."""
 MIN_START_SECONDS = 15.0
 """With less time than this left, the step is handed back to be retried in a fresh invocation."""
 

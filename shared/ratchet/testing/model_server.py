@@ -118,6 +118,11 @@ class ModelServer:
         """Every POST so far."""
         return self._service.requests()
 
+    @property
+    def held(self) -> int:
+        """How many requests wait now for an answer that is late, or never comes."""
+        return self._http.held
+
     def inject(self, fault: Fault) -> None:
         """Play this fault on the requests that it fits, from now on."""
         self._service.faults.inject(fault)
@@ -155,6 +160,7 @@ class _HttpServer(ThreadingHTTPServer):
         self.stopping, self._stop = socket.socketpair()
         self._lock = threading.Lock()
         self._open: dict[threading.Thread, socket.socket] = {}
+        self.held = 0
         try:
             super().__init__(("127.0.0.1", port), _Handler)
         except OSError:
@@ -180,6 +186,10 @@ class _HttpServer(ThreadingHTTPServer):
         """A client that went away is no news; anything else is a bug worth its traceback."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(cast(socket.socket, request), client_address)
+
+    def hold(self, by: int) -> None:
+        with self._lock:
+            self.held += by
 
     def close_connections(self) -> None:
         self._stop.close()
@@ -260,7 +270,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _hold(self, seconds: float) -> bool:
         """Wait; False when the client or the server gave up before the time was over."""
         waiting = [self.connection, self.server.stopping]
-        return not select.select(waiting, [], [], seconds)[0]
+        self.server.hold(1)
+        try:
+            return not select.select(waiting, [], [], seconds)[0]
+        finally:
+            self.server.hold(-1)
 
     def _reset_after(self, data: bytes) -> None:
         self.wfile.write(data)

@@ -1,6 +1,7 @@
 """The requests that the OpenAI adapter builds, and its transport against rude servers."""
 
 import json
+import socket
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -8,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from ratchet.adapters import openai_chat
+from ratchet.adapters import openai_chat, openai_transport
 from ratchet.adapters.openai_chat import OpenAiChat
+from ratchet.adapters.system import SystemClock
 from ratchet.contracts.errors import (
+    AttemptSuperseded,
     ModelError,
     ModelRejected,
     ModelUnavailable,
@@ -20,7 +23,7 @@ from ratchet.domain.messages import Message
 from ratchet.domain.models import ModelCatalogue, built_in
 from ratchet.domain.prompt import Prompt, ResponseFormat
 from ratchet.model_ports import ModelCall
-from ratchet.testing.raw_server import RawServer, answers, drips, read_request
+from ratchet.testing.raw_server import Behaviour, RawServer, answers, drips, read_request
 from tests.unit.shared.adapters.certificates import certificate
 
 TOOL = {
@@ -180,6 +183,45 @@ def test_a_silent_server_is_left_when_the_call_is_out_of_time() -> None:
         call = replace(CALL, timeout_seconds=0.05)
         with chat_with(server.port) as chat, pytest.raises(ModelUnavailable, match="in time"):
             chat.complete(call)
+
+
+def silence(connection: socket.socket) -> None:
+    """Take all there is, say nothing, until the peer goes away."""
+    while connection.recv(65_536):
+        pass
+
+
+@pytest.mark.parametrize("behaviour", [silence, drips(b"HTTP/1.1 200 OK\r\nX-Slow: ", b"a")])
+def test_a_call_is_given_up_when_nobody_wants_it_any_more(
+    behaviour: Behaviour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openai_transport, "STILL_WANTED_SECONDS", 0.01)
+    answers_ = iter([True, True, False])
+    call = replace(CALL, is_wanted=lambda: next(answers_))
+    with RawServer(behaviour) as server:
+        url = f"http://127.0.0.1:{server.port}/v1"
+        with OpenAiChat(url, api_key=key, clock=SystemClock()) as chat:
+            with pytest.raises(AttemptSuperseded) as caught:
+                chat.complete(call)
+            assert SECRET_PROMPT not in repr(caught.value.__context__)
+            with pytest.raises(ModelUnavailable, match="in time"):
+                chat.complete(replace(call, is_wanted=lambda: True, timeout_seconds=0.05))
+
+
+def test_nobody_is_asked_while_answers_come_soon() -> None:
+    asked: list[str] = []
+
+    def is_wanted() -> bool:
+        asked.append("still?")
+        return True
+
+    call = replace(CALL, is_wanted=is_wanted)
+    with (
+        RawServer(answers(http(completion({"content": "hi"})))) as server,
+        chat_with(server.port) as chat,
+    ):
+        assert chat.complete(call).content == "hi"
+    assert asked == []
 
 
 def test_over_tls_the_certificate_is_checked_and_the_deadline_holds(

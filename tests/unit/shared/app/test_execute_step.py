@@ -380,8 +380,11 @@ def test_a_cancelled_task_ends_at_its_next_step() -> None:
     ref = world.submitted()
     state = world.first(ref)
 
-    def cancelled_meanwhile(_: ModelCall) -> ModelAnswer:
+    def cancelled_meanwhile(call: ModelCall) -> ModelAnswer:
+        assert call.is_wanted is not None
+        assert call.is_wanted()
         world.cancel(ref)
+        assert not call.is_wanted(), "the adapter gives the call up at its next look"
         return PLAN
 
     world.chat._decide = cancelled_meanwhile
