@@ -12,7 +12,7 @@ from typing import TextIO
 from ratchet.observability import logger
 from tests.bench.figures import SUMMARY, Section, table
 
-SECTIONS = ("cold-start", "bundle", "storage", "step-cpu", "aws-bill")
+SECTIONS = ("cold-start", "bundle", "storage", "step-cpu", "aws-bill", "routing-replay")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
