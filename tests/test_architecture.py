@@ -15,8 +15,9 @@ INNER = ("ratchet.contracts",)
 ALLOWED = {
     "shared/ratchet/contracts": INNER,
     "shared/ratchet/domain": (*INNER, "ratchet.domain"),
-    "shared/ratchet/ports.py": (*INNER, "ratchet.domain"),
+    "shared/ratchet/ports.py": (*INNER, "ratchet.domain", "ratchet.usage_ledger"),
     "shared/ratchet/model_ports.py": (*INNER, "ratchet.domain"),
+    "shared/ratchet/usage_ledger.py": (*INNER, "ratchet.domain"),
     "shared/ratchet/observability.py": (*INNER, "ratchet.domain"),
     "shared/ratchet/app": (
         *INNER,

@@ -8,6 +8,7 @@ from ratchet.contracts.messages import Doorbell, StepOutput, TaskRef
 from ratchet.contracts.names import TaskStatus
 from ratchet.domain.steps import StepPlan, StepRecord
 from ratchet.domain.task import History, Task, TaskLimits, TaskState
+from ratchet.usage_ledger import UsageLedger
 
 if TYPE_CHECKING:  # a prompt knows pydantic; of the functions only step_executor carries it
     pass
@@ -138,7 +139,7 @@ class DueTask:
     due_at_ms: int
 
 
-class CheckpointStore(Protocol):
+class CheckpointStore(UsageLedger, Protocol):
     """Tasks and their steps. Every method may raise StoreUnavailable; reads of a task are strongly consistent."""
 
     def create_task(self, task: Task, *, claim: IdempotencyClaim | None, due_at_ms: int) -> Created:

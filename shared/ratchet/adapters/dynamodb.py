@@ -21,6 +21,7 @@ from ratchet.adapters.dynamodb_ledgers import DynamoDbLedgers
 from ratchet.adapters.dynamodb_listing import DynamoDbListing
 from ratchet.adapters.dynamodb_remains import DynamoDbRemains
 from ratchet.adapters.dynamodb_table import Item, Refused, Table
+from ratchet.adapters.dynamodb_usage import DynamoDbUsage
 from ratchet.contracts.errors import (
     AttemptSuperseded,
     DataMissing,
@@ -50,7 +51,9 @@ if TYPE_CHECKING:
 _READS = 4
 
 
-class DynamoDbCheckpoints(DynamoDbLedgers, DynamoDbAgenda, DynamoDbErasing, DynamoDbRemains):
+class DynamoDbCheckpoints(
+    DynamoDbLedgers, DynamoDbAgenda, DynamoDbErasing, DynamoDbRemains, DynamoDbUsage
+):
     """The CheckpointStore on AWS."""
 
     def __init__(

@@ -43,6 +43,17 @@ TERMINAL_RETENTION_SECONDS = 30 * 24 * 3600
 TTL_MARGIN_SECONDS = 7 * 24 * 3600
 """TTL comes later than the sweeper, and only takes what the sweeper could not."""
 
+# Usage ledger
+MAX_USAGE_DAYS = 92
+"""A quarter: 32 queries at most."""
+DEFAULT_USAGE_DAYS = 30
+USAGE_RETENTION_SECONDS = 400 * 24 * 3600
+"""How long the usage of a day can be read."""
+MAX_USAGE_ROWS = 100_000
+"""Counters that one answer may add up: some ten seconds at the api's memory."""
+MAX_USAGE_GROUPS = 1_000
+"""The dearest ones; what the others used is in one sum. An answer of Lambda has 6 MB."""
+
 # Step executor
 TIME_RESERVE_SECONDS = 10.0
 """A model call must leave this much of the Lambda timeout for the checkpoint."""

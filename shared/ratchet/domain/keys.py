@@ -7,7 +7,10 @@ One exception: what all tenants share about a model provider belongs to none of 
                                  EFFECT#000007#k  one unsafe tool call: intent, then result
                                  DELIVERY#evt_..  how announcing one event went
                                  TASK             the head (sorts last: one descending query reads head and last step)
+                                 USAGE            how far the task is in the usage ledger (behind what that query reads)
     TENANT#t#IDEMPOTENCY#sha256  IDEMPOTENCY      the task that a key created
+    TENANT#t#USAGE#2026-11#3     AGENT#2026-11-22#a#m  what agent a used of model m that day, as shard 3 has counted
+                                 USER#2026-11-22#u     what was used for user u; other accounts get their own prefix
     PROVIDER#name                CIRCUIT          when a deployment that fails may be tried again
     PROVIDER#name#0              LINE             up to when a shard of its quota is given away
     DEPLOYMENT                   ROUTING          the routing table that stands for the deployed one, if any
@@ -20,12 +23,15 @@ import re
 import zlib
 
 from ratchet.contracts.messages import TaskRef
+from ratchet.domain.usage import Account, Counter
 
 HEAD = "TASK"
 STEP_PREFIX = "STEP#"
 DEPLOYMENT = "DEPLOYMENT"
 ROUTING = "ROUTING"
 DUE_SHARDS = 8
+COUNTED = "USAGE"
+USAGE_SHARDS = 8
 
 _SAFE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,127}$")
 
@@ -77,6 +83,41 @@ def idempotency_key(tenant: str, key: str) -> str:
 def provider_key(deployment: str, shard: int | None = None) -> str:
     """The partition of what all executors share about a deployment, or about a shard of its quota."""
     return f"PROVIDER#{_safe(deployment)}" + ("" if shard is None else f"#{shard}")
+
+
+def usage_key(ref: TaskRef, day: str) -> str:
+    """The partition of the counters that a task's day goes to: its month, in the shard of the task."""
+    shard = zlib.crc32(ref.task_id.encode()) % USAGE_SHARDS
+    return f"{tenant_key(ref.tenant)}#USAGE#{_month(day)}#{shard}"
+
+
+def usage_partitions(tenant: str, *, first_day: str, last_day: str) -> list[str]:
+    """All partitions that hold counters of these days."""
+    months = _months(_month(first_day), _month(last_day))
+    prefix = f"{tenant_key(tenant)}#USAGE"
+    return [f"{prefix}#{month}#{shard}" for month in months for shard in range(USAGE_SHARDS)]
+
+
+def usage_sort_key(counter: Counter) -> str:
+    """Sort key of a counter; what may hold any character stands last."""
+    place = f"{counter.account}#{counter.day}"
+    if counter.account is Account.USER:
+        return f"{place}#{counter.name}"
+    return f"{place}#{_safe(counter.name)}#{counter.model}"
+
+
+def usage_range(account: Account, *, first_day: str, last_day: str) -> tuple[str, str]:
+    """The sort keys between which the counters of these days lie; `$` follows `#`."""
+    return f"{account}#{first_day}#", f"{account}#{last_day}$"
+
+
+def counter_of(sort_key: str) -> Counter:
+    """The counter of a sort key: the inverse of `usage_sort_key`."""
+    account, day, name = sort_key.split("#", 2)
+    if account == Account.USER:
+        return Counter(Account.USER, day, name)
+    agent, model = name.split("#", 1)
+    return Counter(Account.AGENT, day, agent, model)
 
 
 def due_key(ref: TaskRef) -> str:
@@ -137,6 +178,16 @@ def ref_of(partition: str) -> TaskRef:
 def is_task_id(text: str) -> bool:
     """Whether a caller's text can be a task id at all (else it is answered 404 without a read)."""
     return re.fullmatch(r"task_[0-9A-HJKMNP-TV-Z]{26}", text) is not None
+
+
+def _month(day: str) -> str:
+    return day[:7]
+
+
+def _months(first: str, last: str) -> list[str]:
+    """From 2026-11 to 2027-01, both included."""
+    begin, end = (int(month[:4]) * 12 + int(month[5:]) - 1 for month in (first, last))
+    return [f"{n // 12:04d}-{n % 12 + 1:02d}" for n in range(begin, end + 1)]
 
 
 def _safe(part: str) -> str:

@@ -32,15 +32,17 @@ from ratchet.testing.store_rows import (
     Head,
     Partition,
 )
+from ratchet.testing.store_usage import InMemoryUsage
 
 
-class InMemoryCheckpoints(InMemoryLedgers):
+class InMemoryCheckpoints(InMemoryLedgers, InMemoryUsage):
     """The CheckpointStore without AWS; safe to share between threads."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__()
         self._clock = clock
         self._claims: dict[str, tuple[TaskRef, IdempotencyClaim]] = {}
+        self._counters = {}
 
     def create_task(self, task: Task, *, claim: IdempotencyClaim | None, due_at_ms: int) -> Created:
         """Write a queued task (and the claim) atomically; with a known key, return what it created instead."""

@@ -12,6 +12,7 @@ from ratchet.domain import codec, keys
 from ratchet.domain.remains import lost_record, lost_task
 from ratchet.domain.steps import StepRecord, Totals
 from ratchet.domain.task import History, Task, TaskState
+from ratchet.domain.usage import Counted
 from ratchet.ports import DeliveryAttempt, DeliveryState, Intent, TaskSummary
 
 MAX_ITEM_BYTES = 400 * 1024
@@ -93,6 +94,7 @@ class Partition:
     effects: dict[str, Effect] = field(default_factory=dict)
     plans: dict[int, Plan] = field(default_factory=dict)
     deliveries: dict[str, Delivery] = field(default_factory=dict)
+    counted: Counted | None = None
 
     def erase(self) -> int:
         """Forget everything, the head last; returns how many items that were."""
@@ -102,6 +104,8 @@ class Partition:
         found = len(self.steps) + len(self.effects) + len(self.plans) + len(self.deliveries)
         found += len(kept_places)
         self.steps, self.effects, self.plans, self.deliveries = {}, {}, {}, {}
+        if self.counted is not None:
+            self.counted, found = None, found + 1
         if self.head is not None:
             self.head, found = None, found + 1
         return found
