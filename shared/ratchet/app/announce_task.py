@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from ratchet.app.account_usage import AccountUsage
 from ratchet.app.events import event_of
 from ratchet.app.remains import tip_or_remains
 from ratchet.contracts.errors import DataMissing, DeliveryFailed
@@ -39,6 +40,7 @@ class AnnounceTask:
             return
         due = [at for occasion in self._occasions(tip) for at in self._announce(occasion)]
         if isinstance(tip.next, End | Paused):
+            AccountUsage(self.store)(tip)  # not before: the ledger can wait for who is told
             last = tip.records[-1]
             closes = tip.next.expires_at_ms if isinstance(tip.next, Paused) else erase_at(last)
             at_ms = min([*due, closes])
