@@ -243,6 +243,8 @@ class RatchetStack(Stack):
                 outbox_queue_url=self._outbox.queue.queue_url,
                 state_machine_arn=self._workflow.machine.state_machine_arn,
                 default_agent=self._deployment.default_agent,
+                step_executor_memory_mb=self._deployment.step_executor_memory_mb,
+                architecture=self._deployment.architecture,
             ),
             sizes.API_TIMEOUT,
         )

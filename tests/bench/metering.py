@@ -78,10 +78,18 @@ class Meter:
             self._now.read_units += read_units(item_bytes(parsed.get("Item", {})))
         elif model.name == "TransactWriteItems":
             for write in self._sent["TransactItems"]:
-                ((_, body),) = write.items()
-                self._written(body, factor=TRANSACTION_FACTOR)
+                ((kind, body),) = write.items()
+                if kind == "ConditionCheck":
+                    self._now.write_units += TRANSACTION_FACTOR * self._checked_units(body)
+                else:
+                    self._written(body, factor=TRANSACTION_FACTOR)
         else:
             self._written(self._sent, factor=1)
+
+    def _checked_units(self, body: Mapping[str, Any]) -> int:
+        """A condition costs what writing its item would."""
+        place = (body["Key"]["pk"]["S"], body["Key"]["sk"]["S"])
+        return table_units(self._items.get(place), None)
 
     def _written(self, body: Mapping[str, Any], *, factor: int) -> None:
         key = body["Key"] if "Key" in body else {k: body["Item"][k] for k in ("pk", "sk")}

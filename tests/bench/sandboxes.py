@@ -51,7 +51,7 @@ _ARN = "arn:aws:sns:us-east-1:123456789012:bench"
 _MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:bench"
 _QUEUE = "https://sqs.us-east-1.amazonaws.com/123456789012/bench"
 SETTINGS: dict[str, Settings] = {
-    "api": ApiSettings("table", "bucket", _QUEUE, _QUEUE, _MACHINE, "support"),
+    "api": ApiSettings("table", "bucket", _QUEUE, _QUEUE, _MACHINE, "support", 512, "arm64"),
     "authorizer": AuthorizerSettings(_ARN),
     "deliverer": DelivererSettings("table", "bucket", _ARN, _ARN),
     "dispatcher": DispatcherSettings("table", "bucket", _MACHINE),

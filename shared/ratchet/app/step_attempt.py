@@ -45,6 +45,7 @@ from ratchet.domain.steps import (
     Failure,
     Interrupt,
     Paused,
+    Runs,
     Step,
     StepPlan,
     StepRecord,
@@ -109,18 +110,32 @@ class StepAttempt:
                 return wait
             following = self._end(exc)
         result = replace(spending.on(result), agent_version=self._other_version())
+        finished = self.clock.now_ms()
+        # An end that refused to begin a step is no step.
+        totals = self.history.totals.plus(result) if result.model else self.history.totals
         record = StepRecord(
             number=self.event.step.number,
             result=result,
             next=following,
-            # An end that refused to begin a step is no step.
-            totals=self.history.totals.plus(result) if result.model else self.history.totals,
+            totals=totals.after(self._run_of(result, finished - started)),
             attempt=self.event.attempt,
             started_at_ms=started,
-            finished_at_ms=self.clock.now_ms(),
+            finished_at_ms=finished,
         )
         is_bare_end = isinstance(following, End) and not result.messages
         return Attempted(record, owns_effects or is_bare_end)
+
+    def _run_of(self, result: StepResult, milliseconds: int) -> Runs:
+        """What this attempt, and those at this step before it, took of AWS."""
+        runs = result.tool_runs
+        tools = self.agents.get(self.history.task.agent).toolbox if runs else {}
+        return Runs(
+            milliseconds=max(milliseconds, 0),  # a clock that was set back
+            waits=self.event.step.waits,
+            retries=self.event.attempt,
+            unsafe_calls=sum(tools[run.name].effect is Effect.UNSAFE for run in runs),
+            idle=0 if result.model else 1,
+        )
 
     def _work(self, spending: Spending) -> tuple[StepResult, Step | Paused | End, bool]:
         """What was done, what follows, and whether it had effects that may happen only once."""

@@ -188,6 +188,7 @@ def estimate(work: Workload, table: RoutingTable, around: Surroundings) -> Estim
         step_ms=(round(work.step_seconds * 1000),) * work.steps,
         executions=-(-work.steps // STEPS_PER_EXECUTION),
         polls=around.polls_per_task,
+        models=len(models),
         functions=around.functions,
     )
     counts = task_counts(run)

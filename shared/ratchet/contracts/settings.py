@@ -64,6 +64,8 @@ class ApiSettings(StoreSettings):
     outbox_queue_url: str
     state_machine_arn: str
     default_agent: str
+    step_executor_memory_mb: int  # what a task's AWS side depends on
+    architecture: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ one is brought up to date by the upcasters between, one version at a time. The d
 import json
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple
 from typing import Any
 
 from ratchet.contracts.errors import DataMissing
@@ -29,6 +30,7 @@ from ratchet.domain.steps import (
     Failure,
     Interrupt,
     Paused,
+    Runs,
     Step,
     StepPlan,
     StepRecord,
@@ -113,6 +115,7 @@ def encode_record(record: StepRecord) -> dict[str, Any]:
         **_encode_result(record.result),
         **_present({"attempt": record.attempt or None}),
         "totals": [totals.steps, totals.cost_microusd, *_encode_usage(totals.usage)],
+        **_present({"runs": _trimmed(*astuple(totals.runs)) or None}),
         "at": [record.started_at_ms, record.finished_at_ms - record.started_at_ms],
         "next": _encode_next(record.next),
     }
@@ -151,7 +154,7 @@ def decode_record(data: Mapping[str, Any]) -> StepRecord:
         number=data["number"],
         result=_decode_result(data),
         next=_decode_next(data["next"]),
-        totals=Totals(steps, Usage(*usage), cost),
+        totals=Totals(steps, Usage(*usage), cost, Runs(*data.get("runs", ()))),
         attempt=data.get("attempt", 0),
         started_at_ms=started_at_ms,
         finished_at_ms=started_at_ms + milliseconds,
@@ -254,6 +257,7 @@ def _encode_usage(usage: Usage) -> list[int]:
 
 
 def _trimmed(*counts: int) -> list[int]:
+    """The counts up to the last that is not 0."""
     kept = list(counts)
     while kept and not kept[-1]:
         kept.pop()

@@ -1,7 +1,7 @@
 """Steps: what one did (`StepResult`), what was recorded (`StepRecord`), what follows (`Step`, `Paused` or `End`)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ratchet.contracts.names import Complexity, InterruptKind, Json, Purpose, StepType, TaskStatus
 from ratchet.domain.messages import Message
@@ -120,18 +120,50 @@ def summary_position(results: Sequence[StepResult]) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Runs:
+    """What the committed invocations of step_executor took: the AWS side of a task is estimated from it.
+
+    `retries` are attempts that died or gave up before the one that committed, `idle` commits that were no step, since
+    the task ended before its model call. Steps of 0.1.0 did not note it.
+    """
+
+    milliseconds: int = 0
+    waits: int = 0
+    retries: int = 0
+    unsafe_calls: int = 0
+    idle: int = 0
+
+    def __add__(self, other: "Runs") -> "Runs":
+        return Runs(
+            self.milliseconds + other.milliseconds,
+            self.waits + other.waits,
+            self.retries + other.retries,
+            self.unsafe_calls + other.unsafe_calls,
+            self.idle + other.idle,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Totals:
     """Running totals of a task, including the step that carries them."""
 
     steps: int = 0
     usage: Usage = field(default_factory=Usage)
     cost_microusd: int = 0
+    runs: Runs = field(default_factory=Runs)
 
     def plus(self, result: StepResult) -> "Totals":
         """The totals after one more step."""
-        return Totals(
-            self.steps + 1, self.usage + result.usage, self.cost_microusd + result.cost_microusd
+        return replace(
+            self,
+            steps=self.steps + 1,
+            usage=self.usage + result.usage,
+            cost_microusd=self.cost_microusd + result.cost_microusd,
         )
+
+    def after(self, run: Runs) -> "Totals":
+        """The totals after one more invocation."""
+        return replace(self, runs=self.runs + run)
 
 
 @dataclass(frozen=True, slots=True)

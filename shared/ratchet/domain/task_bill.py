@@ -19,8 +19,12 @@ SQS_REQUESTS_PER_MESSAGE = 3  # send, receive, delete; batches make it less
 # Table and index units together: submission (3), one start (4), the last step's transaction (6 beyond the step's own
 # unit), noting that the end was announced (4).
 WRITE_UNITS_SUBMIT, WRITE_UNITS_START, WRITE_UNITS_END, WRITE_UNITS_ANNOUNCE = 3, 4, 6, 4
-READ_UNITS_START, READ_UNITS_ANNOUNCE = 1, 2
-WRITE_UNITS_UNSAFE_CALL = 2  # intent, result
+# The usage ledger, one transaction: the marker and the user's counter, and a counter of each model.
+WRITE_UNITS_COUNT, WRITE_UNITS_COUNT_MODEL = 4, 2
+READ_UNITS_START, READ_UNITS_ANNOUNCE = 1, 3
+WRITE_UNITS_UNSAFE_CALL = (
+    7  # a transaction of intent, plan and the look at the step; then the result
+)
 LOG_BYTES_PER_STEP = 870
 METRICS_PER_ROUTE = 6
 """EMF metrics, billed by the month, of each pair of model and step type that occurs."""
@@ -67,7 +71,7 @@ class TaskRun:
 
     `step_ms`: how long each committed step ran, in order. `lost_ms`: attempts that did not commit (retries, crashes).
     `waits`: visits of the Wait state. `step_bytes`: mean size of a step item. `warm_share`: how much of the reading a
-    sandbox that ran the previous step saves; 0 is the most that a task can cost.
+    sandbox that ran the previous step saves; 0 is the most that a task can cost. `models`: how many were called.
     """
 
     step_ms: tuple[int, ...]
@@ -80,6 +84,7 @@ class TaskRun:
     polls: int = 0
     s3_puts: int = 0
     s3_gets: int = 0
+    models: int = 1
     is_announced: bool = True
     functions: Functions = field(default_factory=Functions)
 
@@ -116,12 +121,14 @@ def _storage(run: TaskRun) -> Counts:
         + WRITE_UNITS_START * run.executions
         + steps * _units(run.step_bytes, 1024)
         + WRITE_UNITS_UNSAFE_CALL * run.unsafe_calls
-        + (WRITE_UNITS_END + WRITE_UNITS_ANNOUNCE) * announced
+        + (WRITE_UNITS_END + WRITE_UNITS_ANNOUNCE + WRITE_UNITS_COUNT) * announced
+        + WRITE_UNITS_COUNT_MODEL * run.models * announced
     )
     reads = (
         READ_UNITS_START * run.executions
         + _history_reads(run)
-        + READ_UNITS_ANNOUNCE * announced
+        # The ledger reads all steps once more, to know their models and days.
+        + (READ_UNITS_ANNOUNCE + _units(HEAD_BYTES + steps * run.step_bytes, 4096)) * announced
         + run.polls
     )
     return Counts.of(

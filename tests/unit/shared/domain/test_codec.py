@@ -30,6 +30,7 @@ from ratchet.domain.steps import (
     Failure,
     Interrupt,
     Paused,
+    Runs,
     Step,
     StepPlan,
     StepRecord,
@@ -99,7 +100,9 @@ records = st.builds(
     number=st.integers(1, 5_000),
     result=results,
     next=steps | ends | pauses,
-    totals=st.builds(Totals, counts, usages, counts),
+    totals=st.builds(
+        Totals, counts, usages, counts, st.builds(Runs, counts, counts, counts, counts, counts)
+    ),
     attempt=counts,
     started_at_ms=counts,
     finished_at_ms=counts,
@@ -290,6 +293,16 @@ def test_usage_without_cache_writes_is_written_as_by_the_first_release() -> None
     data = codec.encode_record(record)
     assert (data["usage"], data["totals"]) == ([10, 4, 5, 1], [1, 7, 10, 4, 5, 1])
     assert codec.decode_record(data) == record
+
+
+def test_what_the_runs_took_is_left_out_where_nothing_is_known() -> None:
+    result = StepResult(StepType.REASONING, Complexity.SIMPLE)
+    following = Step(StepType.REASONING, Complexity.SIMPLE)
+    record = StepRecord(1, result, following, Totals(1), 0, 0, 1)
+    assert "runs" not in codec.encode_record(record)
+    timed = replace(record, totals=Totals(1, runs=Runs(1_234, unsafe_calls=2)))
+    assert codec.encode_record(timed)["runs"] == [1_234, 0, 0, 2]
+    assert codec.decode_record(codec.encode_record(timed)) == timed
 
 
 def test_cache_writes_come_last() -> None:

@@ -38,11 +38,12 @@ def test_functions_default_to_the_sizes_that_are_deployed() -> None:
         (TaskRun((3_000,) * 26, lost_ms=(500,)), Resource.ARM_TIME, 500 * 512),
         (TaskRun((3_000,) * 26, executions=2), Resource.TRANSITIONS, 2),
         (TaskRun((3_000,) * 26, executions=2), Resource.SQS_REQUESTS, 3),
-        (TaskRun((3_000,) * 26, unsafe_calls=2), Resource.WRITE_UNITS, 4),
+        (TaskRun((3_000,) * 26, unsafe_calls=2), Resource.WRITE_UNITS, 14),
         (TaskRun((3_000,) * 26, step_bytes=1_025), Resource.WRITE_UNITS, 26),
         (TaskRun((3_000,) * 26, polls=4), Resource.API_REQUESTS, 4),
         (TaskRun((3_000,) * 26, is_announced=False), Resource.SNS_PUBLISHES, -1),
         (TaskRun((3_000,) * 26, s3_puts=1), Resource.S3_PUTS, 1),
+        (TaskRun((3_000,) * 26, models=3), Resource.WRITE_UNITS, 4),
     ],
 )
 def test_what_happens_to_a_task_shows_on_its_bill(
@@ -51,10 +52,10 @@ def test_what_happens_to_a_task_shows_on_its_bill(
     assert extra(changed, resource) == more
 
 
-def test_a_warm_sandbox_reads_the_history_once() -> None:
+def test_a_warm_sandbox_reads_the_history_once_and_the_ledger_once_more() -> None:
     warm = task_counts(TaskRun((3_000,) * 26, warm_share=1.0))
 
-    assert warm.total(Resource.READ_UNITS) == 4
+    assert warm.total(Resource.READ_UNITS) == 1 + 1 + 3 + 7
 
 
 def test_writes_grow_linearly_with_the_steps() -> None:
