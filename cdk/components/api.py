@@ -24,6 +24,7 @@ PROTECTED = (
     ("POST", "/tasks/{task_id}/interrupts/{interrupt_id}"),
     ("GET", "/interrupts"),
     ("POST", "/tasks/{task_id}/fork"),
+    ("GET", "/usage"),
     ("GET", "/agents"),
     ("GET", "/routes"),
 )

@@ -18,6 +18,7 @@ from ratchet.app.task_views import (
     task_view,
     timeline_view,
 )
+from ratchet.app.usage_views import report_view
 from ratchet.contracts import limits
 from ratchet.contracts.api import (
     AgentListView,
@@ -34,7 +35,8 @@ from ratchet.contracts.api import (
 )
 from ratchet.contracts.errors import DataMissing, RequestError, RetryableError, ServiceUnavailable
 from ratchet.contracts.messages import TaskRef
-from ratchet.contracts.names import API_VERSION, TaskStatus
+from ratchet.contracts.names import API_VERSION, TaskStatus, UsageBy
+from ratchet.contracts.usage_report import UsageReportView
 from ratchet.domain.task import History
 from ratchet.observability import logger
 from ratchet.ports import Created, ListFilter
@@ -43,6 +45,7 @@ app = APIGatewayHttpResolver(enable_validation=True)
 
 EMPTY_RESUME = ResumeRequest()
 EMPTY_FORK = ForkRequest()
+_A_DAY = "A day in UTC: 2026-11-22."
 IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key")]
 WaitSeconds = Annotated[
     int,
@@ -52,6 +55,10 @@ WaitSeconds = Annotated[
 
 def _tenant() -> str:
     return tenant_of(app.current_event.raw_event)
+
+
+def _task(tip: History) -> TaskView:
+    return task_view(tip, wiring().sizes)
 
 
 def _accepted(created: Created, wait: int) -> Response[TaskView]:
@@ -64,7 +71,7 @@ def _accepted(created: Created, wait: int) -> Response[TaskView]:
     if created.is_replay:
         headers["Idempotent-Replay"] = "true"
     return Response(
-        HTTPStatus.ACCEPTED, content_type="application/json", body=task_view(tip), headers=headers
+        HTTPStatus.ACCEPTED, content_type="application/json", body=_task(tip), headers=headers
     )
 
 
@@ -87,7 +94,7 @@ def submit_task(
 @app.get("/v1/tasks/<task_id>", summary="Read a task", operation_id="getTask", tags=["tasks"])
 def get_task(task_id: str, wait: WaitSeconds = 0) -> TaskView:
     """Status, progress, result, error, usage and cost of a task."""
-    return task_view(wiring().read.tip(TaskRef(_tenant(), task_id), wait_seconds=wait))
+    return _task(wiring().read.tip(TaskRef(_tenant(), task_id), wait_seconds=wait))
 
 
 @app.get("/v1/tasks", summary="List tasks", operation_id="listTasks", tags=["tasks"])
@@ -122,7 +129,7 @@ def cancel_task(task_id: str) -> TaskView:
     """End a task as `cancelled`; a second cancel gets the same answer."""
     ref = TaskRef(_tenant(), task_id)
     wiring().read.tip(ref)
-    return task_view(wiring().cancel(ref))
+    return _task(wiring().cancel(ref))
 
 
 @app.post(
@@ -132,7 +139,7 @@ def resume_task(task_id: str, body: ResumeRequest = EMPTY_RESUME) -> TaskView:
     """Go on from the last committed step after a failure; limits may be raised up to the agent's own."""
     ref = TaskRef(_tenant(), task_id)
     wiring().read.tip(ref)
-    return task_view(wiring().resume(ref, body))
+    return _task(wiring().resume(ref, body))
 
 
 @app.get(
@@ -156,7 +163,7 @@ def list_interrupts(
 )
 def decide_interrupt(task_id: str, interrupt_id: str, body: DecisionRequest) -> TaskView:
     """The first answer counts; once none is missing, the task goes on."""
-    return task_view(wiring().decide(TaskRef(_tenant(), task_id), interrupt_id, body))
+    return _task(wiring().decide(TaskRef(_tenant(), task_id), interrupt_id, body))
 
 
 @app.post(
@@ -175,6 +182,16 @@ def fork_task(
     """A new task that goes on from a committed step of this one, with another model, instruction or tool answer."""
     parent = TaskRef(_tenant(), task_id)
     return _accepted(wiring().fork(parent, body, idempotency_key=idempotency_key), wait)
+
+
+@app.get("/v1/usage", summary="Read what was used", operation_id="getUsage", tags=["usage"])
+def get_usage(
+    from_: Annotated[str | None, Query(alias="from", description=_A_DAY)] = None,
+    to: Annotated[str | None, Query(description=_A_DAY)] = None,
+    by: UsageBy = UsageBy.DAY,
+) -> UsageReportView:
+    """Steps, tokens and model dollars of these days, both included; without days, the last thirty."""
+    return report_view(wiring().usage(_tenant(), first_day=from_, last_day=to, by=by))
 
 
 @app.get("/v1/agents", summary="List the agents", operation_id="listAgents", tags=["agents"])

@@ -16,12 +16,15 @@ from ratchet.app.decide_interrupt import DecideInterrupt
 from ratchet.app.deployed_models import DeployedModels
 from ratchet.app.fork_task import ForkTask
 from ratchet.app.read_task import ReadTask
+from ratchet.app.read_usage import ReadUsage
 from ratchet.app.resume_task import ResumeTask
 from ratchet.app.routing_in_force import OverridableRouting
 from ratchet.app.submit_task import SubmitTask
 from ratchet.cold_start import once
 from ratchet.contracts.names import AGENTS_MANIFEST_FILE, MODELS_FILE
 from ratchet.contracts.settings import ApiSettings, DevelopmentSwitches
+from ratchet.domain.task_bill import Functions
+from ratchet.domain.task_cost import DEPLOYED
 from ratchet.domain.webhook_url import check_webhook_url
 
 _BUNDLE = Path(__file__).parents[2]
@@ -37,7 +40,9 @@ class Wiring:
     resume: ResumeTask
     decide: DecideInterrupt
     fork: ForkTask
+    usage: ReadUsage
     agents: AgentDirectory
+    sizes: Functions = DEPLOYED  # what a task's AWS side depends on
 
 
 @once
@@ -77,5 +82,9 @@ def wiring() -> Wiring:
         resume=ResumeTask(store, inbox, agents, clock),
         decide=DecideInterrupt(store, inbox, outbox, clock),
         fork=ForkTask.beside(submit),
+        usage=ReadUsage(store, clock),
         agents=agents,
+        sizes=Functions(
+            step_executor_mb=settings.step_executor_memory_mb, architecture=settings.architecture
+        ),
     )

@@ -18,6 +18,12 @@ from ratchet.contracts.settings import (
 )
 from tests.infra.template import Synthesized
 
+PLAIN_SETTINGS = {
+    "RATCHET_DEFAULT_AGENT",
+    "RATCHET_PROVIDERS",
+    "RATCHET_STEP_EXECUTOR_MEMORY_MB",
+    "RATCHET_ARCHITECTURE",
+}
 POWERTOOLS = {
     "POWERTOOLS_SERVICE_NAME",
     "POWERTOOLS_LOG_LEVEL",
@@ -35,6 +41,7 @@ PROTECTED = {
     "POST /v1/tasks/{task_id}/interrupts/{interrupt_id}",
     "GET /v1/interrupts",
     "POST /v1/tasks/{task_id}/fork",
+    "GET /v1/usage",
     "GET /v1/agents",
     "GET /v1/routes",
 }
@@ -105,7 +112,7 @@ def test_values_of_the_environment_come_from_this_stack(default: Synthesized) ->
     for function in default.functions().values():
         variables = function["Environment"]["Variables"]
         plain = {name for name, value in variables.items() if isinstance(value, str)}
-        assert plain <= POWERTOOLS | {"RATCHET_DEFAULT_AGENT", "RATCHET_PROVIDERS"}
+        assert plain <= POWERTOOLS | PLAIN_SETTINGS
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from ratchet.app.agents import AgentInfo
 from ratchet.contracts.api import (
     AgentView,
+    CostView,
     ErrorView,
     InterruptView,
     LimitsView,
@@ -18,15 +19,18 @@ from ratchet.contracts.api import (
 )
 from ratchet.contracts.names import ComplexitySource
 from ratchet.domain.complexity import source_of
+from ratchet.domain.aws_bill import NANO
 from ratchet.domain.models import Usage
 from ratchet.domain.rfc3339 import timestamp
 from ratchet.domain.steps import End, Paused, StepRecord
 from ratchet.domain.task import History, Task, TaskLimits, step_after
+from ratchet.domain.task_bill import Functions
+from ratchet.domain.task_cost import DEPLOYED, aws_side
 from ratchet.ports import Page
 
 
-def task_view(tip: History) -> TaskView:
-    """A task from its head and last step."""
+def task_view(tip: History, functions: Functions = DEPLOYED) -> TaskView:
+    """A task from its head and last step; `functions` are the deployment's, which its AWS side depends on."""
     task, end = tip.task, tip.next
     failure = end.failure if isinstance(end, End) else None
     return TaskView(
@@ -49,11 +53,12 @@ def task_view(tip: History) -> TaskView:
         result=end.output if isinstance(end, End) else None,
         interrupts=interrupt_views(tip),
         error=None if failure is None else ErrorView(code=failure.code, message=failure.message),
-        usage=_usage_view(tip.totals.usage),
-        cost_usd=_usd(tip.totals.cost_microusd),
+        usage=usage_view(tip.totals.usage),
+        cost_usd=usd(tip.totals.cost_microusd),
         complexity=task.rating.complexity if task.rating else None,
         complexity_source=task.rating.source if task.rating else None,
         parent=_parent_view(task),
+        cost=_cost_view(tip, functions),
     )
 
 
@@ -124,6 +129,16 @@ def limits_view(limits: TaskLimits) -> LimitsView:
     )
 
 
+def _cost_view(tip: History, functions: Functions) -> CostView:
+    models, bill = tip.totals.cost_microusd * 1000, aws_side(tip, functions)
+    return CostView(
+        models_usd=models / NANO,
+        aws_usd=bill.usd,
+        total_usd=(models + bill.nanousd) / NANO,
+        aws={service.value: nano / NANO for service, nano in bill.by_service().items()},
+    )
+
+
 def _parent_view(task: Task) -> ParentView | None:
     fork = task.fork
     return None if fork is None else ParentView(task_id=fork.parent_task_id, step=fork.step)
@@ -145,16 +160,17 @@ def _step_view(record: StepRecord, task: Task, rated_by: ComplexitySource | None
             ToolRunView(call_id=r.call_id, name=r.name, ok=r.ok, duration_ms=r.milliseconds)
             for r in result.tool_runs
         ],
-        usage=_usage_view(result.usage),
+        usage=usage_view(result.usage),
         expected_cached_tokens=result.expected_cached_tokens,
-        cost_usd=_usd(result.cost_microusd),
+        cost_usd=usd(result.cost_microusd),
         attempt=record.attempt,
         started_at=timestamp(record.started_at_ms),
         duration_ms=record.finished_at_ms - record.started_at_ms,
     )
 
 
-def _usage_view(usage: Usage) -> UsageView:
+def usage_view(usage: Usage) -> UsageView:
+    """Tokens."""
     return UsageView(
         input_tokens=usage.input_tokens,
         cached_tokens=usage.cached_tokens,
@@ -164,5 +180,6 @@ def _usage_view(usage: Usage) -> UsageView:
     )
 
 
-def _usd(microusd: int) -> float:
+def usd(microusd: int) -> float:
+    """Dollars, of micro-dollars."""
     return microusd / 1_000_000

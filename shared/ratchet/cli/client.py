@@ -24,6 +24,7 @@ from ratchet.contracts.api import (
     TaskView,
 )
 from ratchet.contracts.names import Json
+from ratchet.contracts.usage_report import UsageReportView
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -149,6 +150,12 @@ class ApiClient:
     def routes(self) -> RoutingView:
         """The routing table in force."""
         return self._ask(RoutingView, "GET", "/v1/routes")
+
+    def usage(self, *, first: str | None, last: str | None, by: str) -> UsageReportView:
+        """What was used on these days."""
+        # A mapping: `from` is no name in Python.
+        query = {"from": first, "to": last, "by": by}
+        return self._ask(UsageReportView, "GET", "/v1/usage", params=_query(**query))
 
     def health(self) -> HealthView:
         """Whether the API answers, and its version."""

@@ -22,6 +22,7 @@ from ratchet.cli import (
     simulate_command,
     submit_command,
     task_commands,
+    usage_command,
 )
 from ratchet.cli.errors import CliError
 from ratchet.cli.output import report
@@ -54,6 +55,7 @@ app.command("answer")(answer_command.answer)
 app.command("fork")(fork_command.fork)
 app.command("agents")(task_commands.agents)
 app.command("routes")(routes_command.routes)
+app.command("usage")(usage_command.usage)
 app.command("models")(models_command.models)
 app.command("prices")(prices_command.prices)
 app.command("new")(new_command.new)

@@ -40,6 +40,8 @@ def show(task_id: TaskId, *, as_json: AsJson = False) -> None:
     out.print()
     out.print(timeline.step_table(steps))
     out.print(timeline.total_line(task))
+    for line in timeline.cost_lines(task):
+        out.print(line)
     watch_view.print_outcome(task, out)
 
 

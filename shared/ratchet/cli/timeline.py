@@ -58,6 +58,19 @@ def total_line(task: TaskView) -> str:
     )
 
 
+def cost_lines(task: TaskView) -> list[str]:
+    """Models and AWS side by side; nothing from an API that does not tell."""
+    cost = task.cost
+    if cost is None:
+        return []
+    services = ", ".join(f"{name} {dollars(usd)}" for name, usd in cost.aws.items())
+    return [
+        f"cost:  {dollars(cost.models_usd)} models + {dollars(cost.aws_usd)} AWS (estimated) = "
+        f"{dollars(cost.total_usd)}",
+        f"AWS:   {services}",
+    ]
+
+
 def status_text(status: TaskStatus) -> "Text":
     """The status in its colour."""
     from rich.text import Text  # noqa: PLC0415

@@ -167,6 +167,19 @@ class ParentView(_Answer):
     step: int
 
 
+class CostView(_Answer):
+    """What a task cost in dollars: its model calls, and an estimate of what AWS charges for it, by service.
+
+    The AWS side is at list prices and follows from the task's counts: its steps, their time, waits, retries, executions
+    and unsafe calls. Polling, large bodies and what a month costs anyway are not in it.
+    """
+
+    models_usd: float
+    aws_usd: float
+    total_usd: float
+    aws: dict[str, float]
+
+
 class TaskView(_Answer):
     """A task as `GET /v1/tasks/{task_id}` shows it. `complexity` is null where the agent's planning step rates it."""
 
@@ -189,6 +202,7 @@ class TaskView(_Answer):
     complexity: Complexity | None = None
     complexity_source: ComplexitySource | None = None
     parent: ParentView | None = None
+    cost: CostView | None = None
 
 
 class TaskSummaryView(_Answer):

@@ -98,6 +98,15 @@ class EffectAnswer(StrEnum):
     ABORT = "abort"
 
 
+class UsageBy(StrEnum):
+    """What `GET /v1/usage` sums up by."""
+
+    DAY = "day"
+    MODEL = "model"
+    AGENT = "agent"
+    USER = "user"
+
+
 class Action(StrEnum):
     """What the state machine does after a step; `$.action` in the state's output."""
 

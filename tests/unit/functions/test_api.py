@@ -32,6 +32,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         world.resume,
         world.decide,
         world.fork,
+        world.usage,
         agents,
     )
     monkeypatch.setattr(routes, "wiring", lambda: wired)
@@ -326,6 +327,7 @@ def test_the_openapi_document_is_published_and_complete(world: World) -> None:
         "/v1/tasks/{task_id}/interrupts/{interrupt_id}",
         "/v1/interrupts",
         "/v1/tasks/{task_id}/fork",
+        "/v1/usage",
         "/v1/agents",
         "/v1/routes",
         "/v1/health",
@@ -345,7 +347,16 @@ def test_a_task_that_could_reach_a_model_without_a_price_is_refused(
     unpriced = DeployedModels(routes=(Route("planning simple", ("dream-7",)),))
     submit = replace(world.submit, models=unpriced)
     agents = AgentDirectory(world.registry.manifest(), default="support")
-    wired = Wiring(submit, world.read, world.cancel, world.resume, world.decide, world.fork, agents)
+    wired = Wiring(
+        submit,
+        world.read,
+        world.cancel,
+        world.resume,
+        world.decide,
+        world.fork,
+        world.usage,
+        agents,
+    )
     monkeypatch.setattr(routes, "wiring", lambda: wired)
     status, body, _ = call(envelope("api/submit"))
     assert (status, body["code"]) == (400, "unpriced_model")

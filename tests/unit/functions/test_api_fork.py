@@ -41,6 +41,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         world.resume,
         world.decide,
         world.fork,
+        world.usage,
         world.fork.agents,
     )
     monkeypatch.setattr(routes, "wiring", lambda: wired)

@@ -14,6 +14,7 @@ from ratchet.app.dispatch_task import DispatchTask
 from ratchet.app.execute_step import ExecuteStep
 from ratchet.app.fork_task import ForkTask
 from ratchet.app.read_task import ReadTask
+from ratchet.app.read_usage import ReadUsage
 from ratchet.app.resume_task import ResumeTask
 from ratchet.app.routing_in_force import OverridableRouting
 from ratchet.app.submit_task import SubmitTask
@@ -86,6 +87,7 @@ class World:
         self.fork = ForkTask.beside(self.submit)
         self.dispatch = DispatchTask(self.store, self.workflow, self.clock)
         self.read = ReadTask(self.store, self.clock)
+        self.usage = ReadUsage(self.store, self.clock)
         self.resume = ResumeTask(self.store, self.inbox, directory, self.clock)
         self.sweep = SweepTasks(self.store, self.inbox, self.outbox, self.workflow, self.clock)
         self.cancel = CancelTask(self.store, self.workflow, self.outbox, self.clock)

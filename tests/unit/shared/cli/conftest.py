@@ -53,6 +53,7 @@ def task(status: str = "succeeded", steps: int = 2, **changes: Any) -> dict[str,
         "complexity": None,
         "complexity_source": None,
         "parent": None,
+        "cost": None,
         **changes,
     }
 
