@@ -111,6 +111,8 @@ KINDS: dict[str, tuple[Fault, ...]] = {
             "deliverer:store.load_remains",
             "deliverer:store.deliveries",
             "deliverer:store.record_delivery",
+            "deliverer:store.counted",
+            "deliverer:store.count",
             "deliverer:store.due_again",
             "deliverer:announce.sns",
             "deliverer:announce.webhook",

@@ -26,6 +26,7 @@ from ratchet.ports import (
 from ratchet.testing.store import InMemoryCheckpoints
 from tests.simulation.bodies import AWS, Bucket
 from tests.simulation.calls import Network
+from tests.simulation.usage import UsageCalls
 
 T = TypeVar("T")
 
@@ -86,7 +87,7 @@ class Witness(Protocol):
     def upgraded(self, ref: TaskRef) -> None: ...
 
 
-class Checkpoints:
+class Checkpoints(UsageCalls):
     """Calls the twin through the network; the witness sees every task that is touched."""
 
     def __init__(

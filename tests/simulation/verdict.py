@@ -18,6 +18,7 @@ from tests.simulation.brain import AGENTS, rounds_of
 from tests.simulation.faults import Fault
 from tests.simulation.ledger import Ledger, Seen
 from tests.simulation.story import Cancel, Submit
+from tests.simulation.usage import judge_usage
 from tests.simulation.verdict_effects import ASKED, judge_effects, judge_questions, left_unanswered
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ OUT = {Fault.UNKNOWN, Fault.LOST}
 
 def judge(ledger: Ledger, world: "World") -> None:
     """Everything that must hold when nothing can happen any more."""
+    judge_usage(ledger, world)
     if not world.is_over():
         ledger.violate(
             f"I1: not at rest after {world.scheduler.now_ms / 3.6e6:.1f} h: {_why(world)}"
