@@ -18,8 +18,8 @@ from ratchet.contracts.api import (
     UsageView,
 )
 from ratchet.contracts.names import ComplexitySource
-from ratchet.domain.complexity import source_of
 from ratchet.domain.aws_bill import NANO
+from ratchet.domain.complexity import source_of
 from ratchet.domain.models import Usage
 from ratchet.domain.rfc3339 import timestamp
 from ratchet.domain.steps import End, Paused, StepRecord
