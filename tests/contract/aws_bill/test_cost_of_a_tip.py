@@ -12,6 +12,7 @@ from ratchet.contracts.messages import StepOutput, TaskRef
 from ratchet.contracts.names import Action
 from ratchet.domain.aws_bill import Bill, Resource
 from ratchet.domain.messages import ToolCall
+from ratchet.domain.task_bill import WRITE_UNITS_COUNT_MODEL
 from ratchet.domain.task_cost import aws_side
 from ratchet.model_ports import ModelAnswer, ModelCall
 from ratchet.testing.chat import asks, says
@@ -39,8 +40,12 @@ def look(where: str) -> str:
 
 
 AGENT = Agent("payer", "Pay.", tools=[pay, look], policy="react")
-LOOK = asks(ToolCall("c1", "look", '{"where":"here"}'))
 PAY = asks(ToolCall("c2", "pay", '{"amount":5}'))
+
+
+def look_at(place: int) -> ModelAnswer:
+    """Each elsewhere: an agent that repeats itself is sent to another model, which has a counter of its own."""
+    return asks(ToolCall("c1", "look", f'{{"where":"{place}"}}'))
 
 
 @dataclass
@@ -111,7 +116,7 @@ def follow(world: World, ref: TaskRef, lived: Lived) -> None:
 
 @pytest.mark.parametrize("looks", [0, 1, 7])
 def test_a_quiet_task_costs_what_was_counted(bench: DynamoDbBench, looks: int) -> None:
-    lived = live(bench, *[LOOK] * looks, says("Done."))
+    lived = live(bench, *[look_at(n) for n in range(looks)], says("Done."))
 
     assert lived.quantity(Resource.WRITE_UNITS) == lived.tally.all_write_units
     assert lived.quantity(Resource.TRANSITIONS) == lived.transitions
@@ -123,15 +128,22 @@ def test_a_quiet_task_costs_what_was_counted(bench: DynamoDbBench, looks: int) -
     assert time == 512 * 1000 * STEP_SECONDS * (looks + 1) + others_ms
 
 
+def test_each_further_model_is_a_counter_that_the_estimate_leaves_out(bench: DynamoDbBench) -> None:
+    lived = live(bench, *[look_at(1)] * 4, says("Done."))
+
+    missing = lived.tally.all_write_units - lived.quantity(Resource.WRITE_UNITS)
+    assert missing == WRITE_UNITS_COUNT_MODEL
+
+
 def test_waits_and_roll_overs_are_on_the_bill(bench: DynamoDbBench) -> None:
     throttled = ModelThrottled("429", 2.0)
     lived = live(
         bench,
-        LOOK,
+        look_at(1),
         throttled,
         throttled,
-        LOOK,
-        LOOK,
+        look_at(2),
+        look_at(3),
         throttled,
         says("Done."),
         steps_per_execution=2,
@@ -149,7 +161,7 @@ def test_waits_and_roll_overs_are_on_the_bill(bench: DynamoDbBench) -> None:
 
 
 def test_unsafe_calls_are_on_the_bill(bench: DynamoDbBench) -> None:
-    lived = live(bench, PAY, LOOK, PAY, says("Done."))
+    lived = live(bench, PAY, look_at(1), PAY, says("Done."))
 
     assert lived.quantity(Resource.WRITE_UNITS) == lived.tally.all_write_units
 
