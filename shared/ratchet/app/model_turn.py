@@ -24,7 +24,7 @@ from ratchet.domain.escalation import Escalate
 from ratchet.domain.messages import Message
 from ratchet.domain.models import ModelCatalogue, ModelSpec, Usage
 from ratchet.domain.prompt import Prompt
-from ratchet.domain.steps import StepPlan, StepResult, Totals
+from ratchet.domain.steps import ModelUse, StepPlan, StepResult, Totals
 from ratchet.domain.sticky_route import Stay
 from ratchet.domain.task import Task
 from ratchet.model_ports import ChatModel, ModelAnswer, ModelCall
@@ -43,6 +43,7 @@ class Spending:
     model: str | None = None
     reason: str = ""
     prefix: PrefixWatch = field(default_factory=PrefixWatch)
+    by_model: dict[str, ModelUse] = field(default_factory=dict)
 
     @property
     def totals(self) -> Totals:
@@ -56,19 +57,32 @@ class Spending:
     def add(self, spec: ModelSpec, usage: Usage) -> None:
         """Count one answered call."""
         self.prefix.count(spec.name, usage)
+        cost = spec.cost_microusd(usage)
         self.usage += usage
-        self.cost_microusd += spec.cost_microusd(usage)
+        self.cost_microusd += cost
         self.model = spec.name
+        so_far = self.by_model.get(spec.name, ModelUse(spec.name, Usage(), 0))
+        self.by_model[spec.name] = ModelUse(
+            spec.name, so_far.usage + usage, so_far.cost_microusd + cost
+        )
 
     def carry_on(self, plan: StepPlan) -> None:
         """Count what an earlier attempt has paid for the answer that is used again."""
         self.usage += plan.usage
         self.cost_microusd += plan.cost_microusd
         self.model, self.reason = plan.model, plan.reason
+        self.by_model = {use.model: use for use in plan.others}
 
     def plan(self, owner: str, message: Message) -> StepPlan:
         """What is about to be done with this answer, and what it has cost."""
-        return StepPlan(owner, message, self.model, self.reason, self.usage, self.cost_microusd)
+        return StepPlan(
+            owner, message, self.model, self.reason, self.usage, self.cost_microusd, self.others
+        )
+
+    @property
+    def others(self) -> tuple[ModelUse, ...]:
+        """What models took whose answers the step did not."""
+        return tuple(use for name, use in self.by_model.items() if name != self.model)
 
     def on(self, result: StepResult) -> StepResult:
         """The result with what it cost."""
@@ -81,6 +95,7 @@ class Spending:
             cost_microusd=self.cost_microusd,
             expected_cached_tokens=self.prefix.expected_tokens,
             prompt_tokens=0 if first == self.usage.input_tokens else first,
+            others=self.others,
         )
 
 

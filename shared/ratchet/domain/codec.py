@@ -29,6 +29,7 @@ from ratchet.domain.steps import (
     End,
     Failure,
     Interrupt,
+    ModelUse,
     Paused,
     Runs,
     Step,
@@ -136,6 +137,7 @@ def _encode_result(result: StepResult) -> dict[str, Any]:
         else None,
         "purpose": _unusual(result.purpose),
         "prefix": _trimmed(result.expected_cached_tokens, result.prompt_tokens) or None,
+        "others": _encode_others(result.others),
     }
     usual_route = f"{result.type} {result.complexity}"
     return {
@@ -179,6 +181,7 @@ def _decode_result(data: Mapping[str, Any]) -> StepResult:
         purpose=Purpose(data.get("purpose", Purpose.WORK)),
         expected_cached_tokens=expected,
         prompt_tokens=prompt,
+        others=_decode_others(data),
     )
 
 
@@ -264,6 +267,16 @@ def _trimmed(*counts: int) -> list[int]:
     return kept
 
 
+def _encode_others(others: Sequence[ModelUse]) -> list[list[Any]] | None:
+    return [[o.model, o.cost_microusd, *_encode_usage(o.usage)] for o in others] or None
+
+
+def _decode_others(data: Mapping[str, Any]) -> tuple[ModelUse, ...]:
+    return tuple(
+        ModelUse(model, Usage(*usage), cost) for model, cost, *usage in data.get("others", ())
+    )
+
+
 def encode_plan(plan: StepPlan) -> dict[str, Any]:
     """What an attempt was about to do, as JSON; its owner lives in the item's own attribute."""
     optional = {
@@ -271,6 +284,7 @@ def encode_plan(plan: StepPlan) -> dict[str, Any]:
         "reason": plan.reason or None,
         "usage": _encode_usage(plan.usage) or None,
         "cost": [plan.cost_microusd] if plan.cost_microusd else None,
+        "others": _encode_others(plan.others),
     }
     return {"messages": [plan.message.to_chat()], **_present(optional)}
 
@@ -284,6 +298,7 @@ def decode_plan(owner: str, data: Mapping[str, Any]) -> StepPlan:
         reason=data.get("reason", ""),
         usage=Usage(*data.get("usage", ())),
         cost_microusd=data.get("cost", (0,))[0],
+        others=_decode_others(data),
     )
 
 

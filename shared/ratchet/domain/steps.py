@@ -78,6 +78,15 @@ class ToolRun:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelUse:
+    """What one model used in a step that asked several."""
+
+    model: str
+    usage: Usage
+    cost_microusd: int
+
+
+@dataclass(frozen=True, slots=True)
 class StepResult:
     """What a step added to the conversation, and how."""
 
@@ -96,6 +105,7 @@ class StepResult:
     purpose: Purpose = Purpose.WORK
     expected_cached_tokens: int = 0  # of the input, what the provider's cache should have held
     prompt_tokens: int = 0  # of the first call, where there were several
+    others: tuple[ModelUse, ...] = ()  # of usage and cost, the part of models other than `model`
 
     @property
     def is_summary(self) -> bool:
@@ -192,3 +202,4 @@ class StepPlan:
     reason: str = ""
     usage: Usage = field(default_factory=Usage)
     cost_microusd: int = 0
+    others: tuple[ModelUse, ...] = ()

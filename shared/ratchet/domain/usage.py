@@ -4,7 +4,7 @@ What a step used is the difference between its running totals and those before i
 to its totals whatever the steps were: to the token and to the micro-dollar.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -99,12 +99,12 @@ def parts(task: Task, records: Iterable[StepRecord], counted: Counted) -> Iterat
         used = now - after.amounts
         if used == NOTHING:
             continue
-        counters = counters_of(task, record)
-        if len(sums.keys() | set(counters)) > MAX_COUNTERS:
+        shares = shares_of(task, record, used)
+        if len(sums.keys() | shares.keys()) > MAX_COUNTERS:
             yield Part(before, after, sums)
             before, sums = after, {}
-        for counter in counters:
-            sums[counter] = sums.get(counter, NOTHING) + used
+        for counter, share in shares.items():
+            sums[counter] = sums.get(counter, NOTHING) + share
         after = Counted(record.number, now)
     if sums:
         yield Part(before, after, sums)
@@ -119,13 +119,20 @@ def lump(tip: History, counted: Counted) -> Part:
     return Part(counted, Counted(last.number, now), {unknown: used, user: used})
 
 
-def counters_of(task: Task, record: StepRecord) -> Sequence[Counter]:
-    """Where a step counts: on the day on which it finished, under the model whose answer it took."""
-    day = day_of(record.finished_at_ms)
-    return (
-        Counter(Account.AGENT, day, task.agent, record.result.model or ""),
-        Counter(Account.USER, day, task.user_id or ""),
-    )
+def shares_of(task: Task, record: StepRecord, used: Amounts) -> Mapping[Counter, Amounts]:
+    """Where a step counts: on the day on which it finished, under each model that it asked.
+
+    The step itself, and what it used that no other model did, is of the model whose answer it took.
+    """
+    day, rest = day_of(record.finished_at_ms), used
+    shares = dict[Counter, Amounts]()
+    for other in record.result.others:
+        share = Amounts(0, other.usage, other.cost_microusd)
+        shares[Counter(Account.AGENT, day, task.agent, other.model)] = share
+        rest = rest - share
+    shares[Counter(Account.AGENT, day, task.agent, record.result.model or "")] = rest
+    shares[Counter(Account.USER, day, task.user_id or "")] = used
+    return {counter: share for counter, share in shares.items() if share != NOTHING}
 
 
 def day_of(ms: int) -> str:

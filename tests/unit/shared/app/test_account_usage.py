@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ratchet import Agent, tool
+from ratchet import Agent, Confidence, tool
 from ratchet.app.account_usage import MAX_RACES, AccountUsage
 from ratchet.contracts.api import DecisionRequest, ForkRequest
 from ratchet.contracts.errors import StoreUnavailable
@@ -72,6 +72,22 @@ def test_the_end_of_a_task_counts_all_of_its_steps() -> None:
     assert spent(world) == spent(world, Account.USER) == totals(world, ref)
     assert spent(world).cost_microusd == sum(s.result.cost_microusd for s in steps) > 0
     assert by_model(world) == {"o3-mini": 1, "gpt-4o": 2, "o3": 1}
+
+
+def test_a_step_that_asked_two_models_counts_under_both() -> None:
+    doubting = Agent("doubting", "Help.", policy="react", check=lambda _: Confidence.LOW)
+    world = World(doubting, chat=[says("A guess."), says("Surely.")])
+    ref = world.submitted()
+    world.run(ref)
+    world.announce_all(ref)
+
+    (step,) = world.steps(ref)
+    days: dict[str, Any] = {"first_day": "2020-01-01", "last_day": "2030-01-01"}
+    found = {c.model: a for c, a in world.store.usage("acme", Account.AGENT, **days)}
+    (other,) = step.result.others
+    assert found[other.model] == Amounts(0, other.usage, other.cost_microusd)
+    assert found.keys() == {"gpt-4o-mini", "gpt-4o"}
+    assert sum(found.values(), NOTHING) == totals(world, ref) == spent(world, Account.USER)
 
 
 def test_a_second_delivery_counts_nothing() -> None:

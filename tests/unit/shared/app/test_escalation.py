@@ -57,6 +57,9 @@ def test_an_answer_of_low_confidence_is_replaced_by_the_complex_routes_once() ->
     assert output(world, ref) == "Another guess."
     assert world.chat.calls[0].prompt == world.chat.calls[1].prompt
     assert step.result.usage == says("A guess.").usage + says("Another guess.").usage
+    (other,) = step.result.others
+    assert (other.model, other.usage) == (SMALL, says("A guess.").usage)
+    assert 0 < other.cost_microusd < step.result.cost_microusd
 
 
 def test_a_sure_answer_costs_one_call() -> None:

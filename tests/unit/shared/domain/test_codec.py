@@ -29,6 +29,7 @@ from ratchet.domain.steps import (
     End,
     Failure,
     Interrupt,
+    ModelUse,
     Paused,
     Runs,
     Step,
@@ -68,7 +69,8 @@ interrupts = st.builds(
     counts,
 )
 pauses = st.builds(Paused, st.lists(interrupts, min_size=1, max_size=3).map(tuple), steps)
-plans = st.builds(StepPlan, st.just("me"), messages, maybe, texts, usages, counts)
+others = st.lists(st.builds(ModelUse, texts, usages, counts), max_size=2).map(tuple)
+plans = st.builds(StepPlan, st.just("me"), messages, maybe, texts, usages, counts, others)
 ends = st.builds(
     End,
     st.sampled_from([status for status in TaskStatus if status.is_terminal]),
@@ -94,6 +96,7 @@ results = st.builds(
     purpose=purposes,
     expected_cached_tokens=counts,
     prompt_tokens=counts,
+    others=others,
 )
 records = st.builds(
     StepRecord,

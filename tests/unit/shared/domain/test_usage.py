@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ratchet.contracts.names import Complexity, StepType
 from ratchet.domain import keys
 from ratchet.domain.models import Usage
-from ratchet.domain.steps import StepRecord, StepResult, Totals
+from ratchet.domain.steps import ModelUse, StepRecord, StepResult, Totals
 from ratchet.domain.usage import (
     MAX_COUNTERS,
     NOTHING,
@@ -18,16 +18,18 @@ from ratchet.domain.usage import (
     Counted,
     Counter,
     Part,
-    counters_of,
     day_of,
     lump,
     parts,
+    shares_of,
 )
 from tests.unit.shared.builders import ACTING, START_MS, a_history, a_task
 
 DAY_MS = 24 * 3_600_000
 COUNTS = st.integers(0, 10**7)
+FEW = st.sampled_from([0, 0, 0, 1, 4])
 USAGES = st.builds(Usage, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS)
+USED = Amounts(1, Usage(30, 0, 25), 10)
 NEXT_DAY = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 
 
@@ -40,7 +42,12 @@ def histories(draw: st.DrawFn, max_size: int = 40) -> list[StepRecord]:
         model = draw(st.sampled_from([None, "gpt-4o", "o3", *(f"own/{n}#" for n in range(30))]))
         result = StepResult(StepType.TOOL_DISPATCH, Complexity.SIMPLE, model=model)
         if model is not None:
-            result = replace(result, usage=draw(USAGES), cost_microusd=draw(COUNTS))
+            others = [ModelUse(f"asked-{n}", draw(USAGES), draw(COUNTS)) for n in range(draw(FEW))]
+            used = sum((Amounts(0, o.usage, o.cost_microusd) for o in others), NOTHING)
+            used += Amounts(0, draw(USAGES), draw(COUNTS))
+            result = replace(
+                result, usage=used.usage, cost_microusd=used.cost_microusd, others=tuple(others)
+            )
             totals = totals.plus(result)
         at_ms = max(at_ms + draw(st.integers(-600_000, 3 * DAY_MS)), START_MS)
         records.append(StepRecord(number, result, ACTING, totals, 0, at_ms, at_ms))
@@ -120,8 +127,24 @@ def test_a_step_counts_on_the_utc_day_on_which_it_finished() -> None:
     )
 
     task = a_task()
-    assert counters_of(task, late)[0] == Counter(Account.AGENT, "2025-12-31", task.agent, "o3")
-    assert counters_of(task, early)[0].day == "2026-01-01"
+    assert set(shares_of(task, late, USED)) == {
+        Counter(Account.AGENT, "2025-12-31", task.agent, "o3"),
+        Counter(Account.USER, "2025-12-31", ""),
+    }
+    assert {counter.day for counter in shares_of(task, early, USED)} == {"2026-01-01"}
+
+
+def test_a_step_that_asked_several_models_counts_under_each_what_it_took() -> None:
+    asked = ModelUse("gpt-4o-mini", Usage(10, 0, 5), 3), ModelUse("free", Usage(), 0)
+    result = StepResult(StepType.REASONING, Complexity.SIMPLE, model="o3", others=asked)
+    (record,) = a_history(result).records
+
+    shares = shares_of(a_task(), record, USED)
+    of_agents = {c.model: a for c, a in shares.items() if c.account is Account.AGENT}
+    assert of_agents == {
+        "gpt-4o-mini": Amounts(0, Usage(10, 0, 5), 3),
+        "o3": Amounts(1, Usage(20, 0, 20), 7),
+    }
 
 
 def test_what_cannot_be_read_any_more_counts_under_no_model() -> None:
