@@ -15,7 +15,7 @@ from typing import Protocol
 
 from pydantic import BaseModel
 
-from ratchet import Agent, Limits, tool
+from ratchet import Agent, Answer, Confidence, Limits, tool
 from ratchet.contracts.limits import MAX_DEADLINE_SECONDS, MAX_STEPS_CAP
 from ratchet.contracts.messages import TaskRef
 from ratchet.domain.compaction import DIRECTIVE, GO_ON
@@ -103,6 +103,10 @@ class Report(BaseModel):
     text: str
 
 
+def _unsure(_: Answer) -> Confidence:
+    return Confidence.LOW
+
+
 UNSAFE = frozenset({"pay", "send"})
 TOOLS = [look, put, pay, send, fetch]
 SMALL = Limits(max_steps=30, deadline_seconds=24 * 3600)
@@ -120,6 +124,7 @@ AGENTS = (
     Agent("marathon", "Loop.", tools=TOOLS, policy="react", limits=VAST),
     Agent("terse", "Loop.", tools=TOOLS, policy="react", limits=SMALL, compact_at_tokens=TERSE),
     Agent("hasty", "Loop.", tools=TOOLS, policy="react", limits=Limits(max_steps=2)),
+    Agent("doubtful", "Loop.", tools=TOOLS, policy="react", limits=SMALL, check=_unsure),
 )
 
 

@@ -19,6 +19,7 @@ from tests.simulation.faults import Injector
 from tests.simulation.pauses import Pauses
 from tests.simulation.scheduler import Future, Scheduler
 from tests.simulation.story import Story
+from tests.simulation.usage import Spent
 
 if TYPE_CHECKING:
     from tests.simulation.doors import Receiver
@@ -59,6 +60,7 @@ class Ledger:
         self._inherited: dict[TaskRef, int] = {}  # rounds of the program that a parent has done
         self.deeds: set[tuple[str, TaskRef, int, int]] = set()  # the same by argument
         self.pauses = Pauses(self.violate)
+        self.spent = Spent()
         self.acted: defaultdict[tuple[str, TaskRef, int], Counter[str]] = defaultdict(Counter)
         self.longest_recovery_ms = 0
         self._called_back_ms = 0  # when a task that waited for people, or had ended, went on
@@ -250,6 +252,7 @@ class Ledger:
         if record.result.messages and record.result.model:
             self._check_version(ref, seen, record)
         self.pauses.added(ref, seen.last, record)
+        self.spent.committed(ref, record)
         if seen.last is not None and not isinstance(seen.last.next, Step):
             self._called_back_ms = self._scheduler.now_ms
         self._kept(seen, record)

@@ -27,7 +27,13 @@ from ratchet.domain import codec, keys
 from ratchet.domain.steps import End, Failure
 from ratchet.domain.task import History, TaskState, end_record
 from ratchet.testing.store import InMemoryCheckpoints
-from tests.simulation import orchestrator, planted_bodies, planted_pauses, planted_steps
+from tests.simulation import (
+    orchestrator,
+    planted_bodies,
+    planted_pauses,
+    planted_steps,
+    planted_usage,
+)
 from tests.simulation.bugs import Bug, Patch, swap, wrap
 from tests.simulation.doors import Numbers
 from tests.simulation.queues import Queue
@@ -287,6 +293,7 @@ BUGS: Sequence[Bug] = (
     Bug("announced before the end", (planted_steps.early_announcer,)),
     Bug("timeout of a step not retried", (planted_steps.no_retry,)),
     *planted_pauses.BUGS,
+    *planted_usage.BUGS,
     Bug("large body not put", (planted_bodies.no_put,), (), _LARGE),
     Bug("large body taken for put", (planted_bodies.careless_put,), (), _LARGE),
     Bug("bodies left behind", (planted_bodies.no_clearing,), (), _LARGE),

@@ -83,6 +83,7 @@ SCENARIOS: tuple[Story, ...] = (
     Story("erased", (Submit(""),), is_erased=True, limit_ms=40 * 24 * HOUR_MS),
     Story("summarized", (Submit("pay;look;put", agent="terse"),)),
     Story("limit", (Submit("look;look;look", agent="hasty"),)),
+    Story("doubted", (Submit("look", agent="doubtful"),)),
     Story("verify", (Submit("send;send"),), silent_calls=1, lost_calls=1),
     Story("taken-over", (Submit("send+pay"),), fickle="other", deadly_calls=1),
     Story("taken-over-cancel", (Submit("send"), Cancel(at_ms=930_000)), deadly_calls=1),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.simulation import planted_usage
 from tests.simulation.explore import Figures, play, play_dice
 from tests.simulation.faults import Fault
 from tests.simulation.handlers import installed
@@ -120,6 +121,7 @@ def test_a_dead_process_makes_no_more_calls() -> None:
         "content in an error",
         "roll-over takes the current version",
         "resume forgets the version",
+        *(bug.name for bug in planted_usage.BUGS),
     ],
 )
 def test_a_planted_bug_is_caught(bug: str) -> None:

@@ -1,11 +1,14 @@
-"""The usage ledger in the simulation: its calls go through the network, and in the end its sum is the tasks' own."""
+"""The usage ledger in the simulation: its calls go through the network, and in the end it has what the steps used."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ratchet.contracts.messages import TaskRef
-from ratchet.domain.usage import Account, Amounts, Counted, Part, Row
+from ratchet.domain.steps import StepRecord
+from ratchet.domain.usage import NOTHING, Account, Amounts, Counted, Part, Row
 from ratchet.testing.store import InMemoryCheckpoints
 
 if TYPE_CHECKING:
@@ -36,17 +39,36 @@ class UsageCalls:
         raise NotImplementedError("no use case of the simulation reads the ledger")
 
 
+@dataclass(slots=True)
+class Spent:
+    """What steps were seen to use when they were committed, by tenant, day and model: books of our own."""
+
+    by_place: defaultdict[str, defaultdict[tuple[str, str], Amounts]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(Amounts))
+    )
+
+    def committed(self, ref: TaskRef, record: StepRecord) -> None:
+        """A step was added to a task."""
+        result = record.result
+        day = datetime.fromtimestamp(record.finished_at_ms / 1000, UTC).date().isoformat()
+        step = Amounts(1 if result.model else 0, result.usage, result.cost_microusd)
+        for other in result.others:
+            share = Amounts(0, other.usage, other.cost_microusd)
+            self.by_place[ref.tenant][day, other.model] += share
+            step -= share
+        self.by_place[ref.tenant][day, result.model or ""] += step
+
+
 def judge_usage(ledger: "Ledger", world: "World") -> None:
-    """All that a tenant's tasks used, erased ones too, is in the ledger once: in each way to sum up."""
-    used: defaultdict[str, Amounts] = defaultdict(Amounts)
-    for ref, seen in ledger.tasks.items():
-        if seen.last is not None:
-            used[ref.tenant] += Amounts.of(seen.last.totals)
-    for tenant, expected in used.items():
-        for account in Account:
-            rows = world.store.twin.usage(tenant, account, **EVER)
-            counted = sum((amounts for _, amounts in rows), Amounts())
-            if counted != expected:
-                ledger.violate(
-                    f"I6: {tenant} used {expected}, and by {account} {counted} was counted"
-                )
+    """All that was used, of erased tasks too, is in the usage ledger once: on its day, by its model, and by user."""
+    for tenant, used in ledger.spent.by_place.items():
+        expected = {place: amounts for place, amounts in used.items() if amounts != NOTHING}
+        counted: defaultdict[tuple[str, str], Amounts] = defaultdict(Amounts)
+        for counter, amounts in world.store.twin.usage(tenant, Account.AGENT, **EVER):
+            counted[counter.day, counter.model] += amounts
+        if counted != expected:
+            ledger.violate(f"I6: {tenant} used {expected}, and {dict(counted)} was counted")
+        users = world.store.twin.usage(tenant, Account.USER, **EVER)
+        together = sum((amounts for _, amounts in users), NOTHING)
+        if together != sum(expected.values(), NOTHING):
+            ledger.violate(f"I6: {tenant} used {expected}, and by user {together} was counted")
