@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -62,6 +62,9 @@ class Spent:
 def judge_usage(ledger: "Ledger", world: "World") -> None:
     """All that was used, of erased tasks too, is in the usage ledger once: on its day, by its model, and by user."""
     for tenant, used in ledger.spent.by_place.items():
+        if world.story.robbed_at_ms:
+            _judge_robbed(ledger, world, tenant)
+            continue
         expected = {place: amounts for place, amounts in used.items() if amounts != NOTHING}
         counted: defaultdict[tuple[str, str], Amounts] = defaultdict(Amounts)
         for counter, amounts in world.store.twin.usage(tenant, Account.AGENT, **EVER):
@@ -72,3 +75,18 @@ def judge_usage(ledger: "Ledger", world: "World") -> None:
         together = sum((amounts for _, amounts in users), NOTHING)
         if together != sum(expected.values(), NOTHING):
             ledger.violate(f"I6: {tenant} used {expected}, and by user {together} was counted")
+
+
+def _judge_robbed(ledger: "Ledger", world: "World", tenant: str) -> None:
+    """What a lost body told cannot be counted any more; nothing is counted beside what was used."""
+    used = sum(ledger.spent.by_place[tenant].values(), NOTHING)
+    for account in Account:
+        counted = sum((a for _, a in world.store.twin.usage(tenant, account, **EVER)), NOTHING)
+        if min(counted.steps, counted.cost_microusd) < 0 or any(
+            mine > theirs for mine, theirs in zip(_figures(counted), _figures(used), strict=True)
+        ):
+            ledger.violate(f"I6: {tenant} used {used}, and by {account} {counted} was counted")
+
+
+def _figures(amounts: Amounts) -> tuple[int, ...]:
+    return amounts.steps, *astuple(amounts.usage), amounts.cost_microusd

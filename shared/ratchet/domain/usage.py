@@ -30,6 +30,19 @@ class Amounts:
         """The running totals of a task."""
         return cls(totals.steps, totals.usage, totals.cost_microusd)
 
+    def grown_to(self, totals: Totals) -> "Amounts":
+        """These running totals, or these amounts where they are less: of a step whose body is lost the totals are too.
+
+        What was counted was spent, and stays counted.
+        """
+        now = Amounts.of(totals)
+        pairs = zip(astuple(self.usage), astuple(now.usage), strict=True)
+        return Amounts(
+            max(self.steps, now.steps),
+            Usage(*(max(before, after) for before, after in pairs)),
+            max(self.cost_microusd, now.cost_microusd),
+        )
+
     def __add__(self, other: "Amounts") -> "Amounts":
         return Amounts(
             self.steps + other.steps,
@@ -95,7 +108,7 @@ def parts(task: Task, records: Iterable[StepRecord], counted: Counted) -> Iterat
     """What the steps that follow `counted` add, in parts of at most `MAX_COUNTERS` counters; nothing if nothing."""
     before, after, sums = counted, counted, dict[Counter, Amounts]()
     for record in records:
-        now = Amounts.of(record.totals)
+        now = after.amounts.grown_to(record.totals)
         used = now - after.amounts
         if used == NOTHING:
             continue
@@ -112,11 +125,12 @@ def parts(task: Task, records: Iterable[StepRecord], counted: Counted) -> Iterat
 
 def lump(tip: History, counted: Counted) -> Part:
     """What a task has used since, when its steps cannot be read any more: on the day of the last one, by no model."""
-    last, now = tip.records[-1], Amounts.of(tip.totals)
+    last, now = tip.records[-1], counted.amounts.grown_to(tip.totals)
     used = now - counted.amounts
     unknown = Counter(Account.AGENT, day_of(last.finished_at_ms), tip.task.agent)
     user = Counter(Account.USER, unknown.day, tip.task.user_id or "")
-    return Part(counted, Counted(last.number, now), {unknown: used, user: used})
+    counters = {} if used == NOTHING else {unknown: used, user: used}
+    return Part(counted, Counted(last.number, now), counters)
 
 
 def shares_of(task: Task, record: StepRecord, used: Amounts) -> Mapping[Counter, Amounts]:

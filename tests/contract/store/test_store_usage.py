@@ -66,6 +66,15 @@ def test_the_next_part_begins_where_the_last_one_ended(bench: Bench) -> None:
     assert found(bench) == {AGENT: USED + USED}
 
 
+def test_a_part_may_move_the_marker_alone(bench: Bench) -> None:
+    """Steps whose bodies are lost may have nothing to count."""
+    bench.store.count(REF, part_of())
+    assert bench.store.count(REF, Part(Counted(3, USED), Counted(4, USED), {}))
+
+    assert bench.store.counted(REF) == Counted(4, USED)
+    assert found(bench) == {AGENT: USED}
+
+
 def test_tasks_and_their_shards_add_up(bench: Bench) -> None:
     for number in range(1, 25):
         assert bench.store.count(ref_of(number), part_of())

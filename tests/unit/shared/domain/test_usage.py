@@ -157,6 +157,18 @@ def test_what_cannot_be_read_any_more_counts_under_no_model() -> None:
     assert {a.cost_microusd for a in part.counters.values()} == {70}
 
 
+def test_totals_that_went_back_with_a_lost_step_take_nothing_back() -> None:
+    result = StepResult(StepType.REASONING, Complexity.SIMPLE, model="o3", cost_microusd=70)
+    tip = a_history(result)  # one step of 70
+    counted = Counted(0, Amounts(3, Usage(10), 90))
+
+    assert list(parts(tip.task, tip.records, counted)) == []
+    assert lump(tip, counted) == Part(counted, Counted(1, counted.amounts), {})
+    more = Counted(0, Amounts(3, Usage(10), 60))
+    (part,) = parts(tip.task, tip.records, more)
+    assert set(part.counters.values()) == {Amounts(0, Usage(), 10)}
+
+
 @given(
     st.sampled_from(["support", "a-b_c"]),
     st.text(max_size=60).filter(lambda text: text < "\ud800" or text.isprintable()),
