@@ -1,6 +1,5 @@
 """The promises of DESIGN.md section 2 under every fault: see RELIABILITY.md section 4."""
 
-import os
 import sys
 from pathlib import Path
 
@@ -8,38 +7,13 @@ import pytest
 
 from tests.simulation import planted_usage
 from tests.simulation.explore import Figures, play, play_dice
+from tests.simulation.explored import PAIRS, SCHEDULES, Explored
 from tests.simulation.faults import Fault
 from tests.simulation.handlers import installed
 from tests.simulation.mutants import hunt
 from tests.simulation.regressions import kept, replay
 from tests.simulation.report import coverage, lines, missing
-from tests.simulation.runner import (
-    dice_pieces,
-    kill_pieces,
-    pair_pieces,
-    run_all,
-    single_pieces,
-)
 from tests.simulation.scenarios import COMPLETE, SCENARIOS
-
-PROCESSES = 2
-SCHEDULES = int(os.environ.get("SIM_SCHEDULES", "50000"))
-PAIRS = int(os.environ.get("SIM_PAIRS", "300"))
-
-
-def explored(*, pairs: int, schedules: int) -> Figures:
-    singles = run_all(single_pieces(), PROCESSES, lambda _: None)
-    pieces = [
-        *pair_pieces(singles, most=pairs, seed=1),
-        *dice_pieces(1, schedules),
-    ]
-    singles.add(run_all(pieces, PROCESSES, lambda _: None))
-    return singles
-
-
-@pytest.fixture(scope="module")
-def figures() -> Figures:
-    return explored(pairs=PAIRS, schedules=SCHEDULES)
 
 
 def test_no_schedule_breaks_a_promise(figures: Figures, capsys: pytest.CaptureFixture[str]) -> None:
@@ -63,8 +37,10 @@ def test_every_two_fault_plan_of_twelve_stories_was_tried(figures: Figures) -> N
     assert sum(figures.two_fault_plans[name] for name in figures.complete) >= 150_000
 
 
-def test_a_process_may_die_at_any_line(capsys: pytest.CaptureFixture[str]) -> None:
-    figures = run_all(kill_pieces(), PROCESSES, lambda _: None)
+def test_a_process_may_die_at_any_line(
+    explored: Explored, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures = explored.kills
     with capsys.disabled():
         sys.stdout.write(f"\n{figures.kills} kills at {len(figures.lines)} (role, line)\n")
     assert figures.failures == []

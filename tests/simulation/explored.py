@@ -1,0 +1,46 @@
+"""All that CI explores, as one piece of work that can be done beside other tests."""
+
+import os
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.simulation.explore import Figures
+from tests.simulation.runner import (
+    dice_pieces,
+    kill_pieces,
+    pair_pieces,
+    run_all,
+    single_pieces,
+)
+
+PROCESSES = 2
+SCHEDULES = int(os.environ.get("SIM_SCHEDULES", "50000"))
+PAIRS = int(os.environ.get("SIM_PAIRS", "300"))
+NICE = 10
+"""Whatever else runs goes first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explored:
+    """Fault plans with random schedules, and processes killed at every line."""
+
+    plans: Figures
+    kills: Figures
+
+
+def explore() -> Explored:
+    """All one-fault plans, those of two faults, random schedules, kills."""
+    plans = run_all(single_pieces(), PROCESSES, _quiet)
+    pieces = [*pair_pieces(plans, most=PAIRS, seed=1), *dice_pieces(1, SCHEDULES)]
+    plans.add(run_all(pieces, PROCESSES, _quiet))
+    return Explored(plans, run_all(kill_pieces(), PROCESSES, _quiet))
+
+
+def _quiet(_: Figures) -> None: ...
+
+
+def explore_to(path: str) -> None:
+    """Write what was found to a file."""
+    os.nice(NICE)
+    Path(path).write_bytes(pickle.dumps(explore()))
