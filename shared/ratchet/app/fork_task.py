@@ -61,6 +61,7 @@ class ForkTask(NewTasks):
             rating=parent.rating,
             routes=self.routing.current().routes,
             fork=Fork(parent.ref.task_id, point.step, inherited),
+            priority=parent.priority,
         )
 
     def _priced(self, model: str | None) -> str | None:

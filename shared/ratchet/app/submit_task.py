@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from ratchet.app.new_tasks import NewTasks, tighten
 from ratchet.contracts.api import TaskRequest
+from ratchet.contracts.limits import DEFAULT_PRIORITY
 from ratchet.contracts.messages import TaskRef
 from ratchet.domain.complexity import rate
 from ratchet.domain.task import Task
@@ -45,5 +46,6 @@ class SubmitTask(NewTasks):
             metadata=request.metadata,
             rating=rating,
             routes=self._routes(),
+            priority=DEFAULT_PRIORITY if request.priority is None else request.priority,
         )
         return replace(task, first_step=task.rated(first))

@@ -59,6 +59,7 @@ def task_view(tip: History, functions: Functions = DEPLOYED) -> TaskView:
         complexity_source=task.rating.source if task.rating else None,
         parent=_parent_view(task),
         cost=_cost_view(tip, functions),
+        waiting_for=tip.state.waiting_for,
     )
 
 

@@ -12,6 +12,7 @@ from ratchet.contracts.names import (
     Purpose,
     StepType,
     TaskStatus,
+    WaitingFor,
 )
 
 Goal = Annotated[
@@ -26,6 +27,16 @@ Instruction = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=bounds.MAX_GOAL_CHARS)
 ]
 ToolAnswer = Annotated[str, StringConstraints(max_length=bounds.MAX_TOOL_RESULT_CHARS)]
+
+Priority = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=bounds.MAX_PRIORITY,
+        description="While tasks wait for a slot, those of higher priority go first among your own; default "
+        f"{bounds.DEFAULT_PRIORITY}.",
+    ),
+]
 
 
 class _Request(BaseModel):
@@ -89,6 +100,7 @@ class TaskRequest(_Request):
     limits: LimitsRequest | None = None
     webhook: WebhookRequest | None = None
     metadata: Metadata = Field(default_factory=dict)
+    priority: Priority | None = None
 
 
 class ForkRequest(_Request):
@@ -181,7 +193,11 @@ class CostView(_Answer):
 
 
 class TaskView(_Answer):
-    """A task as `GET /v1/tasks/{task_id}` shows it. `complexity` is null where the agent's planning step rates it."""
+    """A task as `GET /v1/tasks/{task_id}` shows it.
+
+    `complexity` is null where the agent's planning step rates it; `waiting_for` names the limit that keeps a queued
+    task waiting.
+    """
 
     task_id: str
     status: TaskStatus
@@ -203,6 +219,7 @@ class TaskView(_Answer):
     complexity_source: ComplexitySource | None = None
     parent: ParentView | None = None
     cost: CostView | None = None
+    waiting_for: WaitingFor | None = None
 
 
 class TaskSummaryView(_Answer):

@@ -110,3 +110,21 @@ ADMISSION_PARKED_SHARE = 0.1
 """The share of steps that may park for a token bucket while the limit still rises."""
 ADMISSION_RESERVE_PERCENT = 10
 """Slots kept for tenants that hold fewer than these."""
+DEFAULT_PRIORITY = 5
+MAX_PRIORITY = 9
+ADMISSION_CACHE_SECONDS = 1
+"""How long a sandbox goes by the limit and the list of waiting tenants that it has read."""
+ADMITTED_AT_ONCE = 10
+"""Tasks that one doorbell may start when more than one slot is free."""
+LINES_READ = 8
+"""Tenants whose lines are read for one decision: those with the fewest running tasks."""
+TENANTS_COMPARED = 80
+"""Waiting tenants whose running tasks are counted for one decision: they and the shards are one BatchGetItem of 100."""
+WAITING_NOTE_SECONDS = 10
+"""How long a sandbox does not repeat the note that a tenant waits."""
+WAITING_LAPSE_SECONDS = 180
+"""After this long without a note, a tenant is not asked for waiting tasks. The sweeper renews the notes each minute."""
+WAITING_LOOK_SECONDS = 3600
+"""How often a waiting task is looked at although no slot was free: it also recovers lines that nobody knows of."""
+SWEEP_RINGS = 100
+"""Waiting tasks that one run of the sweeper rings for."""

@@ -44,6 +44,13 @@ TERMINAL_STATUSES = frozenset(
 )
 
 
+class WaitingFor(StrEnum):
+    """Why a queued task has not started."""
+
+    TENANT_LIMIT = "tenant_limit"
+    DEPLOYMENT_LIMIT = "deployment_limit"
+
+
 class StepType(StrEnum):
     """What a step asks of the model; half of the routing key."""
 

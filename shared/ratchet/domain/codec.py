@@ -11,6 +11,7 @@ from dataclasses import astuple
 from typing import Any
 
 from ratchet.contracts.errors import DataMissing
+from ratchet.contracts.limits import DEFAULT_PRIORITY
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import (
     Complexity,
@@ -195,6 +196,7 @@ def encode_task(task: Task) -> dict[str, Any]:
         "fork": None if task.fork is None else _encode_fork(task.fork),
         "rating": [task.rating.complexity, task.rating.source] if task.rating else None,
         "routes": None if task.routes is None else task.routes.to_json(),
+        "priority": None if task.priority == DEFAULT_PRIORITY else task.priority,
     }
     return {
         "goal": task.goal,
@@ -228,6 +230,7 @@ def decode_task(ref: TaskRef, created_at_ms: int, data: Mapping[str, Any]) -> Ta
         fork=_decode_fork(data["fork"]) if "fork" in data else None,
         rating=_decode_rating(data["rating"]) if "rating" in data else None,
         routes=PinnedRoutes.from_json(data["routes"]) if "routes" in data else None,
+        priority=data.get("priority", DEFAULT_PRIORITY),
     )
 
 

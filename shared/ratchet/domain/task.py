@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from ratchet.contracts import limits as bounds
 from ratchet.contracts.messages import TaskRef
-from ratchet.contracts.names import Purpose, TaskStatus
+from ratchet.contracts.names import Purpose, TaskStatus, WaitingFor
 from ratchet.contracts.pinned_routes import PinnedRoutes
 from ratchet.domain.complexity import Rating
 from ratchet.domain.messages import Message
@@ -49,6 +49,8 @@ class Task:
     fork: Fork | None = None
     rating: Rating | None = None  # None: its planning step rates it
     routes: PinnedRoutes | None = None  # in force when it was made, in place of the deployed ones
+    # 0 to 9; the larger goes first among its tenant's tasks
+    priority: int = bounds.DEFAULT_PRIORITY
 
     def rated(self, step: Step) -> Step:
         """The step as this task was rated."""
@@ -66,6 +68,10 @@ class TaskState:
     restarts: int = 0  # dead executions replaced since then
     restarted_at_step: int = 0  # the step that the last replacement began with
     machine_version: str | None = None  # of the state machine: all its executions start on it
+    slot: int | None = (
+        None  # the shard in which it is counted as running, until its end or pause has been seen
+    )
+    waiting_for: WaitingFor | None = None  # a limit, while it stands in line
 
 
 @dataclass(frozen=True, slots=True)
