@@ -19,8 +19,10 @@ from cdk.components.acknowledged import acknowledge
 TEXT = dynamodb.AttributeType.STRING
 BY_TENANT = "by_tenant"
 DUE = "due"
+WAITING = "waiting"
 LISTED = ["status", "agent", "user_id", "created_at", "updated_at", "steps", "cost_microusd"]
 READ = ("dynamodb:GetItem", "dynamodb:Query")
+COUNT = ("dynamodb:BatchGetItem",)  # the running tasks of several tenants
 ERASE = ("dynamodb:BatchWriteItem",)
 READ_BODIES = "s3:GetObject"
 WRITE_BODIES = "s3:PutObject"
@@ -114,6 +116,12 @@ class Checkpoints(Construct):
             sort_key=dynamodb.Attribute(name="due_at", type=dynamodb.AttributeType.NUMBER),
             projection_type=dynamodb.ProjectionType.INCLUDE,
             non_key_attributes=["status"],
+        )
+        table.add_global_secondary_index(
+            index_name=WAITING,
+            partition_key=dynamodb.Attribute(name="waiting", type=TEXT),
+            sort_key=dynamodb.Attribute(name="wait_rank", type=TEXT),
+            projection_type=dynamodb.ProjectionType.KEYS_ONLY,
         )
         return table
 

@@ -165,8 +165,22 @@ def test_the_table_bills_per_request_and_can_be_restored(template: Synthesized) 
 def test_the_indexes_are_the_ones_that_the_store_writes(template: Synthesized) -> None:
     indexes = template.only("AWS::DynamoDB::Table")["GlobalSecondaryIndexes"]
     keys = {i["IndexName"]: [k["AttributeName"] for k in i["KeySchema"]] for i in indexes}
-    assert keys == {"by_tenant": ["tenant_key", "task_id"], "due": ["due", "due_at"]}
-    assert {i["Projection"]["ProjectionType"] for i in indexes} == {"INCLUDE"}
+    assert keys == {
+        "by_tenant": ["tenant_key", "task_id"],
+        "due": ["due", "due_at"],
+        "waiting": ["waiting", "wait_rank"],
+    }
+    assert {i["IndexName"]: i["Projection"]["ProjectionType"] for i in indexes} == {
+        "by_tenant": "INCLUDE",
+        "due": "INCLUDE",
+        "waiting": "KEYS_ONLY",
+    }
+
+
+def test_the_state_machine_rings_with_the_tenant_as_message_group(template: Synthesized) -> None:
+    states = template.definition()["States"]
+    for name in ("Announce", "Roll over"):
+        assert states[name]["Parameters"]["MessageGroupId.$"] == "$.tenant"
 
 
 def test_payloads_are_private_and_outlive_every_task(template: Synthesized) -> None:

@@ -54,7 +54,7 @@ _READS = 4
 class DynamoDbCheckpoints(
     DynamoDbLedgers, DynamoDbAgenda, DynamoDbErasing, DynamoDbRemains, DynamoDbUsage
 ):
-    """The CheckpointStore on AWS."""
+    """The CheckpointStore and the SlotStore on AWS."""
 
     def __init__(
         self, client: "DynamoDBClient", *, table: str, payloads: "Payloads", clock: Clock

@@ -5,13 +5,14 @@ from typing import Any
 from ratchet.adapters import dynamodb_items as items
 from ratchet.adapters import dynamodb_updates as updates
 from ratchet.adapters.dynamodb_bodies import Bodies
+from ratchet.adapters.dynamodb_slots import DynamoDbSlots
 from ratchet.adapters.dynamodb_table import Item, Table
 from ratchet.contracts.messages import TaskRef
 from ratchet.domain import keys
 from ratchet.ports import Clock
 
 
-class DynamoDbErasing:
+class DynamoDbErasing(DynamoDbSlots):
     """The end of tasks. Part of the CheckpointStore on AWS."""
 
     _table: Table
@@ -23,6 +24,8 @@ class DynamoDbErasing:
         head = self._table.get(items.head_key(ref))
         if head is not None and not self._is_doomed(ref, head):
             return 0
+        if head is not None and "slot" in head:  # its end could never be announced
+            self.unseat(ref, shard=int(head["slot"]["N"]))
         self._bodies.payloads.erase(ref)
         below_head = [k for k in self._keys(ref) if k["sk"]["S"] != keys.HEAD]
         self._table.delete(below_head)

@@ -8,7 +8,7 @@ from ratchet.adapters.dynamodb_bodies import Bodies
 from ratchet.adapters.dynamodb_table import Item
 from ratchet.contracts.errors import DataMissing
 from ratchet.contracts.messages import TaskRef
-from ratchet.contracts.names import TaskStatus
+from ratchet.contracts.names import TaskStatus, WaitingFor
 from ratchet.domain import codec, keys
 from ratchet.domain.steps import End, Paused, StepRecord
 from ratchet.domain.task import History, Task, TaskState, is_over
@@ -104,6 +104,8 @@ def read_state(head: Item) -> TaskState:
         restarts=_read_number(head, "restarts"),
         restarted_at_step=_read_number(head, "restarted_at_step"),
         machine_version=head["machine_version"]["S"] if "machine_version" in head else None,
+        slot=_read_number(head, "slot") if "slot" in head else None,
+        waiting_for=WaitingFor(head["waiting_for"]["S"]) if "waiting_for" in head else None,
     )
 
 

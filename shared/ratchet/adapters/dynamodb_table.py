@@ -108,6 +108,22 @@ class Table:
         )
         return found.get("Item")
 
+    def get_all(self, wanted: Sequence[Item]) -> list[Item | None]:
+        """The items of up to 100 keys, in their order, strongly consistent: one request."""
+        request: Any = {self.name: {"Keys": list(wanted), "ConsistentRead": True}}
+        found: dict[tuple[str, str], Item] = {}
+        for pause in (*_BATCH_PAUSES, None):
+            answer = self._send(partial(self.client.batch_get_item, RequestItems=request))
+            for item in answer.get("Responses", {}).get(self.name, []):
+                found[item["pk"]["S"], item["sk"]["S"]] = dict(item)
+            request = answer.get("UnprocessedKeys", {})
+            if not request:
+                break
+            if pause is None:
+                raise StoreUnavailable("BatchGetItem left keys over")
+            self._clock.sleep(pause)
+        return [found.get((key["pk"]["S"], key["sk"]["S"])) for key in wanted]
+
     def query(self, request: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         """The pages of a Query, as they come: `Items`, and `LastEvaluatedKey` unless it is the last."""
         request = {"TableName": self.name, **request}

@@ -8,6 +8,8 @@ from ratchet.adapters.dynamodb_table import Item
 from ratchet.contracts.limits import TERMINAL_RETENTION_SECONDS, TTL_MARGIN_SECONDS
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import TERMINAL_STATUSES, TaskStatus
+from ratchet.domain import keys
+from ratchet.domain.slots import Place, Seat
 from ratchet.domain.steps import End, StepRecord
 from ratchet.domain.task import History
 from ratchet.ports import DueTask, Reopening, Start
@@ -18,6 +20,9 @@ _TERMINAL: Item = {f":{status.value}": {"S": status.value} for status in sorted(
 _ENDED = f"#status IN ({', '.join(_TERMINAL)})"
 _ASKING: Item = {":input_required": {"S": TaskStatus.INPUT_REQUIRED.value}}
 _SETTLED = f"({_ENDED} OR #status = :input_required)"  # nothing happens until somebody decides
+_QUEUED: Item = {":queued": {"S": TaskStatus.QUEUED.value}}
+_WAITS = "#status = :queued AND attribute_not_exists(slot)"
+_IN_LINE = ("waiting", "wait_rank", "waiting_for")
 _LATER = "(attribute_not_exists(#generation) OR #generation < :new_generation)"
 
 
@@ -33,7 +38,7 @@ def started(ref: TaskRef, start: Start) -> Update:
     if start.restarts:
         values["restarts"] = items.number(start.restarts)
         values["restarted_at_step"] = items.number(start.at_step)
-    optional = ("restarts", "restarted_at_step", "machine_version")
+    optional = ("restarts", "restarted_at_step", "machine_version", *_IN_LINE)
     return _update(
         items.head_key(ref),
         values,
@@ -76,8 +81,43 @@ def settled(ref: TaskRef, record: StepRecord, *, due_at_ms: int) -> Update:
     return _update(
         items.head_key(ref),
         values,
+        remove=_IN_LINE,
         only_if=f"attribute_exists(pk) AND NOT {_ENDED}",
         given=_TERMINAL,
+    )
+
+
+def seated(ref: TaskRef, seat: Seat) -> Update:
+    """A queued task has taken a slot, is out of the line, and must be started soon."""
+    return _update(
+        items.head_key(ref),
+        {"slot": items.number(seat.shard), "due_at": items.number(seat.due_at_ms)},
+        remove=_IN_LINE,
+        only_if=_WAITS,
+        given=_QUEUED,
+    )
+
+
+def parked(place: Place) -> Update:
+    """A queued task stands in its tenant's line."""
+    ref = TaskRef(place.candidate.tenant, place.candidate.task_id)
+    values = {
+        "waiting": _text(keys.tenant_key(ref.tenant)),
+        "wait_rank": _text(keys.wait_rank(place.candidate)),
+        "waiting_for": _text(place.waiting_for),
+        "due_at": items.number(place.due_at_ms),
+    }
+    return _update(items.head_key(ref), values, only_if=_WAITS, given=_QUEUED)
+
+
+def unseated(ref: TaskRef, shard: int) -> Update:
+    """An ended or paused task gives its slot back."""
+    return _update(
+        items.head_key(ref),
+        {},
+        remove=("slot",),
+        only_if=f"{_SETTLED} AND #slot = :shard",
+        given={**_TERMINAL, **_ASKING, ":shard": items.number(shard)},
     )
 
 

@@ -1,6 +1,6 @@
-"""Every DynamoDB key, in one place. Each partition key of a tenant starts with the tenant; ids in it are checked.
+"""Every DynamoDB key, in one place. What is a tenant's has the tenant first in its partition key; ids are checked.
 
-One exception: what all tenants share about a model provider belongs to none of them, and holds nothing of theirs.
+What all tenants share, a model provider or the running limit, belongs to none of them and holds nothing of theirs.
 
     TENANT#t#TASK#task_...       STEP#000007      one committed step, put once
                                  EFFECT#000007    what the attempt that begins the step's unsafe calls is about to do
@@ -14,18 +14,27 @@ One exception: what all tenants share about a model provider belongs to none of 
     PROVIDER#name                CIRCUIT          when a deployment that fails may be tried again
     PROVIDER#name#0              LINE             up to when a shard of its quota is given away
     DEPLOYMENT                   ROUTING          the routing table that stands for the deployed one, if any
+    TENANT#t#ADMISSION           SLOTS            how many of the tenant's tasks run
+    ADMISSION                    LIMIT            how many tasks the deployment may run
+                                 WAITING#t        when a tenant was last seen to have tasks that wait
+    ADMISSION#0                  SLOTS            a shard of how many tasks run
+                                 THROTTLED        a shard of how many 429s its tasks have met
 
-Indexes: `by_tenant` (tenant_key, task_id) lists tasks; `due` (due, due_at) finds work that a lost message left behind.
+Indexes: `by_tenant` (tenant_key, task_id) lists tasks; `due` (due, due_at) finds work that a lost message left behind;
+`waiting` (waiting, wait_rank) holds the lines of the tasks that wait for a slot, one for each tenant.
 """
 
 import hashlib
 import re
 import zlib
 
+from ratchet.contracts.limits import MAX_PRIORITY
 from ratchet.contracts.messages import TaskRef
+from ratchet.domain.admission import Candidate
 from ratchet.domain.usage import Account, Counter
 
 HEAD = "TASK"
+ADMISSION, LIMIT, SLOTS, THROTTLED = "ADMISSION", "LIMIT", "SLOTS", "THROTTLED"
 STEP_PREFIX = "STEP#"
 DEPLOYMENT = "DEPLOYMENT"
 ROUTING = "ROUTING"
@@ -33,6 +42,7 @@ DUE_SHARDS = 8
 COUNTED = "USAGE"
 USAGE_SHARDS = 8
 
+_WAITING = "WAITING#"
 _SAFE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,127}$")
 
 
@@ -118,6 +128,38 @@ def counter_of(sort_key: str) -> Counter:
         return Counter(Account.USER, day, name)
     agent, model = name.split("#", 1)
     return Counter(Account.AGENT, day, agent, model)
+
+
+def admission_key(shard: int) -> str:
+    """The partition of a shard of what the deployment counts."""
+    return f"{ADMISSION}#{shard}"
+
+
+def tenant_slots_key(tenant: str) -> str:
+    """The partition of what is counted of a tenant's running tasks."""
+    return f"{tenant_key(tenant)}#{ADMISSION}"
+
+
+def waiting_sort_key(tenant: str) -> str:
+    """Sort key of the note that a tenant has waiting tasks."""
+    return f"{_WAITING}{_safe(tenant)}"
+
+
+def waiting_tenant(sort_key: str) -> str:
+    """The tenant of such a note: the inverse of `waiting_sort_key`."""
+    return sort_key.removeprefix(_WAITING)
+
+
+def wait_rank(candidate: Candidate) -> str:
+    """The place of a task in its tenant's line: the smallest goes first."""
+    urgency, since_ms, task_id = candidate.rank
+    return f"{urgency + MAX_PRIORITY}#{since_ms:015d}#{_safe(task_id)}"
+
+
+def candidate_of(tenant: str, rank: str) -> Candidate:
+    """The task of a place in the line: the inverse of `wait_rank`."""
+    urgency, since_ms, task_id = rank.split("#", 2)
+    return Candidate(tenant, task_id, int(since_ms), MAX_PRIORITY - int(urgency))
 
 
 def due_key(ref: TaskRef) -> str:

@@ -31,15 +31,18 @@ from ratchet.testing.store_ledgers import InMemoryLedgers
 from ratchet.testing.store_rows import (
     Head,
     Partition,
+    is_settled,
 )
+from ratchet.testing.store_slots import InMemorySlots
 from ratchet.testing.store_usage import InMemoryUsage
 
 
-class InMemoryCheckpoints(InMemoryLedgers, InMemoryUsage):
-    """The CheckpointStore without AWS; safe to share between threads."""
+class InMemoryCheckpoints(InMemoryLedgers, InMemoryUsage, InMemorySlots):
+    """The CheckpointStore and the SlotStore without AWS; safe to share between threads."""
 
     def __init__(self, clock: Clock) -> None:
-        super().__init__()
+        InMemoryLedgers.__init__(self)
+        InMemorySlots.__init__(self)
         self._clock = clock
         self._claims: dict[str, tuple[TaskRef, IdempotencyClaim]] = {}
         self._counters = {}
@@ -100,7 +103,7 @@ class InMemoryCheckpoints(InMemoryLedgers, InMemoryUsage):
             head = self._partitions[keys.task_key(ref)].head
             if head is None or head.state.generation >= start.generation:
                 return
-            if _is_settled(head.state):
+            if is_settled(head.state):
                 head.state = replace(
                     head.state,
                     generation=start.generation,
@@ -115,8 +118,10 @@ class InMemoryCheckpoints(InMemoryLedgers, InMemoryUsage):
                     restarts=start.restarts,
                     restarted_at_step=start.at_step if start.restarts else 0,
                     machine_version=start.machine_version,
+                    slot=head.state.slot,
                 )
                 head.due_at_ms = start.due_at_ms
+                self._leave_line(head)
 
     def commit(
         self, task: Task, record: StepRecord, *, due_at_ms: int, owns_effects: bool = False
@@ -152,7 +157,12 @@ class InMemoryCheckpoints(InMemoryLedgers, InMemoryUsage):
             at = reopening.at_ms
             version = None if reopening.upgrade else head.state.machine_version
             head.state = TaskState(
-                TaskStatus.QUEUED, at, at, head.state.generation, machine_version=version
+                TaskStatus.QUEUED,
+                at,
+                at,
+                head.state.generation,
+                machine_version=version,
+                slot=head.state.slot,
             )
             head.body, head.due_at_ms = body or head.body, reopening.due_at_ms
             partition.steps[record.number] = step
@@ -182,7 +192,7 @@ class InMemoryCheckpoints(InMemoryLedgers, InMemoryUsage):
         """Look again at a task that ended or paused then; nothing if it has gone on since."""
         with self._lock:
             head = self._partitions[keys.task_key(ref)].head
-            settled = head is not None and _is_settled(head.state)
+            settled = head is not None and is_settled(head.state)
             if head is not None and settled and head.state.updated_at_ms == ended_at_ms:
                 head.due_at_ms = at_ms
 
@@ -192,6 +202,8 @@ class InMemoryCheckpoints(InMemoryLedgers, InMemoryUsage):
             partition = self._partitions[keys.task_key(ref)]
             if self._living(partition) is not None:
                 return 0
+            if partition.head is not None and partition.head.state.slot is not None:
+                self._unseat(partition.head)
             self.payloads.erase(ref)
             return partition.erase()
 
@@ -248,6 +260,7 @@ class InMemoryCheckpoints(InMemoryLedgers, InMemoryUsage):
         following = record.next
         status = following.status if isinstance(following, End) else TaskStatus.INPUT_REQUIRED
         head.state = replace(head.state, status=status, updated_at_ms=record.finished_at_ms)
+        self._leave_line(head)
         return head
 
     def _living(self, partition: Partition) -> Head | None:
@@ -255,11 +268,6 @@ class InMemoryCheckpoints(InMemoryLedgers, InMemoryUsage):
         if head is None or is_over(head.state, now_ms=self._clock.now_ms()):
             return None
         return head
-
-
-def _is_settled(state: TaskState) -> bool:
-    """Whether nothing happens until somebody decides."""
-    return state.status.is_terminal or state.status is TaskStatus.INPUT_REQUIRED
 
 
 def _is_same_end(head: Head, tip: History) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 from ratchet.contracts.errors import DataMissing, ServiceRefused
 from ratchet.contracts.limits import INLINE_BODY_BYTES
 from ratchet.contracts.messages import TaskRef
+from ratchet.contracts.names import TaskStatus
 from ratchet.domain import codec, keys
 from ratchet.domain.remains import lost_record, lost_task
 from ratchet.domain.steps import StepRecord, Totals
@@ -38,6 +39,7 @@ class Head:
     user_id: str | None
     state: TaskState
     due_at_ms: int
+    wait_rank: str | None = None
 
     def summary(self) -> TaskSummary:
         """The task's line in a list."""
@@ -194,3 +196,8 @@ def sort_key(text: str) -> str:
     if len(text.encode()) > MAX_SORT_KEY_BYTES:
         raise ServiceRefused("Size of rangekey has exceeded the maximum size limit")
     return text
+
+
+def is_settled(state: TaskState) -> bool:
+    """Whether nothing happens until somebody decides."""
+    return state.status.is_terminal or state.status is TaskStatus.INPUT_REQUIRED

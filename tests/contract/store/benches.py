@@ -151,6 +151,8 @@ def create_table(client: Any, name: str) -> None:
                 "task_id": "S",
                 "due": "S",
                 "due_at": "N",
+                "waiting": "S",
+                "wait_rank": "S",
             }.items()
         ],
         KeySchema=_schema("pk", "sk"),
@@ -167,6 +169,11 @@ def create_table(client: Any, name: str) -> None:
                 "IndexName": "due",
                 "KeySchema": _schema("due", "due_at"),
                 "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["status"]},
+            },
+            {
+                "IndexName": "waiting",
+                "KeySchema": _schema("waiting", "wait_rank"),
+                "Projection": {"ProjectionType": "KEYS_ONLY"},
             },
         ],
     )
