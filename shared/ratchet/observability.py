@@ -11,9 +11,13 @@ logger = Logger()
 metrics = Metrics(namespace=METRICS_NAMESPACE)
 
 
-def sweep_metrics(lag_ms: int) -> None:
-    """One run of the sweeper: how long the longest overdue task had waited; its absence is an alarm too."""
+def sweep_metrics(lag_ms: int, waiting: int) -> None:
+    """One run of the sweeper: how long the longest overdue task had waited; its absence is an alarm too.
+
+    `waiting`: the backlog that it saw, tasks without a slot and doorbells that nobody has heard.
+    """
     metrics.add_metric("SweeperLag", MetricUnit.Milliseconds, lag_ms)
+    metrics.add_metric("Backlog", MetricUnit.Count, waiting)
     metrics.flush_metrics()
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ratchet.app.account_usage import AccountUsage
+from ratchet.app.admission import SlotReturn
 from ratchet.app.events import event_of
 from ratchet.app.remains import tip_or_remains
 from ratchet.contracts.errors import DataMissing, DeliveryFailed
@@ -24,12 +25,15 @@ class AnnounceTask:
     store: CheckpointStore
     announcers: Sequence[Announcer]
     clock: Clock
+    slots: SlotReturn | None = None
 
     def __call__(self, bell: Doorbell) -> None:
         """Deliver each end, and the open question, to every channel on which it has not arrived; the rest is due later.
 
         A resumed task has ended more than once, and each end is announced: also one that was resumed before anybody
         heard of it, at the latest when the task ends again.
+
+        The slot of an ended or paused task goes to the next in line.
 
         Raises:
             StoreUnavailable: the message must come back.
@@ -38,6 +42,8 @@ class AnnounceTask:
         if tip is None:
             logger.info("nothing to announce", extra={"task_id": bell.task.task_id})
             return
+        if self.slots is not None and isinstance(tip.next, End | Paused):
+            self.slots(tip)  # first of all: a task that cannot be announced must not keep its slot
         due = [at for occasion in self._occasions(tip) for at in self._announce(occasion)]
         if isinstance(tip.next, End | Paused):
             AccountUsage(self.store)(tip)  # not before: the ledger can wait for who is told

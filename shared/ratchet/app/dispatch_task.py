@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from ratchet.app.admission import Admission
 from ratchet.contracts.limits import WATCH_SECONDS
 from ratchet.contracts.messages import Doorbell, ExecutionRef, StepOutput, StepRef
 from ratchet.contracts.names import Action, TaskStatus
@@ -18,9 +19,12 @@ class DispatchTask:
     store: CheckpointStore
     workflow: Workflow
     clock: Clock
+    admission: Admission | None = None  # None: every task starts at once
 
     def __call__(self, bell: Doorbell) -> None:
         """Start the execution unless the task has ended or a later one was started.
+
+        While too many tasks run it stands in line instead, and those before it are started that now may.
 
         Raises:
             StoreUnavailable: the message must come back.
@@ -33,9 +37,35 @@ class DispatchTask:
         start = due_start(tip, bell, at_ms=self.clock.now_ms())
         if start is None or not isinstance(tip.next, Step):
             logger.info("nothing to dispatch", extra=details)
-            return
+            self._start_all(None)
+        elif self.admission is None or not needs_slot(tip):
+            self._start(tip, start)
+        else:
+            self._start_all(tip)
+
+    def _start(self, tip: History, start: Start) -> None:
         start_execution(self.store, self.workflow, tip, start)
+        details = {"task_id": tip.task.ref.task_id, "tenant": tip.task.ref.tenant}
         logger.info("task dispatched", extra={**details, "generation": start.generation})
+
+    def _start_all(self, asked: History | None) -> None:
+        """Start those that now hold a slot; the asked one may come later. What a crash leaves is due in a minute."""
+        seated = [] if self.admission is None else self.admission.admit(asked)
+        if asked is not None and asked.task.ref not in seated:
+            details = {"task_id": asked.task.ref.task_id, "tenant": asked.task.ref.tenant}
+            logger.info("task waits for a slot", extra=details)
+        for ref in seated:
+            tip = self.store.load_tip(ref)
+            if tip is None:
+                continue
+            start = due_start(tip, Doorbell(ref), at_ms=self.clock.now_ms())
+            if start is not None:
+                self._start(tip, start)
+
+
+def needs_slot(tip: History) -> bool:
+    """Whether the task must be admitted first: one that runs, or holds a slot already, need not."""
+    return tip.state.status is TaskStatus.QUEUED and tip.state.slot is None
 
 
 def due_start(tip: History, bell: Doorbell, *, at_ms: int) -> Start | None:

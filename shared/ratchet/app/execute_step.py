@@ -21,6 +21,7 @@ from ratchet.domain.task import History, announce_by
 from ratchet.model_ports import ChatModel
 from ratchet.observability import logger
 from ratchet.ports import CheckpointStore, Clock, Ids, Metrics
+from ratchet.ports_admission import Throttles
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class ExecuteStep:
     clock_margin_seconds: int = limits.CLOCK_MARGIN_SECONDS
     steps_per_execution: int = limits.STEPS_PER_EXECUTION
     models: ModelCatalogue = field(default_factory=built_in)
+    throttles: Throttles | None = None
 
     def __call__(self, event: StepInput, *, remaining_seconds: Callable[[], float]) -> StepOutput:
         """Run the step unless it is committed already; what the state machine does next.
@@ -81,6 +83,7 @@ class ExecuteStep:
             event=event,
             history=history,
             remaining_seconds=remaining_seconds,
+            throttles=self.throttles,
         )
 
     def _history(self, event: StepInput) -> History | None:

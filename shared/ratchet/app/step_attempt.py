@@ -19,6 +19,7 @@ from ratchet.contracts.errors import (
     ModelError,
     ModelThrottled,
     RatchetError,
+    StoreUnavailable,
     TaskError,
 )
 from ratchet.contracts.messages import Route, StepInput, StepOutput
@@ -55,6 +56,7 @@ from ratchet.domain.task import History
 from ratchet.model_ports import ChatModel, ModelAnswer
 from ratchet.observability import logger
 from ratchet.ports import CheckpointStore, Clock, Ids
+from ratchet.ports_admission import Throttles
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class StepAttempt:
     event: StepInput
     history: History
     remaining_seconds: Callable[[], float]
+    throttles: Throttles | None = None
 
     def run(self) -> Attempted | StepOutput:
         """The step's record, to be committed; or what to wait for before the next attempt.
@@ -301,6 +304,8 @@ class StepAttempt:
         if isinstance(error, ModelThrottled):
             seconds = wait_seconds(step.waits, retry_after=error.retry_after_seconds)
             place = error.place
+            if not place:  # to have one is to wait in line; to get none is one task too many
+                self._note_throttled()
         else:
             seconds = outage_wait_seconds(waited)
             waited += seconds
@@ -308,6 +313,16 @@ class StepAttempt:
                 return None
         logger.info("step waits for a model", extra={"seconds": seconds, "error": error.code})
         return self._again_after(seconds, waited_seconds=waited, place=place)
+
+    def _note_throttled(self) -> None:
+        """Tell admission, where tasks are counted, that the provider has had enough."""
+        slot = self.history.state.slot
+        if slot is None or self.throttles is None:
+            return
+        try:
+            self.throttles.note_throttled(slot)
+        except StoreUnavailable:
+            logger.warning("a 429 was not counted")
 
     def _again_after(self, seconds: int, *, waited_seconds: int, place: str = "") -> StepOutput:
         step = self.event.step

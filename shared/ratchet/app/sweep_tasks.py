@@ -7,6 +7,7 @@ closes, and a finished one is erased when its retention is over.
 
 from dataclasses import dataclass
 
+from ratchet.app.admission import Admission
 from ratchet.app.dispatch_task import start_execution
 from ratchet.app.remains import end_unreadable
 from ratchet.contracts import limits
@@ -24,6 +25,7 @@ from ratchet.domain.steps import End, Failure, Paused
 from ratchet.domain.task import History, announce_by, end_record
 from ratchet.observability import logger
 from ratchet.ports import CheckpointStore, Clock, DueTask, ExecutionState, Inbox, Start, Workflow
+from ratchet.ports_admission import Gauge
 
 PAGE = 100
 
@@ -35,6 +37,8 @@ class Swept:
     tasks: int = 0
     failed: int = 0
     lag_ms: int = 0
+    waiting: int = 0
+    """Tasks seen waiting for a slot, and messages nobody has received: a few of each tenant's are counted, not all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +50,11 @@ class SweepTasks:
     outbox: Inbox
     workflow: Workflow
     clock: Clock
+    admission: Admission | None = None
+    gauge: Gauge | None = None  # of the inbox
 
     def __call__(self) -> Swept:
-        """Look at what is due, some of each shard; what is left over is due again in a minute."""
+        """Look at what is due, some of each shard, and at who waits; what is left over is due again in a minute."""
         found = [
             due
             for shard in due_shards()
@@ -56,7 +62,8 @@ class SweepTasks:
         ]
         failed = [due for due in found if not self._looked_at(due)]
         lag = max((self.clock.now_ms() - due.due_at_ms for due in found), default=0)
-        return Swept(len(found), len(failed), lag)
+        waiting = self._waiting()
+        return Swept(len(found), len(failed) + (waiting is None), lag, waiting or 0)
 
     def reconcile(self, ref: TaskRef) -> None:
         """An execution of this task has ended: if the task has not, go on in the next execution."""
@@ -65,6 +72,17 @@ class SweepTasks:
             return
         if tip.state.status in (TaskStatus.RUNNING, TaskStatus.WAITING):
             self._watch(tip)
+
+    def _waiting(self) -> int | None:
+        """Ring for waiting tasks that may start; None when that failed."""
+        if self.admission is None:
+            return 0
+        try:
+            depth = 0 if self.gauge is None else self.gauge.depth()
+            return self.admission.sweep(self.inbox, queue_depth=depth)
+        except RatchetError as exc:
+            logger.warning("waiting tasks were not looked at", extra={"error": exc.code})
+            return None
 
     def _looked_at(self, due: DueTask) -> bool:
         try:

@@ -57,6 +57,15 @@ class StoreSettings(Settings):
 
 
 @dataclass(frozen=True, slots=True)
+class AdmissionSettings(StoreSettings):
+    """How many tasks may run at once; 0 for as many as come."""
+
+    tenant_running_tasks: int
+    min_running_tasks: int  # the deployment's limit moves between these two
+    max_running_tasks: int
+
+
+@dataclass(frozen=True, slots=True)
 class ApiSettings(StoreSettings):
     """Settings of `functions/api`."""
 
@@ -69,7 +78,7 @@ class ApiSettings(StoreSettings):
 
 
 @dataclass(frozen=True, slots=True)
-class DispatcherSettings(StoreSettings):
+class DispatcherSettings(AdmissionSettings):
     """Settings of `functions/dispatcher`."""
 
     state_machine_arn: str
@@ -88,15 +97,16 @@ class StepExecutorSettings(StoreSettings):
 
 
 @dataclass(frozen=True, slots=True)
-class DelivererSettings(StoreSettings):
+class DelivererSettings(AdmissionSettings):
     """Settings of `functions/deliverer`."""
 
+    queue_url: str
     topic_arn: str
     webhook_secret_arn: str
 
 
 @dataclass(frozen=True, slots=True)
-class SweeperSettings(StoreSettings):
+class SweeperSettings(AdmissionSettings):
     """Settings of `functions/sweeper`."""
 
     queue_url: str
