@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from cdk.requirements_closure import MACHINES
+from ratchet.contracts.limits import MIN_RUNNING_TASKS
 
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "log_level": ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
@@ -24,6 +25,8 @@ LIMITS: Mapping[str, tuple[int, int]] = {
     "deliverer_concurrency": (2, 1_000),
     "throttle_rate": (1, 10_000),
     "throttle_burst": (1, 5_000),
+    "tenant_running_tasks": (0, 1_000_000),
+    "max_running_tasks": (0, 1_000_000),
 }
 
 
@@ -60,6 +63,13 @@ class Deployment:
     deliverer_concurrency: int = 5
     throttle_rate: int = 50
     throttle_burst: int = 100
+    tenant_running_tasks: int = 0  # at once; 0: as many as come
+    min_running_tasks: int = (
+        MIN_RUNNING_TASKS  # the whole deployment's limit moves between these two
+    )
+    max_running_tasks: int = (
+        0  # 0: no limit; MAX_RUNNING_TASKS fits an account's concurrency of 1,000
+    )
 
     @property
     def full_name(self) -> str:

@@ -15,11 +15,13 @@ from cdk.components.asl import definition
 from cdk.components.checkpoints import (
     BY_TENANT,
     CHECK,
+    COUNT,
     DUE,
     ERASE,
     ERASE_BODIES,
     READ,
     READ_BODIES,
+    WAITING,
     WRITE,
     WRITE_BODIES,
     Checkpoints,
@@ -62,6 +64,11 @@ class RatchetStack(Stack):
         super().__init__(scope, deployment.full_name, description="Ratchet: durable AI agents.")
         self._deployment = deployment
         self._retention = retention(deployment.log_retention_days)
+        self._limits = {
+            "tenant_running_tasks": deployment.tenant_running_tasks,
+            "min_running_tasks": deployment.min_running_tasks,
+            "max_running_tasks": deployment.max_running_tasks,
+        }
         self._checkpoints = Checkpoints(
             self,
             "Checkpoints",
@@ -177,11 +184,14 @@ class RatchetStack(Stack):
             DispatcherSettings(
                 table_name=self._checkpoints.table.table_name,
                 payload_bucket=self._checkpoints.payloads.bucket_name,
+                **self._limits,
                 state_machine_arn=self._workflow.version_arn,
             ),
             sizes.DISPATCHER_TIMEOUT,
         )
-        self._checkpoints.grant_table(function, [*READ, "dynamodb:UpdateItem"])
+        self._checkpoints.grant_table(
+            function, [*READ, *COUNT, "dynamodb:UpdateItem"], indexes=[WAITING]
+        )
         self._checkpoints.grant_payloads(function, READ_BODIES)
         self._workflow.machine.grant_start_execution(function)
         # What runs the execution that it finds started already.
@@ -197,14 +207,17 @@ class RatchetStack(Stack):
             DelivererSettings(
                 table_name=self._checkpoints.table.table_name,
                 payload_bucket=self._checkpoints.payloads.bucket_name,
+                **self._limits,
+                queue_url=self._inbox.queue.queue_url,
                 topic_arn=self._announcements.topic.topic_arn,
                 webhook_secret_arn=self._secrets.webhook.secret_arn,
             ),
             sizes.DELIVERER_TIMEOUT,
             extra="webhooks",
         )
-        self._checkpoints.grant_table(function, [*READ, *WRITE])
+        self._checkpoints.grant_table(function, [*READ, *COUNT, *WRITE], indexes=[WAITING])
         self._checkpoints.grant_payloads(function, READ_BODIES)
+        self._inbox.queue.grant_send_messages(function)  # for whoever takes a slot that comes free
         self._announcements.topic.grant_publish(function)
         self._secrets.webhook.grant_read(function)
         self._outbox.ring(
@@ -218,13 +231,16 @@ class RatchetStack(Stack):
             SweeperSettings(
                 table_name=self._checkpoints.table.table_name,
                 payload_bucket=self._checkpoints.payloads.bucket_name,
+                **self._limits,
                 queue_url=self._inbox.queue.queue_url,
                 outbox_queue_url=self._outbox.queue.queue_url,
                 state_machine_arn=self._workflow.version_arn,
             ),
             sizes.SWEEPER_TIMEOUT,
         )
-        self._checkpoints.grant_table(function, [*READ, *WRITE, *ERASE], indexes=[DUE])
+        self._checkpoints.grant_table(
+            function, [*READ, *COUNT, *WRITE, *ERASE], indexes=[DUE, WAITING]
+        )
         self._checkpoints.grant_payloads(function, READ_BODIES, ERASE_BODIES)
         self._inbox.queue.grant_send_messages(function)
         self._outbox.queue.grant_send_messages(function)

@@ -139,6 +139,7 @@ def _ring(queue_url: str, details: State) -> State:
         "Parameters": {
             "QueueUrl": queue_url,
             "MessageBody": {"tenant.$": "$.tenant", "task_id.$": "$.task_id", **details},
+            "MessageGroupId.$": "$.tenant",  # a fair queue: see ratchet/adapters/sqs.py
         },
         "TimeoutSeconds": 60,
         "Retry": [

@@ -7,8 +7,10 @@ from ratchet.adapters.aws import client
 from ratchet.adapters.aws_store import checkpoints
 from ratchet.adapters.secrets import Secrets
 from ratchet.adapters.sns import SnsAnnouncer
+from ratchet.adapters.sqs import SqsInbox
 from ratchet.adapters.system import SystemClock
 from ratchet.adapters.webhook import WebhookAnnouncer
+from ratchet.app.admission import Admission, SlotReturn, rules_of
 from ratchet.app.announce_task import AnnounceTask
 from ratchet.app.batch import run_batch
 from ratchet.cold_start import once
@@ -28,7 +30,13 @@ def announce_task() -> AnnounceTask:
         allow_loopback=DevelopmentSwitches.from_env().loopback_webhooks,
     )
     store = checkpoints(settings, clock)
-    return AnnounceTask(store, (SnsAnnouncer(client("sns"), settings.topic_arn), webhook), clock)
+    inbox = SqsInbox(client("sqs"), settings.queue_url)
+    return AnnounceTask(
+        store,
+        (SnsAnnouncer(client("sns"), settings.topic_arn), webhook),
+        clock,
+        SlotReturn(Admission(store, clock, rules_of(settings)), inbox),
+    )
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -6,6 +6,7 @@ from ratchet.adapters.aws import client
 from ratchet.adapters.aws_store import checkpoints
 from ratchet.adapters.stepfunctions import StepFunctionsWorkflow
 from ratchet.adapters.system import SystemClock
+from ratchet.app.admission import Admission, rules_of
 from ratchet.app.batch import run_batch
 from ratchet.app.dispatch_task import DispatchTask
 from ratchet.cold_start import once
@@ -19,8 +20,12 @@ def dispatch_task() -> DispatchTask:
     settings = DispatcherSettings.from_env()
     clock = SystemClock()
     store = checkpoints(settings, clock)
+    rules = rules_of(settings)
     return DispatchTask(
-        store, StepFunctionsWorkflow(client("stepfunctions"), settings.state_machine_arn), clock
+        store,
+        StepFunctionsWorkflow(client("stepfunctions"), settings.state_machine_arn),
+        clock,
+        Admission(store, clock, rules) if rules.is_on else None,
     )
 
 

@@ -27,8 +27,9 @@ def execute_step() -> ExecuteStep:
     settings = StepExecutorSettings.from_env()
     clock = SystemClock()
     models = DeployedModels.load(_BUNDLE / MODELS_FILE).catalogue
+    store = checkpoints(settings, clock)
     return ExecuteStep(
-        store=checkpoints(settings, clock),
+        store=store,
         chat=chat_model(settings, clock, models=models),
         agents=AgentRegistry.load(),
         clock=clock,
@@ -39,6 +40,7 @@ def execute_step() -> ExecuteStep:
         clock_margin_seconds=settings.clock_margin_seconds,
         steps_per_execution=settings.steps_per_execution,
         models=models,
+        throttles=store,
     )
 
 

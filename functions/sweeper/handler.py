@@ -1,6 +1,7 @@
 """Every minute, and whenever an execution dies: looks at what is due."""
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 from ratchet.adapters.aws import client
@@ -8,6 +9,7 @@ from ratchet.adapters.aws_store import checkpoints
 from ratchet.adapters.sqs import SqsInbox
 from ratchet.adapters.stepfunctions import StepFunctionsWorkflow
 from ratchet.adapters.system import SystemClock
+from ratchet.app.admission import Admission, rules_of
 from ratchet.app.sweep_tasks import SweepTasks
 from ratchet.cold_start import once
 from ratchet.contracts.messages import MalformedMessage, StepInput
@@ -20,12 +22,16 @@ def sweep_tasks() -> SweepTasks:
     """The sweeper's use case on AWS."""
     settings = SweeperSettings.from_env()
     clock = SystemClock()
+    store = checkpoints(settings, clock)
+    inbox = SqsInbox(client("sqs"), settings.queue_url)
     return SweepTasks(
-        store=checkpoints(settings, clock),
-        inbox=SqsInbox(client("sqs"), settings.queue_url),
+        store=store,
+        inbox=inbox,
         outbox=SqsInbox(client("sqs"), settings.outbox_queue_url),
         workflow=StepFunctionsWorkflow(client("stepfunctions"), settings.state_machine_arn),
         clock=clock,
+        admission=Admission(store, clock, rules_of(settings)),
+        gauge=inbox,
     )
 
 
@@ -35,11 +41,10 @@ def lambda_handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     if event.get("source") == "aws.states":
         return _reconcile(event)
     swept = sweep_tasks()()
-    sweep_metrics(swept.lag_ms)
-    logger.info(
-        "swept", extra={"tasks": swept.tasks, "failed": swept.failed, "lag_ms": swept.lag_ms}
-    )
-    return {"tasks": swept.tasks, "failed": swept.failed, "lag_ms": swept.lag_ms}
+    sweep_metrics(swept.lag_ms, swept.waiting)
+    figures = asdict(swept)
+    logger.info("swept", extra=figures)
+    return figures
 
 
 def _reconcile(event: dict[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,9 @@ PLAIN_SETTINGS = {
     "RATCHET_PROVIDERS",
     "RATCHET_STEP_EXECUTOR_MEMORY_MB",
     "RATCHET_ARCHITECTURE",
+    "RATCHET_TENANT_RUNNING_TASKS",
+    "RATCHET_MIN_RUNNING_TASKS",
+    "RATCHET_MAX_RUNNING_TASKS",
 }
 POWERTOOLS = {
     "POWERTOOLS_SERVICE_NAME",
@@ -125,7 +128,7 @@ def test_values_of_the_environment_come_from_this_stack(default: Synthesized) ->
         ("api", "secretsmanager", set()),
         ("authorizer", "dynamodb", set()),
         ("authorizer", "secretsmanager", {"GetSecretValue", "DescribeSecret"}),
-        ("dispatcher", "dynamodb", {"GetItem", "Query", "UpdateItem"}),
+        ("dispatcher", "dynamodb", {"GetItem", "BatchGetItem", "Query", "UpdateItem"}),
         ("dispatcher", "states", {"StartExecution", "DescribeExecution"}),
         ("dispatcher", "secretsmanager", set()),
         (
@@ -136,13 +139,26 @@ def test_values_of_the_environment_come_from_this_stack(default: Synthesized) ->
         ("step_executor", "s3", {"GetObject", "PutObject", "ListBucket"}),
         ("step_executor", "secretsmanager", {"GetSecretValue", "DescribeSecret"}),
         ("step_executor", "sqs", set()),
-        ("deliverer", "dynamodb", {"GetItem", "Query", "PutItem", "UpdateItem"}),
+        (
+            "deliverer",
+            "dynamodb",
+            {"GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem"},
+        ),
+        # It receives from the outbox and rings the inbox for those who take a slot that came free.
+        (
+            "deliverer",
+            "sqs",
+            {
+                *("ReceiveMessage", "ChangeMessageVisibility", "DeleteMessage"),
+                *("SendMessage", "GetQueueAttributes", "GetQueueUrl"),
+            },
+        ),
         ("deliverer", "sns", {"Publish"}),
         ("deliverer", "s3", {"GetObject", "ListBucket"}),
         (
             "sweeper",
             "dynamodb",
-            {"GetItem", "Query", "PutItem", "UpdateItem", "BatchWriteItem"},
+            {"GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "BatchWriteItem"},
         ),
         ("sweeper", "s3", {"GetObject", "DeleteObject", "ListBucket"}),
         ("sweeper", "states", {"StartExecution", "DescribeExecution"}),

@@ -28,3 +28,13 @@ class SqsInbox:
             )
         except AWS_ERRORS as exc:
             raise store_error(exc) from exc
+
+    def depth(self) -> int:
+        """About how many messages nobody has received yet. Raises StoreUnavailable."""
+        try:
+            found = self._client.get_queue_attributes(
+                QueueUrl=self._queue_url, AttributeNames=["ApproximateNumberOfMessages"]
+            )
+        except AWS_ERRORS as exc:
+            raise store_error(exc) from exc
+        return int(found["Attributes"]["ApproximateNumberOfMessages"])

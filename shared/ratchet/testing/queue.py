@@ -21,3 +21,7 @@ class InMemoryInbox:
     def receive(self) -> Doorbell | None:
         """The oldest message, or None when the queue is empty."""
         return Doorbell.from_json(self._bodies.popleft()) if self._bodies else None
+
+    def depth(self) -> int:
+        """How many messages nobody has received yet."""
+        return len(self)

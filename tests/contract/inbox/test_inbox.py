@@ -1,7 +1,7 @@
 """The doorbell, on the twin and on SQS."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -10,6 +10,7 @@ from ratchet.adapters.sqs import SqsInbox
 from ratchet.contracts.errors import ServiceRefused
 from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.ports import Inbox
+from ratchet.ports_admission import Gauge
 from ratchet.testing.queue import InMemoryInbox
 from tests.contract.moto_aws import mocked_aws
 
@@ -76,3 +77,19 @@ def test_the_twin_says_how_many_wait() -> None:
     inbox = InMemoryInbox()
     inbox.send(BELL)
     assert len(inbox) == 1
+
+
+def test_a_queue_says_how_many_messages_wait(inbox: tuple[Inbox, Receive]) -> None:
+    queue, _ = inbox
+    gauge = cast("Gauge", queue)
+    assert gauge.depth() == 0
+    for _ in range(3):
+        queue.send(BELL)
+    assert gauge.depth() == 3
+
+
+def test_the_tenant_is_the_message_group_on_a_standard_queue(sqs: Any) -> None:
+    url = sqs.create_queue(QueueName="fair")["QueueUrl"]
+    SqsInbox(sqs, url).send(BELL)
+    (message,) = sqs.receive_message(QueueUrl=url, AttributeNames=["MessageGroupId"])["Messages"]
+    assert message["Attributes"]["MessageGroupId"] == "acme"
