@@ -27,7 +27,13 @@ LIMITS: Mapping[str, tuple[int, int]] = {
     "throttle_burst": (1, 5_000),
     "tenant_running_tasks": (0, 1_000_000),
     "max_running_tasks": (0, 1_000_000),
+    "step_executor_provisioned_min": (0, 10_000),
+    "step_executor_provisioned_max": (0, 10_000),
 }
+RANGES = (
+    ("min_running_tasks", "max_running_tasks"),
+    ("step_executor_provisioned_min", "step_executor_provisioned_max"),
+)
 
 
 class BadContext(ValueError):
@@ -63,13 +69,13 @@ class Deployment:
     deliverer_concurrency: int = 5
     throttle_rate: int = 50
     throttle_burst: int = 100
-    tenant_running_tasks: int = 0  # at once; 0: as many as come
-    min_running_tasks: int = (
-        MIN_RUNNING_TASKS  # the whole deployment's limit moves between these two
-    )
-    max_running_tasks: int = (
-        0  # 0: no limit; MAX_RUNNING_TASKS fits an account's concurrency of 1,000
-    )
+    # Tasks that run at once, of each tenant and in all; 0: as many as come. The limit in all moves between min and max.
+    tenant_running_tasks: int = 0
+    min_running_tasks: int = MIN_RUNNING_TASKS
+    max_running_tasks: int = 0
+    # Sandboxes kept warm: always, and while there is a backlog. 0: none are, and nothing is billed for it.
+    step_executor_provisioned_min: int = 0
+    step_executor_provisioned_max: int = 0
 
     @property
     def full_name(self) -> str:
@@ -93,7 +99,14 @@ class Deployment:
             value = context.get(field.name)
             if value is not None:
                 given[field.name] = _parse(field.name, field.type, str(value))
-        return cls(**given)
+        deployment = cls(**given)
+        for low, high in RANGES:
+            least, most = getattr(deployment, low), getattr(deployment, high)
+            if most and least > most:
+                raise BadContext(
+                    f"{low}={least} is above {high}={most}: lower one or raise the other"
+                )
+        return deployment
 
 
 def _parse(key: str, kind: object, text: str) -> str | int | bool:

@@ -32,6 +32,7 @@ from cdk.components.python_function import Platform, PythonFunction
 from cdk.components.retention import retention
 from cdk.components.secrets import ProviderKeys, Secrets
 from cdk.components.sweeping import Sweeping
+from cdk.components.warm_sandboxes import WarmSandboxes
 from cdk.components.workflow import Workflow
 from cdk.deployment import Deployment
 from ratchet.contracts.limits import CLOCK_MARGIN_SECONDS, STEPS_PER_EXECUTION
@@ -100,6 +101,14 @@ class RatchetStack(Stack):
             sweeper := self._make_sweeper(),
             *self._make_api(),
         ]
+        if deployment.step_executor_provisioned_max:
+            WarmSandboxes(
+                self,
+                "WarmSandboxes",
+                version=self._step_executor.current_version,
+                minimum=deployment.step_executor_provisioned_min,
+                maximum=deployment.step_executor_provisioned_max,
+            )
         Alarms(
             self,
             "Alarms",

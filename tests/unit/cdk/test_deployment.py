@@ -46,3 +46,17 @@ def test_a_value_that_no_deployment_can_have_is_refused_by_name(key: str, value:
 def test_a_stage_has_a_stack_of_its_own() -> None:
     assert Deployment().full_name == "Ratchet"
     assert Deployment.from_context({"stage": "test"}).full_name == "Ratchet-test"
+
+
+@pytest.mark.parametrize(
+    ("least", "most"),
+    [
+        ("min_running_tasks", "max_running_tasks"),
+        ("step_executor_provisioned_min", "step_executor_provisioned_max"),
+    ],
+)
+def test_a_least_value_above_the_most_is_refused_unless_that_is_none(least: str, most: str) -> None:
+    with pytest.raises(BadContext, match=f"{least}=30 is above {most}=29"):
+        Deployment.from_context({least: 30, most: 29})
+    assert getattr(Deployment.from_context({least: 30, most: 30}), least) == 30
+    assert getattr(Deployment.from_context({least: 30, most: 0}), most) == 0

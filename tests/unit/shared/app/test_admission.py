@@ -176,6 +176,17 @@ def test_the_sweeper_rings_for_those_that_nobody_rang_for() -> None:
     assert office.runs(*waiting) == [True, True, False]
 
 
+def test_a_line_is_known_for_as_long_as_the_sweeper_sees_it() -> None:
+    office = Office(TENANT_OF_TWO)
+    running = [office.ask() for _ in range(2)]
+    waiting = office.ask()
+    for _ in range(10):
+        office.clock.advance(60)
+        assert office.sweep_once() == 1
+    office.finish(running[0])
+    assert office.runs(waiting) == [True]
+
+
 def test_a_sandbox_that_died_with_a_slot_in_its_hand_is_mended_in_a_minute() -> None:
     office = Office(AdmissionRules(tenant_limit=1))
     ref = office.submit(TaskRequest(goal="x"), tenant="acme").task.ref
