@@ -65,11 +65,6 @@ class RatchetStack(Stack):
         super().__init__(scope, deployment.full_name, description="Ratchet: durable AI agents.")
         self._deployment = deployment
         self._retention = retention(deployment.log_retention_days)
-        self._limits = {
-            "tenant_running_tasks": deployment.tenant_running_tasks,
-            "min_running_tasks": deployment.min_running_tasks,
-            "max_running_tasks": deployment.max_running_tasks,
-        }
         self._checkpoints = Checkpoints(
             self,
             "Checkpoints",
@@ -101,14 +96,7 @@ class RatchetStack(Stack):
             sweeper := self._make_sweeper(),
             *self._make_api(),
         ]
-        if deployment.step_executor_provisioned_max:
-            WarmSandboxes(
-                self,
-                "WarmSandboxes",
-                version=self._step_executor.current_version,
-                minimum=deployment.step_executor_provisioned_min,
-                maximum=deployment.step_executor_provisioned_max,
-            )
+        self._keep_warm()
         Alarms(
             self,
             "Alarms",
@@ -119,6 +107,23 @@ class RatchetStack(Stack):
             sweeper=sweeper,
         )
         self._write_outputs(functions)
+
+    @property
+    def _limits(self) -> dict[str, int]:
+        """What those who admit tasks are told."""
+        names = ("tenant_running_tasks", "min_running_tasks", "max_running_tasks")
+        return {name: getattr(self._deployment, name) for name in names}
+
+    def _keep_warm(self) -> None:
+        most = self._deployment.step_executor_provisioned_max
+        if most:
+            WarmSandboxes(
+                self,
+                "WarmSandboxes",
+                version=self._step_executor.current_version,
+                minimum=self._deployment.step_executor_provisioned_min,
+                maximum=most,
+            )
 
     def _platform(self, bundle: Bundle) -> Platform:
         return Platform(

@@ -54,6 +54,7 @@ def task(status: str = "succeeded", steps: int = 2, **changes: Any) -> dict[str,
         "complexity_source": None,
         "parent": None,
         "cost": None,
+        "waiting_for": None,
         **changes,
     }
 
