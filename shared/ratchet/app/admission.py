@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ratchet.admission_ports import SlotStore
 from ratchet.contracts import limits
 from ratchet.contracts.errors import StoreUnavailable
 from ratchet.contracts.messages import Doorbell, TaskRef
@@ -31,7 +32,6 @@ from ratchet.domain.slots import AdmissionRules, Board, Counts, Place, Seat, Sea
 from ratchet.domain.task import History
 from ratchet.observability import logger
 from ratchet.ports import Clock, Inbox
-from ratchet.ports_admission import SlotStore
 
 _TRIES = 3
 """Counters that were full when a slot was taken are read again so often."""

@@ -7,6 +7,7 @@ returns the recorded outcome, and one that loses the race to commit adopts the w
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from ratchet.admission_ports import Throttles
 from ratchet.app.agents import AgentRegistry
 from ratchet.app.remains import end_unreadable
 from ratchet.app.step_attempt import Attempted, StepAttempt
@@ -21,7 +22,6 @@ from ratchet.domain.task import History, announce_by
 from ratchet.model_ports import ChatModel
 from ratchet.observability import logger
 from ratchet.ports import CheckpointStore, Clock, Ids, Metrics
-from ratchet.ports_admission import Throttles
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from ratchet.admission_ports import Throttles
 from ratchet.app.agents import AgentRegistry
 from ratchet.app.answer_check import Accepted, check_answer
 from ratchet.app.compact_history import CompactHistory, instead_of
@@ -56,7 +57,6 @@ from ratchet.domain.task import History
 from ratchet.model_ports import ChatModel, ModelAnswer
 from ratchet.observability import logger
 from ratchet.ports import CheckpointStore, Clock, Ids
-from ratchet.ports_admission import Throttles
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ closes, and a finished one is erased when its retention is over.
 
 from dataclasses import dataclass
 
+from ratchet.admission_ports import Gauge
 from ratchet.app.admission import Admission
 from ratchet.app.dispatch_task import start_execution
 from ratchet.app.remains import end_unreadable
@@ -25,7 +26,6 @@ from ratchet.domain.steps import End, Failure, Paused
 from ratchet.domain.task import History, announce_by, end_record
 from ratchet.observability import logger
 from ratchet.ports import CheckpointStore, Clock, DueTask, ExecutionState, Inbox, Start, Workflow
-from ratchet.ports_admission import Gauge
 
 PAGE = 100
 

@@ -7,10 +7,10 @@ import pytest
 
 from ratchet.adapters import aws
 from ratchet.adapters.sqs import SqsInbox
+from ratchet.admission_ports import Gauge
 from ratchet.contracts.errors import ServiceRefused
 from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.ports import Inbox
-from ratchet.ports_admission import Gauge
 from ratchet.testing.queue import InMemoryInbox
 from tests.contract.moto_aws import mocked_aws
 

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ratchet.admission_ports import SlotStore
 from ratchet.contracts.limits import TERMINAL_RETENTION_SECONDS
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import TaskStatus, WaitingFor
 from ratchet.domain.admission import Candidate, Limit
 from ratchet.domain.slots import SHARDS, Board, Place, Seat, Seating
 from ratchet.domain.steps import End, Paused
-from ratchet.ports_admission import SlotStore
 from tests.contract.moto_aws import mocked_aws
 from tests.contract.store.benches import Bench, DynamoDbBench, MemoryBench
 from tests.contract.store.samples import (
