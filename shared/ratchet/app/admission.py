@@ -132,12 +132,13 @@ class Admission:
         """Put the task in line, where others see it; False if it does not wait any more."""
         now = self.clock.now_ms()
         why = rows.waits_for(asked.tenant, slots)
-        if not self.store.park(Place(asked, why, rows.look_again_at(tip, now_ms=now))):
-            return False
         noted = self._noted.get(asked.tenant, float("-inf"))
         if self.clock.monotonic() - noted >= limits.WAITING_NOTE_SECONDS:
+            # Before it stands there: a line that nobody knows of is not looked at for an hour.
             self.store.note_waiting(asked.tenant, at_ms=now)
             self._noted[asked.tenant] = self.clock.monotonic()
+        if not self.store.park(Place(asked, why, rows.look_again_at(tip, now_ms=now))):
+            return False
         if why is WaitingFor.DEPLOYMENT_LIMIT:
             self._adjust_if_due()
         return True

@@ -126,9 +126,9 @@ def shard_cap(limit: int, shard: int) -> int:
 
 
 def candidate_of(tip: History) -> Candidate:
-    """The task as it stands in its tenant's line."""
+    """The task as it stands in its tenant's line: one that goes on after an answer comes before those that are new."""
     ref = tip.task.ref
-    return Candidate(ref.tenant, ref.task_id, tip.state.opened_at_ms, tip.task.priority)
+    return Candidate(ref.tenant, ref.task_id, tip.task.created_at_ms, tip.task.priority)
 
 
 def waits_for(tenant: str, slots: Slots) -> WaitingFor:

@@ -11,14 +11,25 @@ from ratchet.app.task_views import task_view
 from ratchet.contracts.api import ForkRequest, TaskRequest
 from ratchet.contracts.errors import ModelThrottled
 from ratchet.contracts.messages import Doorbell, TaskRef
-from ratchet.contracts.names import Action, TaskStatus, WaitingFor
+from ratchet.contracts.names import (
+    Action,
+    Complexity,
+    InterruptKind,
+    StepType,
+    TaskStatus,
+    WaitingFor,
+)
 from ratchet.contracts.settings import AdmissionSettings
 from ratchet.domain.admission import Limit, LimitRules
 from ratchet.domain.slots import AdmissionRules
+from ratchet.domain.steps import Interrupt, Paused, Step, StepRecord, StepResult, Totals
+from ratchet.domain.task import History, announce_by
+from ratchet.ports import Reopening
 from ratchet.testing.chat import says
 from tests.unit.shared.app.world import World
 
 AGENT = Agent("helper", "Help.", policy="react")
+ACTING = Step(StepType.TOOL_DISPATCH, Complexity.SIMPLE)
 TENANT_OF_TWO = AdmissionRules(tenant_limit=2)
 FOUR = AdmissionRules(deployment=LimitRules(4, 4))
 
@@ -53,6 +64,33 @@ class Office(World):
         slots = SlotReturn(self.admission(), self.inbox)
         AnnounceTask(self.store, (self.sns,), self.clock, slots)(Doorbell(ref))
         self.hear()
+
+    def pause(self, ref: TaskRef, *, is_announced: bool = True) -> History:
+        """The task asks a person, and all are told."""
+        now, tip = self.clock.now_ms(), self.tip(ref)
+        kind, closes = InterruptKind.EFFECT_UNKNOWN, now + 10**9
+        asked = Interrupt("int_1", kind, "c1", "Did it?", ("happened",), closes)
+        record = self.record(tip, Paused((asked,), ACTING))
+        self.memory.commit(tip.task, record, due_at_ms=announce_by(record))
+        paused = self.tip(ref)
+        if is_announced:
+            slots = SlotReturn(self.admission(), self.inbox)
+            AnnounceTask(self.store, (self.sns,), self.clock, slots)(Doorbell(ref))
+            self.hear()
+        return paused
+
+    def answer(self, ref: TaskRef) -> None:
+        """Somebody answers, and the bell for it is heard."""
+        tip, now = self.tip(ref), self.clock.now_ms()
+        reopening = Reopening(self.record(tip, ACTING), tip.task.limits, now, now + 60_000)
+        assert self.memory.reopen(tip, reopening)
+        self.inbox.send(Doorbell(ref, tip.state.generation + 1))
+        self.hear()
+
+    def record(self, tip: History, following: Step | Paused) -> StepRecord:
+        now, number = self.clock.now_ms(), tip.next_number
+        result = StepResult(ACTING.type, ACTING.complexity)
+        return StepRecord(number, result, following, Totals(number), 0, now, now)
 
     def sweep_once(self) -> int:
         sweep = SweepTasks(
@@ -120,6 +158,32 @@ def test_a_fork_has_the_priority_of_its_parent() -> None:
     ref = office.ask(priority=8)
     office.finish(ref)
     assert office.fork(ref, ForkRequest()).task.priority == 8
+
+
+def test_a_task_that_asks_holds_no_slot_and_once_answered_comes_before_newer_ones() -> None:
+    office = Office(AdmissionRules(tenant_limit=1))
+    asking, running = office.ask(), office.ask()
+    office.pause(asking)
+    assert office.runs(asking, running) == [False, True]
+    newer = office.ask()
+    office.answer(asking)
+    assert office.tip(asking).state.waiting_for is WaitingFor.TENANT_LIMIT
+    office.finish(running)
+    assert office.runs(asking, newer) == [True, False]
+    office.finish(asking)
+    assert office.runs(newer) == [True]
+
+
+def test_a_task_that_is_answered_before_its_slot_was_given_back_goes_on_in_it() -> None:
+    office = Office(AdmissionRules(tenant_limit=1))
+    asking, waiting = office.ask(), office.ask()
+    stale = office.pause(asking, is_announced=False)
+    office.answer(asking)
+    assert office.runs(asking, waiting) == [True, False]
+    SlotReturn(office.admission(), office.inbox)(stale)  # what was read before the answer
+    office.hear()
+    assert office.runs(asking, waiting) == [True, False]
+    assert office.memory.counts(["acme"]).tenants == {"acme": 1}
 
 
 def test_a_slot_is_kept_over_restarts_and_given_back_at_a_cancel() -> None:
@@ -248,22 +312,28 @@ def _limit(office: Office) -> int:
     return limit.value
 
 
-@pytest.mark.parametrize("rules", [TENANT_OF_TWO, AdmissionRules()])
-def test_a_429_is_counted_where_tasks_are_counted(rules: AdmissionRules) -> None:
+@pytest.mark.parametrize(
+    ("rules", "place", "counted"),
+    [(TENANT_OF_TWO, "", 1), (AdmissionRules(), "", 0), (TENANT_OF_TWO, "main@1", 0)],
+    ids=["limited", "not limited", "with a place in the line for quota"],
+)
+def test_a_429_is_counted_where_tasks_are_counted_unless_the_step_waits_with_a_place(
+    rules: AdmissionRules, place: str, counted: int
+) -> None:
     office = Office(rules)
     ref = office.submit(TaskRequest(goal="x"), tenant="acme").task.ref
     admission = office.admission() if rules.is_on else None
     DispatchTask(office.store, office.workflow, office.clock, admission)(Doorbell(ref))
 
     def throttled(_: object) -> object:
-        raise ModelThrottled("429", 2.0)
+        raise ModelThrottled("429", 2.0, place=place)
 
     executor = office.executor()
     object.__setattr__(executor, "chat", type("Chat", (), {"complete": staticmethod(throttled)})())
     object.__setattr__(executor, "throttles", office.memory)
     state = office.step(office.workflow.input_of(ref, 1), executor=executor)
     assert state.action is Action.WAIT
-    assert office.memory.throttled() == (1 if rules.is_on else 0)
+    assert office.memory.throttled() == counted
 
 
 def test_zero_stands_for_no_limit() -> None:
