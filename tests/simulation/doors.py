@@ -45,6 +45,11 @@ class Door:
         name = f"{self._queue.name}.send"
         self._network.call(name, lambda: self._queue.put(bell.to_json()), AWS)
 
+    def depth(self) -> int:
+        return self._network.call(
+            f"{self._queue.name}.depth", lambda: len(self._queue.messages), AWS
+        )
+
 
 class Machine:
     """The Workflow."""

@@ -26,6 +26,7 @@ class Events:
         index: Index,
         *,
         is_idle: Callable[[], bool],
+        is_waited: Callable[[], bool],
         next_visit_ms: Callable[[], int | None],
         skew_ms: int,
     ) -> None:
@@ -36,6 +37,7 @@ class Events:
         self._lambdas = lambdas
         self._index = index
         self._is_idle = is_idle
+        self._is_waited = is_waited  # by tasks in line, for whom the sweeper looks every minute
         self._next_visit_ms = next_visit_ms
         self._skew_ms = skew_ms  # the most that a sweeper's clock is wrong
 
@@ -52,10 +54,12 @@ class Events:
         """A sweep that would find nothing does nothing, so it is left out."""
         now = self._scheduler.now_ms + START_MS
         due = [d.due_at_ms for d in self._index.shown().values()]
-        if any(at <= now + self._skew_ms for at in due):
+        is_waited = self._is_waited()
+        if is_waited or any(at <= now + self._skew_ms for at in due):
             self._send("events:schedule", {"source": "aws.events"})
         wait = MINUTE_MS
-        if self.may_skip and self._is_idle() and not self.coming and self._index.is_settled and due:
+        is_quiet = self._is_idle() and not self.coming and not is_waited
+        if self.may_skip and is_quiet and self._index.is_settled and due:
             visit = self._next_visit_ms()
             early = min(due) - self._skew_ms - now
             early = early if visit is None else min(early, visit - self._scheduler.now_ms)

@@ -50,6 +50,31 @@ RING = (Fault.REFUSED, Fault.UNKNOWN, Fault.LOST, Fault.ABORTED)
 RECEIVE = (Fault.DUPLICATED, Fault.DELAYED, Fault.UNDELETED, Fault.REFUSED)
 EVENT = (Fault.LOST, Fault.DUPLICATED, Fault.DELAYED)
 
+_SLOT_SITES = (
+    "dispatcher:store.board",
+    "dispatcher:store.counts",
+    "dispatcher:store.first_waiting",
+    "dispatcher:store.seat",
+    "dispatcher:store.note_waiting",
+    "dispatcher:store.park",
+    "dispatcher:store.throttled",
+    "dispatcher:store.move_limit",
+    "step_executor:store.note_throttled",
+    "deliverer:store.unseat",
+    "deliverer:store.board",
+    "deliverer:store.counts",
+    "deliverer:store.first_waiting",
+    "deliverer:inbox.send",
+    "sweeper:inbox.depth",
+    "sweeper:store.board",
+    "sweeper:store.first_waiting",
+    "sweeper:store.note_waiting",
+    "sweeper:store.counts",
+    "sweeper:store.throttled",
+    "sweeper:store.move_limit",
+)
+"""Where running tasks are limited."""
+
 KINDS: dict[str, tuple[Fault, ...]] = {
     **dict.fromkeys(
         (
@@ -125,6 +150,7 @@ KINDS: dict[str, tuple[Fault, ...]] = {
             "sweeper:store.erase",
             "sweeper:inbox.send",
             "sweeper:outbox.send",
+            *_SLOT_SITES,
             "sweeper:workflow.describe",
             "sweeper:workflow.start",
         ),

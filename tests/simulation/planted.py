@@ -31,6 +31,7 @@ from tests.simulation import (
     orchestrator,
     planted_bodies,
     planted_pauses,
+    planted_slots,
     planted_steps,
     planted_usage,
 )
@@ -294,6 +295,7 @@ BUGS: Sequence[Bug] = (
     Bug("timeout of a step not retried", (planted_steps.no_retry,)),
     *planted_pauses.BUGS,
     *planted_usage.BUGS,
+    *planted_slots.BUGS,
     Bug("large body not put", (planted_bodies.no_put,), (), _LARGE),
     Bug("large body taken for put", (planted_bodies.careless_put,), (), _LARGE),
     Bug("bodies left behind", (planted_bodies.no_clearing,), (), _LARGE),

@@ -3,6 +3,7 @@
 from random import Random
 
 from ratchet.contracts.limits import INLINE_BODY_BYTES
+from tests.simulation import places
 from tests.simulation.story import (
     HOUR_MS,
     Act,
@@ -154,6 +155,7 @@ SCENARIOS: tuple[Story, ...] = (
         robbed_at_ms=250,
     ),
     Story("robbed-dead", (Submit(""),), dying_executions=1, inline_bytes=0, robbed_at_ms=90),
+    *places.STORIES,
 )
 
 COMPLETE = (
@@ -217,6 +219,10 @@ def random_story(seed: int) -> Story:
     for number in range(count):
         acts += _verbs(dice, number)
     acts += _forks(Random(f"{seed}/forks"), count)
+    return places.limited(Random(f"{seed}/places"), _day(dice, seed, acts))
+
+
+def _day(dice: Random, seed: int, acts: list[Act]) -> Story:
     return Story(
         name="random",
         acts=tuple(acts),

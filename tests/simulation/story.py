@@ -21,6 +21,7 @@ class Submit:
     at_ms: int = 0
     webhook: bool = False
     max_cost_usd: float | None = None
+    priority: int | None = None
 
     def request(self, number: int) -> TaskRequest:
         """The body; the same on every try."""
@@ -34,6 +35,8 @@ class Submit:
             body["webhook"] = {"url": f"https://example.com/{CANARY}"}
         if self.max_cost_usd is not None:
             body["limits"] = {"max_cost_usd": self.max_cost_usd}
+        if self.priority is not None:
+            body["priority"] = self.priority
         return TaskRequest.model_validate(body)
 
     def idempotency_key(self) -> str | None:
@@ -138,6 +141,9 @@ class Story:
     deployed_at_ms: int = 0  # a new version of all code is deployed then
     max_skew_ms: int = 0
     visits: tuple[Visit, ...] = (Visit(),)  # who answers what the tasks ask
+    tenant_running: int = 0  # tasks of a tenant that may run at once; 0 for as many as come
+    min_running: int = 0
+    max_running: int = 0  # of all tenants; the limit moves between these two
     inline_bytes: int = INLINE_BODY_BYTES  # larger bodies are in the bucket
     robbed_at_ms: int = 0  # somebody empties the bucket then
     is_erased: bool = False  # go on until retention is over

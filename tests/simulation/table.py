@@ -26,6 +26,7 @@ from ratchet.ports import (
 from ratchet.testing.store import InMemoryCheckpoints
 from tests.simulation.bodies import AWS, Bucket
 from tests.simulation.calls import Network
+from tests.simulation.slots import SlotCalls
 from tests.simulation.usage import UsageCalls
 
 T = TypeVar("T")
@@ -87,7 +88,7 @@ class Witness(Protocol):
     def upgraded(self, ref: TaskRef) -> None: ...
 
 
-class Checkpoints(UsageCalls):
+class Checkpoints(UsageCalls, SlotCalls):
     """Calls the twin through the network; the witness sees every task that is touched."""
 
     def __init__(
@@ -132,6 +133,7 @@ class Checkpoints(UsageCalls):
             if after != before:
                 self.index.changed(ref, after)
             self._ledger.wrote(ref)
+            self.seats.look()
             return answer, named
 
         answer, named = self._network.call(f"store.{name}", written, AWS)

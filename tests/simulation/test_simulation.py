@@ -98,6 +98,11 @@ def test_a_dead_process_makes_no_more_calls() -> None:
         "roll-over takes the current version",
         "resume forgets the version",
         *(bug.name for bug in planted_usage.BUGS),
+        "running limit not checked",
+        "slot taken without a look at the counters",
+        "slot never given back",
+        "slot given back twice",
+        "nobody rings for those that wait",
     ],
 )
 def test_a_planted_bug_is_caught(bug: str) -> None:

@@ -45,6 +45,7 @@ def judge(ledger: Ledger, world: "World") -> None:
     _judge_keys(ledger, world)
     _judge_events(ledger, world)
     _judge_bucket(ledger, world)
+    world.store.seats.judge()
 
 
 def _judge_bucket(ledger: Ledger, world: "World") -> None:

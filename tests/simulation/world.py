@@ -5,6 +5,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
+from ratchet.app.admission import Admission, SlotReturn
 from ratchet.app.agents import AgentDirectory, AgentRegistry
 from ratchet.app.announce_task import AnnounceTask
 from ratchet.app.cancel_task import CancelTask
@@ -41,6 +42,7 @@ from tests.simulation.orchestrator import Execution, Orchestrator
 from tests.simulation.people import People
 from tests.simulation.queues import Queue
 from tests.simulation.scheduler import Scheduler
+from tests.simulation.slots import Seats, rules_of
 from tests.simulation.story import Story
 from tests.simulation.table import Checkpoints
 from tests.simulation.verdict import judge
@@ -67,6 +69,13 @@ class World:
             self.network, self.clock, dice, self.ledger, inline_bytes=story.inline_bytes
         )
         self.ledger.watch(self.store.twin)
+        self.store.seats = Seats(
+            self.store.twin,
+            rules_of(story),
+            now_ms=lambda: self.scheduler.now_ms,
+            last_trouble_ms=lambda: max(injector.last_fault_ms, story.lambda_throttled_ms),
+            violate=self.ledger.violate,
+        )
         self.network.passed = self.ledger.passed
         self.lambdas = Lambdas(self.network, self._body, self._skew_ms)
         self.lambdas.throttled_until_ms = story.lambda_throttled_ms
@@ -87,6 +96,7 @@ class World:
             self.lambdas,
             self.store.index,
             is_idle=self.is_idle,
+            is_waited=self.store.seats.is_waited,
             next_visit_ms=self._next_visit_ms,
             skew_ms=story.max_skew_ms,
         )
@@ -126,11 +136,7 @@ class World:
         self.cancel = CancelTask(self.store, workflow, outbox, clock)
         self.resume = ResumeTask(self.store, inbox, DIRECTORY, clock)
         self.decide = DecideInterrupt(self.store, inbox, outbox, clock)
-        self.use_cases: dict[str, Callable[[Any], Any]] = {
-            "dispatcher": DispatchTask(self.store, workflow, clock),
-            "deliverer": AnnounceTask(self.store, (self.sns, self.webhook), clock),
-        }
-        self.sweep = SweepTasks(self.store, inbox, outbox, workflow, clock)
+        self._inbox, self._outbox, self._workflow = inbox, outbox, workflow
 
     def _on_death(self, execution: Execution) -> None:
         self.events.execution_ended(execution)
@@ -225,17 +231,44 @@ class World:
             case "step_executor":
                 return self._step_executor(version)
             case "sweeper":
-                return lambda event: handle(role, self.sweep, event, _ENDLESS)
+                sweep = self._sweeper()
+                return lambda event: handle(role, sweep, event, _ENDLESS)
             case "dispatcher" | "deliverer":
-                return lambda event: self._batch(role, event)
+                use = self._dispatcher() if role == "dispatcher" else self._deliverer()
+                return lambda event: self._batch(role, use, event)
             case _:
                 return lambda event: event["call"]()
 
-    def _batch(self, role: str, event: Event) -> Any:
+    def _admission(self) -> Admission | None:
+        """What one sandbox remembers of slots; None where nothing is limited."""
+        rules = self.store.seats.rules
+        return Admission(self.store, self.clock, rules) if rules.is_on else None
+
+    def _dispatcher(self) -> DispatchTask:
+        return DispatchTask(self.store, self._workflow, self.clock, self._admission())
+
+    def _deliverer(self) -> AnnounceTask:
+        admission = self._admission()
+        slots = None if admission is None else SlotReturn(admission, self._inbox)
+        return AnnounceTask(self.store, (self.sns, self.webhook), self.clock, slots)
+
+    def _sweeper(self) -> SweepTasks:
+        admission = self._admission()
+        return SweepTasks(
+            self.store,
+            self._inbox,
+            self._outbox,
+            self._workflow,
+            self.clock,
+            admission,
+            None if admission is None else self._inbox,
+        )
+
+    def _batch(self, role: str, use: Callable[[Any], Any], event: Event) -> Any:
         bodies = [record["body"] for record in event["Records"] if record["body"] != "{}"]
         bells = [Doorbell.from_json(body) for body in bodies]
         self.network.life().subject = frozenset(bell.task for bell in bells)
-        return handle(role, self.use_cases[role], event, _ENDLESS)
+        return handle(role, use, event, _ENDLESS)
 
     def _step_executor(self, version: int) -> Body:
         use = ExecuteStep(
@@ -248,6 +281,7 @@ class World:
             warm=WarmHistories(),
             patience_seconds=self.story.patience_seconds,
             steps_per_execution=self.story.steps_per_execution,
+            throttles=self.store if self.store.seats.rules.is_on else None,
         )
 
         def body(event: Event) -> Any:
