@@ -35,6 +35,7 @@ from ratchet.domain.task_bill import (
 
 COMPARED = "gpt-4o"
 SECRETS, ALARMS = 3, 8
+SWEEPER_METRICS = 2
 SWEEPS_PER_MONTH = int(DAYS_PER_MONTH * 24 * 60)
 POLLS_PER_MONTH = 2 * 5 * 3 * SWEEPS_PER_MONTH
 """Lambda polls each of two queues with five pollers, 20 s a poll:
@@ -218,9 +219,10 @@ def _idle(functions: Functions, *, routes: int) -> Counts:
         {
             Resource.SECRET_MONTHS: SECRETS,
             Resource.ALARM_MONTHS: ALARMS,
-            Resource.METRIC_MONTHS: METRICS_PER_ROUTE * routes + (1 if routes else 0),
-            Resource.READ_UNITS: SWEEPS_PER_MONTH * DUE_SHARDS // 2,  # an index read is half a unit
-            Resource.SQS_REQUESTS: POLLS_PER_MONTH,
+            Resource.METRIC_MONTHS: METRICS_PER_ROUTE * routes + (SWEEPER_METRICS if routes else 0),
+            # An index read is half a unit; who waits for a slot is read consistently.
+            Resource.READ_UNITS: SWEEPS_PER_MONTH * (DUE_SHARDS // 2 + 1),
+            Resource.SQS_REQUESTS: POLLS_PER_MONTH + SWEEPS_PER_MONTH,  # and how deep the inbox is
             Resource.LOG_BYTES: SWEEPS_PER_MONTH * PLATFORM_LOG_BYTES,
         }
     )
