@@ -115,6 +115,7 @@ KINDS: dict[str, tuple[Fault, ...]] = {
             "fork:store.create_task",
             "fork:inbox.send",
             "dispatcher:store.load_tip",
+            "dispatcher:store.load_remains",
             "dispatcher:workflow.start",
             "dispatcher:store.mark_started",
             "step_executor:store.load",

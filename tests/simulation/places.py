@@ -49,6 +49,17 @@ STORIES = (
         max_running=1,
     ),
     Story(
+        "one-place-robbed",
+        (
+            Submit("look;look", key="a"),
+            Submit("", key="b", at_ms=20),
+            Submit("", key="c", at_ms=40),
+        ),
+        inline_bytes=0,
+        robbed_at_ms=150,
+        tenant_running=1,
+    ),
+    Story(
         "one-place-restarts",
         (Submit("look;put", key="a"), Submit("", key="b", at_ms=20)),
         steps_per_execution=2,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from ratchet.app.admission import Admission
+from ratchet.app.remains import tip_or_remains
 from ratchet.contracts.limits import WATCH_SECONDS
 from ratchet.contracts.messages import Doorbell, ExecutionRef, StepOutput, StepRef
 from ratchet.contracts.names import Action, TaskStatus
@@ -30,7 +31,7 @@ class DispatchTask:
             StoreUnavailable: the message must come back.
         """
         details = {"task_id": bell.task.task_id, "tenant": bell.task.tenant}
-        tip = self.store.load_tip(bell.task)
+        tip = tip_or_remains(self.store, bell.task)
         if tip is None:
             logger.error("message without a task", extra=details)
             return
@@ -55,7 +56,8 @@ class DispatchTask:
             details = {"task_id": asked.task.ref.task_id, "tenant": asked.task.ref.tenant}
             logger.info("task waits for a slot", extra=details)
         for ref in seated:
-            tip = self.store.load_tip(ref)
+            # One that cannot be read is started too: its step ends it. Left in line it would stop those behind it.
+            tip = tip_or_remains(self.store, ref)
             if tip is None:
                 continue
             start = due_start(tip, Doorbell(ref), at_ms=self.clock.now_ms())

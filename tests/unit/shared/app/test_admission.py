@@ -26,6 +26,7 @@ from ratchet.domain.steps import Interrupt, Paused, Step, StepRecord, StepResult
 from ratchet.domain.task import History, announce_by
 from ratchet.ports import Reopening
 from ratchet.testing.chat import says
+from tests.contract.store.samples import LARGE
 from tests.unit.shared.app.world import World
 
 AGENT = Agent("helper", "Help.", policy="react")
@@ -184,6 +185,20 @@ def test_a_task_that_is_answered_before_its_slot_was_given_back_goes_on_in_it() 
     office.hear()
     assert office.runs(asking, waiting) == [True, False]
     assert office.memory.counts(["acme"]).tenants == {"acme": 1}
+
+
+def test_a_waiting_task_that_cannot_be_read_is_started_and_ends_and_stops_nobody() -> None:
+    office = Office(AdmissionRules(tenant_limit=1))
+    running, lost, behind = office.ask(), office.ask(goal=f"Read {LARGE}"), office.ask()
+    office.memory.payloads.clear()
+    office.finish(running)
+    started = office.workflow.input_of(lost, 1)
+    assert office.step(started).status == "failed"
+    AnnounceTask(
+        office.store, (office.sns,), office.clock, SlotReturn(office.admission(), office.inbox)
+    )(Doorbell(lost))
+    office.hear()
+    assert office.runs(behind) == [True]
 
 
 def test_a_slot_is_kept_over_restarts_and_given_back_at_a_cancel() -> None:
