@@ -7,7 +7,8 @@ import pytest
 from ratchet.domain.admission import LimitRules
 from ratchet.domain.slots import AdmissionRules
 from tests.contract.moto_aws import show
-from tests.simulation.town import Faults, Town, quiet
+from tests.simulation.town import Town, quiet
+from tests.simulation.town_queues import Faults
 
 RULES = AdmissionRules(tenant_limit=2, deployment=LimitRules(3, 3))
 KINDS = ("dies before", "dies after", "refused", "answer lost")

@@ -1,17 +1,14 @@
 """Admission in virtual time: queues, dispatchers, deliverers and the sweeper with our use cases in them, and no models.
 
-An execution lasts as long as the dice say and then commits the end of its task. The queue is fair as SQS documents it:
-a tenant with more than a tenth of the messages in flight, and 30 of them at least, comes after the others.
-https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html
+An execution lasts as long as the dice say and then commits the end of its task.
 """
 
 import heapq
 import json
 import logging
-from collections import Counter, defaultdict, deque
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from itertools import count
 from random import Random
 from typing import Any
@@ -20,7 +17,7 @@ from ratchet.app.admission import Admission, SlotReturn
 from ratchet.app.announce_task import AnnounceTask
 from ratchet.app.dispatch_task import DispatchTask
 from ratchet.app.sweep_tasks import SweepTasks
-from ratchet.contracts.errors import RatchetError, StoreUnavailable
+from ratchet.contracts.errors import RatchetError
 from ratchet.contracts.limits import RING_AGAIN_SECONDS
 from ratchet.contracts.messages import Doorbell, StepOutput, TaskRef
 from ratchet.contracts.names import Complexity, InterruptKind, StepType, TaskStatus
@@ -32,115 +29,11 @@ from ratchet.ports import Event, Reopening
 from ratchet.testing.clock import FakeClock
 from ratchet.testing.store import InMemoryCheckpoints
 from ratchet.testing.workflow import InMemoryWorkflow
+from tests.simulation.town_queues import Died, FairQueue, Faults, Message, Port
 
 PER_MESSAGE = 0.1  # seconds
-TRAVEL = 0.1
 BATCHES = {"inbox": 10, "outbox": 5}
-VISIBILITY = 180.0
-RECEIVES = 5
 ACTING = Step(StepType.TOOL_DISPATCH, Complexity.SIMPLE)
-
-
-class Died(BaseException):
-    """The sandbox is gone: nothing in it may catch this."""
-
-
-@dataclass
-class Faults:
-    """Where sandboxes die or calls fail, by the number of the call; `calls` counts them."""
-
-    plan: dict[int, str] = field(default_factory=dict)
-    calls: int = 0
-    met: Counter[str] = field(default_factory=Counter)
-    names: Counter[str] = field(default_factory=Counter)
-
-    def call(self, name: str, effect: Callable[[], Any]) -> Any:
-        self.calls += 1
-        self.names[name] += 1
-        fault = self.plan.get(self.calls)
-        if fault is not None:
-            self.met[f"{name} {fault}"] += 1
-        if fault == "dies before":
-            raise Died(name)
-        if fault == "refused":
-            raise StoreUnavailable(name)
-        answer = effect()
-        if fault == "dies after":
-            raise Died(name)
-        if fault == "answer lost":
-            raise StoreUnavailable(name)
-        return answer
-
-
-class Port:
-    """A port whose calls may go wrong."""
-
-    def __init__(self, name: str, inner: object, faults: Faults) -> None:
-        self._name, self._inner, self._faults = name, inner, faults
-
-    def __getattr__(self, method: str) -> Any:
-        target = getattr(self._inner, method)
-
-        def called(*args: Any, **options: Any) -> Any:
-            call = f"{self._name}.{method}"
-            return self._faults.call(call, lambda: target(*args, **options))
-
-        return called
-
-
-@dataclass
-class Message:
-    body: str
-    tenant: str
-    receives: int = 0
-
-
-class FairQueue:
-    """A standard queue; `is_fair` with the tenant as message group."""
-
-    def __init__(self, name: str, town: "Town", *, is_fair: bool) -> None:
-        self.name, self._town, self.is_fair = name, town, is_fair
-        self.waiting: defaultdict[str, deque[Message]] = defaultdict(deque)
-        self.in_flight: Counter[str] = Counter()
-        self.dead: list[Message] = []
-
-    def send(self, bell: Doorbell) -> None:
-        group = bell.task.tenant if self.is_fair else ""
-        message = Message(bell.to_json(), group)
-        self._town.after(TRAVEL, lambda: self.put(message))
-
-    def put(self, message: Message) -> None:
-        self.waiting[message.tenant].append(message)
-        self._town.poll(self)
-
-    def depth(self) -> int:
-        return sum(map(len, self.waiting.values()))
-
-    def receive(self) -> Message | None:
-        groups = [group for group, line in self.waiting.items() if line]
-        if not groups:
-            return None
-        total = sum(self.in_flight.values())
-
-        def noise(group: str) -> tuple[bool, int]:
-            mine = self.in_flight[group]
-            noisy = mine >= 30 and mine > total / 10
-            return (noisy, mine if noisy else 0)
-
-        group = min(groups, key=noise)
-        message = self.waiting[group].popleft()
-        message.receives += 1
-        self.in_flight[group] += 1
-        return message
-
-    def done(self, message: Message, *, ok: bool) -> None:
-        self.in_flight[message.tenant] -= 1
-        if ok:
-            return
-        if message.receives >= RECEIVES:
-            self.dead.append(message)
-        else:
-            self._town.after(VISIBILITY, lambda: self.put(message))
 
 
 class Ears:
@@ -193,8 +86,8 @@ class Town:
         self.faults = faults or Faults()
         self.memory = InMemoryCheckpoints(self.clock)
         self.machine = Machine(self)
-        self.inbox = FairQueue("inbox", self, is_fair=is_fair_queue)
-        self.outbox = FairQueue("outbox", self, is_fair=is_fair_queue)
+        self.inbox = self._queue("inbox", is_fair_queue)
+        self.outbox = self._queue("outbox", is_fair_queue)
         self.heard = Ears()
         self.events_due = 0
         self.started: dict[TaskRef, float] = {}
@@ -206,6 +99,9 @@ class Town:
         self._idle = {"inbox": 5, "outbox": 5}
         self._sandboxes: dict[str, list[Any]] = {"inbox": [], "outbox": []}
         self.after(30, self._sweep)
+
+    def _queue(self, name: str, is_fair: bool) -> FairQueue:
+        return FairQueue(name, is_fair=is_fair, after=self.after, poll=self.poll)
 
     # Time
 
