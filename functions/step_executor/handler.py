@@ -6,7 +6,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.step_executor.models import chat_model
-from ratchet.adapters.aws_store import checkpoints
+from ratchet.adapters.aws_store import checkpoints, response_cache
 from ratchet.adapters.system import SystemClock, UlidIds
 from ratchet.app.agents import AgentRegistry
 from ratchet.app.deployed_models import DeployedModels
@@ -41,6 +41,7 @@ def execute_step() -> ExecuteStep:
         steps_per_execution=settings.steps_per_execution,
         models=models,
         throttles=store,
+        cache=response_cache(settings, clock),
     )
 
 

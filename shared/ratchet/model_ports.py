@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from ratchet.domain.cached_answers import CachedAnswer
 from ratchet.domain.messages import ToolCall
 from ratchet.domain.models import Usage
 from ratchet.domain.quota import Line, Move
@@ -46,6 +47,7 @@ class ModelAnswer:
     refusal: str | None = None
     deployment: str = ""
     passed_over: tuple[str, ...] = ()
+    is_cached: bool = False  # it was given before, and nobody was asked
 
 
 class ChatModel(Protocol):
@@ -57,6 +59,26 @@ class ChatModel(Protocol):
         Raises:
             ModelThrottled, ModelUnavailable, ModelRejected, ContextOverflow
             AttemptSuperseded: nobody wants the answer any more.
+        """
+        ...
+
+
+class ResponseCache(Protocol):
+    """Answers of models by tenant and the digest of the question; a convenience, so whoever asks can do without."""
+
+    def get(self, tenant: str, digest: str) -> CachedAnswer | None:
+        """What was answered, None if nothing or too long ago: one read request.
+
+        Raises:
+            StoreUnavailable, ServiceRefused, DataMissing: a miss for whoever asks.
+        """
+        ...
+
+    def put(self, tenant: str, digest: str, answer: CachedAnswer) -> None:
+        """Keep an answer until it expires, in place of an earlier one: one write request.
+
+        Raises:
+            StoreUnavailable, ServiceRefused: it is not kept.
         """
         ...
 

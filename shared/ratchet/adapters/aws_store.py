@@ -2,6 +2,8 @@
 
 from ratchet.adapters.aws import client
 from ratchet.adapters.dynamodb import DynamoDbCheckpoints
+from ratchet.adapters.dynamodb_cache import DynamoDbResponseCache
+from ratchet.adapters.dynamodb_table import Table
 from ratchet.adapters.payloads import S3Payloads
 from ratchet.contracts.settings import StoreSettings
 from ratchet.ports import Clock
@@ -13,3 +15,8 @@ def checkpoints(settings: StoreSettings, clock: Clock) -> DynamoDbCheckpoints:
     return DynamoDbCheckpoints(
         client("dynamodb"), table=settings.table_name, payloads=payloads, clock=clock
     )
+
+
+def response_cache(settings: StoreSettings, clock: Clock) -> DynamoDbResponseCache:
+    """The response cache in the deployment's table."""
+    return DynamoDbResponseCache(Table(client("dynamodb"), settings.table_name, clock), clock)

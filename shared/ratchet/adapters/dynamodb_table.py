@@ -46,7 +46,7 @@ class Table:
         return self.put({"Item": item, "ConditionExpression": "attribute_not_exists(pk)"})
 
     def put(self, put: Mapping[str, Any]) -> Item | None:
-        """Send a PutItem with a condition; returns the item that refused it, None if this one was written."""
+        """Send a PutItem; returns the item by which its condition did not hold, None if this one was written."""
         try:
             self._send(
                 lambda: self.client.put_item(

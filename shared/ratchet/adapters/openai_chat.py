@@ -1,6 +1,5 @@
 """Chat completions of any OpenAI-compatible server, through the openai SDK: the only module that imports it."""
 
-import json
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -13,9 +12,8 @@ from ratchet.adapters.openai_answer import UnreadableAnswer, parse_answer
 from ratchet.adapters.openai_errors import Refusal
 from ratchet.adapters.openai_transport import DeadlineTransport
 from ratchet.contracts.errors import ModelError, ModelRejected, ModelUnavailable
-from ratchet.domain.messages import Message
-from ratchet.domain.models import ModelCatalogue, ModelSpec, built_in
-from ratchet.domain.prompt import ResponseFormat
+from ratchet.domain.chat_request import request_body
+from ratchet.domain.models import ModelCatalogue, built_in
 from ratchet.model_ports import ModelAnswer, ModelCall
 from ratchet.ports import Clock
 
@@ -76,7 +74,7 @@ class OpenAiChat:
             AttemptSuperseded: the call was given up, since nobody wants its answer.
         """
         spec = self._models.spec(call.model)
-        body = request_body(call, spec)
+        body = request_body(call.prompt, spec, max_output_tokens=call.max_output_tokens)
         body["model"] = self._names.there or call.model
         with self._transport.within(call.timeout_seconds, call.is_wanted):
             key = self._checked(self._api_key())
@@ -150,38 +148,3 @@ class OpenAiChat:
             return ModelUnavailable(f"{self._host} did not answer in time")
         reason = str(error.__cause__ or type(error).__name__)[:200]
         return ModelUnavailable(f"{self._host} could not be reached: {reason}")
-
-
-def request_body(call: ModelCall, spec: ModelSpec) -> dict[str, Any]:
-    """The JSON of the request: a pure function of the call, keys in a fixed order.
-
-    Every server is sent `max_completion_tokens` (OpenAI's reasoning models refuse `max_tokens`; vLLM, LiteLLM, Groq,
-    OpenRouter and Azure accept the new name) and `prompt_cache_key` (servers that do not know it ignore it).
-    """
-    prompt = call.prompt
-    messages = [message.to_chat() for message in prompt.messages]
-    body: dict[str, Any] = {"model": call.model, "messages": messages}
-    if prompt.tools:
-        body |= {"tools": list(prompt.tools), "tool_choice": prompt.tool_choice}
-    if prompt.response_format is not None:
-        body["response_format"] = _response_format(prompt.response_format, spec)
-        if not spec.has_json_schema:
-            messages.append(_schema_in_words(prompt.response_format).to_chat())
-    body["max_completion_tokens"] = min(call.max_output_tokens, spec.max_output_tokens)
-    if not spec.is_reasoning:
-        body["temperature"] = 0
-    body["prompt_cache_key"] = prompt.cache_key
-    return body
-
-
-def _response_format(wanted: ResponseFormat, spec: ModelSpec) -> dict[str, Any]:
-    if not spec.has_json_schema:
-        return {"type": "json_object"}
-    schema = {"name": wanted.name, "schema": wanted.schema, "strict": wanted.strict}
-    return {"type": "json_schema", "json_schema": schema}
-
-
-def _schema_in_words(wanted: ResponseFormat) -> Message:
-    """What json_object cannot say; without the word JSON in the messages OpenAI refuses that mode."""
-    schema = json.dumps(wanted.schema, ensure_ascii=False, separators=(",", ":"))
-    return Message("user", f"Answer with one JSON object that fits this JSON schema:\n{schema}")

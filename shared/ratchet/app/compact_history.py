@@ -44,7 +44,7 @@ class CompactHistory:
         Raises:
             ContextOverflow: no model of the route takes the history.
         """
-        turn = replace(turn, agent=replace(self.agent, tools=(), output=None, check=None))
+        turn = replace(turn, agent=summarizer(self.agent))
         prompt = build_prompt(self.agent, self.history, step.type, compaction.DIRECTIVE)
         try:
             accepted = turn.run(prompt, step.type)
@@ -70,6 +70,11 @@ class CompactHistory:
 
     def _is_due(self, prompt: Prompt, fresh: Sequence[Message]) -> bool:
         return compaction.is_due(prompt, fresh, threshold=self._threshold)
+
+
+def summarizer(agent: Agent) -> Agent:
+    """The agent as the answer to a compaction is judged: text is all that is asked for."""
+    return replace(agent, tools=(), output=None, check=None)
 
 
 def instead_of(step: Step, history: History) -> Step | None:

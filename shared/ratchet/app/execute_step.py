@@ -19,7 +19,7 @@ from ratchet.contracts.names import Action, TaskStatus
 from ratchet.domain.models import ModelCatalogue, built_in
 from ratchet.domain.steps import End, Paused, Step, StepRecord
 from ratchet.domain.task import History, announce_by
-from ratchet.model_ports import ChatModel
+from ratchet.model_ports import ChatModel, ResponseCache
 from ratchet.observability import logger
 from ratchet.ports import CheckpointStore, Clock, Ids, Metrics
 
@@ -40,6 +40,7 @@ class ExecuteStep:
     steps_per_execution: int = limits.STEPS_PER_EXECUTION
     models: ModelCatalogue = field(default_factory=built_in)
     throttles: Throttles | None = None
+    cache: ResponseCache | None = None
 
     def __call__(self, event: StepInput, *, remaining_seconds: Callable[[], float]) -> StepOutput:
         """Run the step unless it is committed already; what the state machine does next.
@@ -84,6 +85,7 @@ class ExecuteStep:
             history=history,
             remaining_seconds=remaining_seconds,
             throttles=self.throttles,
+            cache=self.cache,
         )
 
     def _history(self, event: StepInput) -> History | None:

@@ -44,6 +44,7 @@ class Spending:
     reason: str = ""
     prefix: PrefixWatch = field(default_factory=PrefixWatch)
     by_model: dict[str, ModelUse] = field(default_factory=dict)
+    is_cached: bool = False
 
     @property
     def totals(self) -> Totals:
@@ -57,10 +58,17 @@ class Spending:
     def add(self, spec: ModelSpec, usage: Usage) -> None:
         """Count one answered call."""
         self.prefix.count(spec.name, usage)
+        self._count(spec, usage)
+        self.model, self.is_cached = spec.name, False
+
+    def reuse(self, spec: ModelSpec) -> None:
+        """Count an answer that came from the cache: nobody has read the prompt."""
+        self.model, self.is_cached = spec.name, True
+
+    def _count(self, spec: ModelSpec, usage: Usage) -> None:
         cost = spec.cost_microusd(usage)
         self.usage += usage
         self.cost_microusd += cost
-        self.model = spec.name
         so_far = self.by_model.get(spec.name, ModelUse(spec.name, Usage(), 0))
         self.by_model[spec.name] = ModelUse(
             spec.name, so_far.usage + usage, so_far.cost_microusd + cost
@@ -90,12 +98,13 @@ class Spending:
         return replace(
             result,
             model=self.model,
-            reason=self.reason,
+            reason=f"{self.reason}; cached answer" if self.is_cached else self.reason,
             usage=self.usage,
             cost_microusd=self.cost_microusd,
             expected_cached_tokens=self.prefix.expected_tokens,
             prompt_tokens=0 if first == self.usage.input_tokens else first,
             others=self.others,
+            is_cached=self.is_cached,
         )
 
 
@@ -168,10 +177,11 @@ class ModelTurn:
         doubted = doubt(self.agent, type_, accepted)
         if doubted is None:
             return accepted
-        spending, model, why = self.spending, self.spending.model, self.spending.reason
+        spending = self.spending
+        before = (spending.model, spending.reason, spending.is_cached)
         if doubted == LOW and self._escalation() and not escalated:
             try:
-                how = f"escalated: {LOW} in the answer of {model}"
+                how = f"escalated: {LOW} in the answer of {spending.model}"
                 better = check_answer(self._ask(self._escalation(), prompt, how), self.agent, type_)
                 if isinstance(better, Accepted):
                     return better
@@ -179,7 +189,8 @@ class ModelTurn:
             except (ModelError, ModelRefused, LimitReached) as exc:
                 # An answer in hand is worth more than none.
                 doubted = f"{LOW}, but the complex route gave no answer: {exc.code}"
-        spending.model, spending.reason = model, f"{why}; {doubted}"
+        spending.model, why, spending.is_cached = before
+        spending.reason = f"{why}; {doubted}"
         return accepted
 
     def _ask(self, models: tuple[str, ...], prompt: Prompt, how: str) -> ModelAnswer:
@@ -192,7 +203,10 @@ class ModelTurn:
                 errors.append(exc)
                 logger.warning("model call failed", extra={"model": model, "error": exc.code})
                 continue
-            self.spending.add(self.models.spec(model), answer.usage)
+            if answer.is_cached:
+                self.spending.reuse(self.models.spec(model))
+            else:
+                self.spending.add(self.models.spec(model), answer.usage)
             self.spending.reason = self._reason(model, models, how) + _where(answer)
             return answer
         raise _most_hopeful(errors)

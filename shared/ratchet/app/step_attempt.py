@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from ratchet.admission_ports import Throttles
 from ratchet.app.agents import AgentRegistry
 from ratchet.app.answer_check import Accepted, check_answer
-from ratchet.app.compact_history import CompactHistory, instead_of
+from ratchet.app.cached_chat import CachedChat
+from ratchet.app.compact_history import CompactHistory, instead_of, summarizer
 from ratchet.app.model_turn import ModelTurn, Spending, is_worth_waiting
 from ratchet.app.prefix_watch import StickyRoute, watch
 from ratchet.app.tool_runner import EffectPending, ToolResults, ToolRunner, Unknown
@@ -54,7 +55,7 @@ from ratchet.domain.steps import (
     StepResult,
 )
 from ratchet.domain.task import History
-from ratchet.model_ports import ChatModel, ModelAnswer
+from ratchet.model_ports import ChatModel, ModelAnswer, ResponseCache
 from ratchet.observability import logger
 from ratchet.ports import CheckpointStore, Clock, Ids
 
@@ -83,6 +84,7 @@ class StepAttempt:
     history: History
     remaining_seconds: Callable[[], float]
     throttles: Throttles | None = None
+    cache: ResponseCache | None = None
 
     def run(self) -> Attempted | StepOutput:
         """The step's record, to be committed; or what to wait for before the next attempt.
@@ -253,7 +255,7 @@ class StepAttempt:
 
     def _turn(self, agent: Agent, spending: Spending) -> ModelTurn:
         return ModelTurn(
-            chat=self.chat,
+            chat=self._chat(agent),
             models=self.models,
             agent=agent,
             task=self.history.task,
@@ -271,6 +273,21 @@ class StepAttempt:
         except RatchetError:
             return True
         return tip is not None and tip.next_number == self.event.step.number
+
+    def _chat(self, agent: Agent) -> ChatModel:
+        if self.cache is None or agent.cache_ttl_seconds is None:
+            return self.chat
+        step = self._step
+        return CachedChat(
+            chat=self.chat,
+            cache=self.cache,
+            models=self.models,
+            clock=self.clock,
+            tenant=self.event.task.tenant,
+            agent=summarizer(agent) if step.purpose is Purpose.COMPACTION else agent,
+            type=step.type,
+            ttl_seconds=agent.cache_ttl_seconds,
+        )
 
     def _run_tools(self, accepted: Accepted, plan: StepPlan) -> ToolResults:
         runner = ToolRunner(

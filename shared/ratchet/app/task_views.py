@@ -89,7 +89,12 @@ def timeline_view(history: History) -> StepListView:
         for i, (record, before) in enumerate(zip(history.records, counted, strict=False))
         if record.totals.steps > before
     ]
-    return StepListView(task_id=task.ref.task_id, steps=steps, parent=_parent_view(task))
+    return StepListView(
+        task_id=task.ref.task_id,
+        steps=steps,
+        parent=_parent_view(task),
+        cached_steps=sum(step.cached for step in steps),
+    )
 
 
 def list_view(page: Page, next_cursor: str | None) -> TaskListView:
@@ -167,6 +172,7 @@ def _step_view(record: StepRecord, task: Task, rated_by: ComplexitySource | None
         attempt=record.attempt,
         started_at=timestamp(record.started_at_ms),
         duration_ms=record.finished_at_ms - record.started_at_ms,
+        cached=result.is_cached,
     )
 
 

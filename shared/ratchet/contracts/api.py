@@ -255,7 +255,7 @@ class StepView(_Answer):
     `expected_cached_tokens` are those of the input that the provider's cache should have held, by what the same model
     had read in this task; compare `usage.cached_tokens`. `complexity_source` is null while nothing has rated the task,
     which makes a step simple. One whose `purpose` is `compaction` summarized the steps before it; later prompts carry
-    the summary instead of them.
+    the summary instead of them. One that is `cached` took its answer from the response cache, for nothing.
     """
 
     number: int
@@ -274,14 +274,16 @@ class StepView(_Answer):
     duration_ms: int
     agent_version: str = ""
     complexity_source: ComplexitySource | None = None
+    cached: bool = False
 
 
 class StepListView(_Answer):
-    """The timeline of a task: its own steps, after what it inherited from `parent`."""
+    """The timeline of a task: its own steps, after what it inherited from `parent`; how many of them are `cached`."""
 
     task_id: str
     steps: list[StepView]
     parent: ParentView | None = None
+    cached_steps: int = 0
 
 
 class AgentView(_Answer):

@@ -68,6 +68,12 @@ REPEATS_BEFORE_ESCALATION = 3
 ROUTING_OVERRIDE_SECONDS = 60
 """How long a sandbox of the api goes by what it has read of the routing override."""
 
+# Response cache
+MAX_CACHE_TTL_SECONDS = TERMINAL_RETENTION_SECONDS
+"""A cached answer never outlives the tasks whose words it holds."""
+CACHE_REQUEST_SECONDS = 15.0
+"""What one read or write may take at its worst, three tries of 4 s and the pauses. With less left it is not sent."""
+
 # Recovery
 RING_AGAIN_SECONDS = 60
 """A doorbell that nothing has answered by then is rung again by the sweeper."""

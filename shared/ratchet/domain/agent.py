@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from ratchet.contracts.limits import MAX_CACHE_TTL_SECONDS
 from ratchet.domain.confidence import Check
 from ratchet.domain.policy import POLICIES, AgentTraits, Policy
 from ratchet.domain.task import TaskLimits as Limits
@@ -35,6 +36,9 @@ class Agent:
             None: at 60 % of the smallest context window of the step's route.
         check: judges each answer that calls no tools. At `Confidence.LOW` the complex route answers in its place, once
             a step. It must be quick and change nothing; if it raises, the answer stands.
+        cache_ttl_seconds: for so long an answer of a model is used again, for nothing, when the very same prompt of
+            the same tenant comes back; None: never. Answers that ask for a tool with effects are not kept, and `read`
+            tools run again.
     """
 
     name: str
@@ -46,6 +50,7 @@ class Agent:
     description: str = ""
     compact_at_tokens: int | None = None
     check: Check | None = None
+    cache_ttl_seconds: int | None = None
 
     def __post_init__(self) -> None:
         if not _NAME.match(self.name):
@@ -55,6 +60,11 @@ class Agent:
         if self.compact_at_tokens is not None and self.compact_at_tokens < 1:
             raise ValueError(
                 f"agent {self.name!r}: compact_at_tokens is a number of tokens, or None"
+            )
+        ttl = self.cache_ttl_seconds
+        if ttl is not None and not 1 <= ttl <= MAX_CACHE_TTL_SECONDS:
+            raise ValueError(
+                f"agent {self.name!r}: cache_ttl_seconds is 1 to {MAX_CACHE_TTL_SECONDS}, or None for no cache"
             )
         described = tuple(as_tool(t) for t in self.tools)
         if len({t.name for t in described}) != len(described):

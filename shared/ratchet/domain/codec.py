@@ -139,6 +139,7 @@ def _encode_result(result: StepResult) -> dict[str, Any]:
         "purpose": _unusual(result.purpose),
         "prefix": _trimmed(result.expected_cached_tokens, result.prompt_tokens) or None,
         "others": _encode_others(result.others),
+        "cached": result.is_cached or None,
     }
     usual_route = f"{result.type} {result.complexity}"
     return {
@@ -183,6 +184,7 @@ def _decode_result(data: Mapping[str, Any]) -> StepResult:
         expected_cached_tokens=expected,
         prompt_tokens=prompt,
         others=_decode_others(data),
+        is_cached=data.get("cached", False),
     )
 
 

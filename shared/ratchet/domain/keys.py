@@ -11,6 +11,7 @@ What all tenants share, a model provider or the running limit, belongs to none o
     TENANT#t#IDEMPOTENCY#sha256  IDEMPOTENCY      the task that a key created
     TENANT#t#USAGE#2026-11#3     AGENT#2026-11-22#a#m  what agent a used of model m that day, as shard 3 has counted
                                  USER#2026-11-22#u     what was used for user u; other accounts get their own prefix
+    TENANT#t#CACHE#sha256        CACHE            what a model answered to a question
     PROVIDER#name                CIRCUIT          when a deployment that fails may be tried again
     PROVIDER#name#0              LINE             up to when a shard of its quota is given away
     DEPLOYMENT                   ROUTING          the routing table that stands for the deployed one, if any
@@ -35,6 +36,7 @@ from ratchet.domain.usage import Account, Counter
 
 HEAD = "TASK"
 ADMISSION, LIMIT, SLOTS, THROTTLED = "ADMISSION", "LIMIT", "SLOTS", "THROTTLED"
+CACHED = "CACHE"
 STEP_PREFIX = "STEP#"
 DEPLOYMENT = "DEPLOYMENT"
 ROUTING = "ROUTING"
@@ -160,6 +162,11 @@ def candidate_of(tenant: str, rank: str) -> Candidate:
     """The task of a place in the line: the inverse of `wait_rank`."""
     urgency, since_ms, task_id = rank.split("#", 2)
     return Candidate(tenant, task_id, int(since_ms), MAX_PRIORITY - int(urgency))
+
+
+def cache_key(tenant: str, digest: str) -> str:
+    """The partition of a cached answer."""
+    return f"{tenant_key(tenant)}#CACHE#{_safe(digest)}"
 
 
 def due_key(ref: TaskRef) -> str:

@@ -57,6 +57,7 @@ class WarmPrefixes:
         task, result = self.history.task, record.result
         return (
             result.purpose is Purpose.WORK
+            and result.first_prompt_tokens > 0  # a cached answer was read by no model
             and schema_name(self.agent, result.type) == schema_name(self.agent, self.step.type)
             and (result.agent_version or task.agent_version) == self.agent.version
             and at_ms - record.started_at_ms <= LIFETIME_SECONDS * 1000

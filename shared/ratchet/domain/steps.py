@@ -106,6 +106,7 @@ class StepResult:
     expected_cached_tokens: int = 0  # of the input, what the provider's cache should have held
     prompt_tokens: int = 0  # of the first call, where there were several
     others: tuple[ModelUse, ...] = ()  # of usage and cost, the part of models other than `model`
+    is_cached: bool = False  # the model's answer came from the response cache
 
     @property
     def is_summary(self) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ratchet.adapters import openai_chat, openai_transport
+from ratchet.adapters import openai_transport
 from ratchet.adapters.openai_chat import OpenAiChat
 from ratchet.adapters.system import SystemClock
 from ratchet.contracts.errors import (
@@ -19,6 +19,7 @@ from ratchet.contracts.errors import (
     ModelUnavailable,
     UnpricedModel,
 )
+from ratchet.domain import chat_request
 from ratchet.domain.messages import Message
 from ratchet.domain.models import ModelCatalogue, built_in
 from ratchet.domain.prompt import Prompt, ResponseFormat
@@ -45,7 +46,8 @@ CALL = ModelCall("gpt-4o", PROMPT, max_output_tokens=500, timeout_seconds=30)
 
 
 def request_body(call: ModelCall) -> dict[str, Any]:
-    return openai_chat.request_body(call, built_in().spec(call.model))
+    spec = built_in().spec(call.model)
+    return chat_request.request_body(call.prompt, spec, max_output_tokens=call.max_output_tokens)
 
 
 class SteppingClock:
@@ -120,7 +122,7 @@ def test_a_schema_is_sent_strictly_where_the_model_can_enforce_it() -> None:
 def test_a_model_without_json_schema_is_told_the_schema_in_words() -> None:
     spec = replace(built_in().spec("gpt-4o"), name="old", has_json_schema=False)
     prompt = replace(PROMPT, response_format=ResponseFormat("output", SCHEMA, strict=True))
-    body = openai_chat.request_body(replace(CALL, model="old", prompt=prompt), spec)
+    body = chat_request.request_body(prompt, spec, max_output_tokens=500)
     assert body["response_format"] == {"type": "json_object"}
     assert "JSON" in body["messages"][-1]["content"]
     assert body["messages"][:-1] == [message.to_chat() for message in PROMPT.messages]

@@ -7,6 +7,7 @@ import re
 import sys
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 from hypothesis import given, seed
@@ -14,10 +15,10 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from ratchet import Agent, tool
-from ratchet.adapters.openai_chat import request_body
 from ratchet.app.task_views import timeline_view
 from ratchet.contracts.errors import ModelUnavailable
 from ratchet.contracts.names import Purpose, StepType
+from ratchet.domain import chat_request
 from ratchet.domain.messages import ToolCall
 from ratchet.domain.models import Usage, built_in
 from ratchet.domain.steps import StepRecord, StepResult
@@ -37,6 +38,11 @@ class Output(BaseModel):
     text: str
 
 
+def request_body(call: ModelCall) -> dict[str, Any]:
+    spec = MODELS.spec(call.model)
+    return chat_request.request_body(call.prompt, spec, max_output_tokens=call.max_output_tokens)
+
+
 @tool(effect="read")
 def look(where: str) -> str:
     """Look somewhere."""
@@ -53,7 +59,7 @@ class Provider:
 
     def __call__(self, call: ModelCall) -> ModelAnswer:
         self.calls.append(call)
-        text = prompt_text(request_body(call, MODELS.spec(call.model)))
+        text = prompt_text(request_body(call))
         cached = self.cache.cached_tokens(text, model=call.model, cache_key=call.prompt.cache_key)
         answer = self._answer(call)
         return replace(answer, usage=Usage(token_count(text), cached, 20))
@@ -79,7 +85,7 @@ class Provider:
 
 def request(call: ModelCall) -> bytes:
     """What of a request a prefix cache reads, in the order in which it does: tools, then messages."""
-    body = request_body(call, MODELS.spec(call.model))
+    body = request_body(call)
     parts = [json.dumps(body.get("tools")), *(json.dumps(m) for m in body["messages"])]
     return "\n".join(parts).encode()
 

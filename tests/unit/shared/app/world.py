@@ -27,12 +27,13 @@ from ratchet.contracts.routing import RoutingTable
 from ratchet.domain.keys import due_shards
 from ratchet.domain.steps import StepRecord
 from ratchet.domain.task import History, Task
-from ratchet.model_ports import ModelCall
+from ratchet.model_ports import ModelCall, ResponseCache
 from ratchet.ports import CheckpointStore
 from ratchet.testing.announcers import RecordingAnnouncer
 from ratchet.testing.chat import Outcome, ScriptedChat
 from ratchet.testing.clock import FakeClock, SequentialIds
 from ratchet.testing.queue import InMemoryInbox
+from ratchet.testing.response_cache import InMemoryResponseCache
 from ratchet.testing.routing_override import InMemoryRoutingOverride
 from ratchet.testing.store import InMemoryCheckpoints
 from ratchet.testing.workflow import InMemoryWorkflow
@@ -63,6 +64,8 @@ class World:
         self.ids = SequentialIds()
         self.memory = InMemoryCheckpoints(self.clock)
         self.store: CheckpointStore = kept[0] if kept else self.memory
+        self.memo = InMemoryResponseCache(self.clock)
+        self.cache: ResponseCache = self.memo
         self.inbox, self.outbox = InMemoryInbox(), InMemoryInbox()
         self.workflow = InMemoryWorkflow()
         self.metrics = RecordedMetrics()
@@ -106,6 +109,7 @@ class World:
             warm=WarmHistories(),
             patience_seconds=self.patience_seconds,
             steps_per_execution=self.steps_per_execution,
+            cache=self.cache,
         )
 
     def submitted(self, goal: str = "Find the answer.", **request: object) -> TaskRef:
