@@ -255,7 +255,7 @@ class StepView(_Answer):
     `expected_cached_tokens` are those of the input that the provider's cache should have held, by what the same model
     had read in this task; compare `usage.cached_tokens`. `complexity_source` is null while nothing has rated the task,
     which makes a step simple. One whose `purpose` is `compaction` summarized the steps before it; later prompts carry
-    the summary instead of them. One that is `cached` took its answer from the response cache, for nothing.
+    the summary instead of them. One that is `cached` took its answer from the response cache, which costs nothing.
     """
 
     number: int

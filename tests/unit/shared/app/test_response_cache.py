@@ -29,7 +29,7 @@ from ratchet.domain.models import Usage
 from ratchet.domain.steps import StepRecord
 from ratchet.model_ports import ModelAnswer, ModelCall
 from ratchet.testing.chat import Outcome, asks, says
-from tests.unit.shared.app.test_compaction import read, reading
+from tests.unit.shared.app.test_compaction import is_summary_asked, read, reading, reads
 from tests.unit.shared.app.test_execute_step import ended
 from tests.unit.shared.app.world import World
 
@@ -374,6 +374,29 @@ def test_a_summary_is_kept_though_the_agent_answers_in_another_form() -> None:
     assert summaries
     assert all(record.result.is_cached for record in world.steps(again))
     assert output(world, first) == output(world, again) == {"pages": 3}
+
+
+def test_a_summary_that_asks_for_a_tool_is_not_kept() -> None:
+    reader = Agent(
+        "reader",
+        "Read.",
+        tools=[read],
+        policy="react",
+        compact_at_tokens=3_000,
+        cache_ttl_seconds=TTL,
+    )
+    decide, summaries = reading(3), []
+
+    def answer(call: ModelCall) -> Outcome:
+        if is_summary_asked(call):
+            summaries.append(call)
+            return reads(99)
+        return decide(call)
+
+    world = World(reader, chat=answer)
+    for times in (1, 2):
+        run(world)
+        assert len(summaries) == times
 
 
 def test_an_attempt_after_a_lost_commit_finds_the_answer_of_the_one_before(

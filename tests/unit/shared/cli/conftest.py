@@ -80,6 +80,7 @@ def step(number: int, **changes: Any) -> dict[str, Any]:
         "duration_ms": 40,
         "agent_version": "0123456789ab",
         "complexity_source": "plan",
+        "cached": False,
         **changes,
     }
 
