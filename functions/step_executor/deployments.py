@@ -14,7 +14,7 @@ from ratchet.contracts.settings import StepExecutorSettings
 from ratchet.domain.deployments import Deployment
 from ratchet.domain.models import ModelCatalogue
 from ratchet.domain.quota import Quota
-from ratchet.model_ports import ChatModel
+from ratchet.model_ports import ModelProvider
 from ratchet.ports import Clock
 
 
@@ -25,7 +25,7 @@ class Wiring:
     clock: Clock
     secrets: Secrets
     models: ModelCatalogue
-    elsewhere: ChatModel
+    elsewhere: ModelProvider
 
 
 def provider_chat(settings: StepExecutorSettings, wiring: Wiring) -> ProviderChat:
@@ -41,9 +41,11 @@ def provider_chat(settings: StepExecutorSettings, wiring: Wiring) -> ProviderCha
     )
 
 
-def _clients(known: dict[str, ProviderDeployment], wiring: Wiring) -> Callable[[str], ChatModel]:
+def _clients(
+    known: dict[str, ProviderDeployment], wiring: Wiring
+) -> Callable[[str], ModelProvider]:
     @functools.cache  # a client is a connection pool: made for those that are asked
-    def client_of(name: str) -> ChatModel:
+    def client_of(name: str) -> ModelProvider:
         found = known[name]
         return OpenAiChat(
             found.base_url,

@@ -7,13 +7,13 @@ from ratchet.adapters.openai_chat import OpenAiChat
 from ratchet.adapters.secrets import Secrets
 from ratchet.contracts.settings import NO_PROVIDERS, StepExecutorSettings
 from ratchet.domain.models import ModelCatalogue
-from ratchet.model_ports import ChatModel
+from ratchet.model_ports import ModelProvider
 from ratchet.ports import Clock
 
 
 def chat_model(
     settings: StepExecutorSettings, clock: Clock, *, models: ModelCatalogue
-) -> ChatModel:
+) -> ModelProvider:
     """What answers model calls; without deployments, one client of the one address."""
     secrets = Secrets(client("secretsmanager"), clock)
     elsewhere = OpenAiChat(

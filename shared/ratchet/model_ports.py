@@ -1,6 +1,6 @@
 """What the use cases need of models and their providers. Each port has an adapter and a twin in `ratchet.testing`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -8,6 +8,7 @@ from ratchet.domain.cached_answers import CachedAnswer
 from ratchet.domain.messages import ToolCall
 from ratchet.domain.models import Usage
 from ratchet.domain.quota import Line, Move
+from ratchet.domain.semantic_cache import KnownGoal
 
 if TYPE_CHECKING:  # a prompt knows pydantic; of the functions only step_executor carries it
     from ratchet.domain.prompt import Prompt
@@ -60,6 +61,59 @@ class ChatModel(Protocol):
             ModelThrottled, ModelUnavailable, ModelRejected, ContextOverflow
             AttemptSuperseded: nobody wants the answer any more.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingCall:
+    """A text for an embedding model; `sticky_key` as in ModelCall."""
+
+    model: str
+    text: str
+    timeout_seconds: float
+    sticky_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """The vector of a text, as the model gave it."""
+
+    numbers: tuple[float, ...]
+    usage: Usage
+
+
+class Embedder(Protocol):
+    """Embeddings of any OpenAI-compatible provider."""
+
+    def embed(self, call: EmbeddingCall) -> Embedding:
+        """One call, no retries.
+
+        Raises:
+            ModelThrottled, ModelUnavailable, ModelRejected, ContextOverflow
+        """
+        ...
+
+
+class ModelProvider(ChatModel, Embedder, Protocol):
+    """Whatever answers both kinds of call."""
+
+
+class KnownGoals(Protocol):
+    """The goals that were asked lately, by tenant and scope (domain/reusable_task.py). A convenience, as the cache is.
+
+    Every method may raise StoreUnavailable, ServiceRefused.
+    """
+
+    def newest(self, tenant: str, scope: str) -> Sequence[KnownGoal]:
+        """The newest goals that have not expired, at most MAX_KNOWN_GOALS: one read request.
+
+        Raises:
+            DataMissing: one of them cannot be read.
+        """
+        ...
+
+    def add(self, tenant: str, scope: str, goal: KnownGoal) -> None:
+        """Keep a goal until it expires; that of the same task is replaced: one write request."""
         ...
 
 

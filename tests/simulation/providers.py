@@ -11,13 +11,13 @@ from dataclasses import dataclass, field, replace
 from random import Random
 
 from ratchet.app.provider_chat import ProviderChat
-from ratchet.contracts.errors import ModelError, ModelThrottled, ModelUnavailable
+from ratchet.contracts.errors import ModelError, ModelRejected, ModelThrottled, ModelUnavailable
 from ratchet.domain.backoff import outage_wait_seconds, wait_seconds
 from ratchet.domain.deployments import Deployment
 from ratchet.domain.messages import Message
 from ratchet.domain.models import Usage
 from ratchet.domain.prompt import Prompt
-from ratchet.model_ports import ModelAnswer, ModelCall
+from ratchet.model_ports import Embedding, EmbeddingCall, ModelAnswer, ModelCall
 from ratchet.testing.provider_state import InMemoryProviders
 from tests.simulation.scheduler import Life, Scheduler
 
@@ -87,6 +87,9 @@ class Provider:
         factor = 10 if _within(second, self.script.slow) else 1
         self._scheduler.sleep(self._random.randint(*self.script.answer_ms) * factor)
         return ModelAnswer("done", (), "stop", usage)
+
+    def embed(self, call: EmbeddingCall) -> Embedding:
+        raise ModelRejected("it has no embeddings")
 
     def _usage(self, call: ModelCall) -> Usage:
         """The estimate counts three bytes to a token, and English has four."""

@@ -1,13 +1,14 @@
 """From a chat completion's JSON to a `ModelAnswer`. Everything in it is untrusted, also its shape."""
 
 import json
+import math
 import re
 from typing import Any
 
 from ratchet.domain.messages import ToolCall, valid_text
 from ratchet.domain.models import ModelSpec, Usage
 from ratchet.domain.prompt import BYTES_PER_TOKEN
-from ratchet.model_ports import ModelAnswer, ModelCall
+from ratchet.model_ports import Embedding, EmbeddingCall, ModelAnswer, ModelCall
 
 
 class UnreadableAnswer(ValueError):
@@ -46,6 +47,26 @@ def parse_answer(body: bytes, call: ModelCall, spec: ModelSpec) -> ModelAnswer:
         usage=usage,
         refusal=refusal or None,
     )
+
+
+def parse_embedding(body: bytes, call: EmbeddingCall) -> Embedding:
+    """The vector of the call's text.
+
+    Raises:
+        UnreadableAnswer: not JSON, or no vector of finite numbers.
+    """
+    try:
+        data = json.loads(body)
+        numbers = tuple(map(float, data["data"][0]["embedding"]))
+    except (ValueError, OverflowError, RecursionError, LookupError, TypeError):
+        raise UnreadableAnswer("it holds no vector") from None
+    if not any(numbers) or not all(map(math.isfinite, numbers)):
+        raise UnreadableAnswer("its vector has no direction")
+    given = data.get("usage")
+    tokens = given.get("prompt_tokens") if isinstance(given, dict) else None
+    if not isinstance(tokens, int) or tokens < 0:
+        tokens = len(call.text.encode(errors="replace")) // BYTES_PER_TOKEN + 1
+    return Embedding(numbers, Usage(input_tokens=tokens))
 
 
 def _text(message: dict[str, Any], name: str) -> str | None:

@@ -14,7 +14,14 @@ from ratchet.contracts.errors import (
 from ratchet.domain.circuit import Circuit, counts
 from ratchet.domain.deployments import FAILOVER_AFTER_SECONDS, Deployment, preference
 from ratchet.domain.quota import Place
-from ratchet.model_ports import ChatModel, ModelAnswer, ModelCall, ProviderState
+from ratchet.model_ports import (
+    Embedding,
+    EmbeddingCall,
+    ModelAnswer,
+    ModelCall,
+    ModelProvider,
+    ProviderState,
+)
 from ratchet.observability import logger
 from ratchet.ports import Clock
 
@@ -31,8 +38,8 @@ class ProviderChat:
         self,
         deployments: Iterable[Deployment],
         *,
-        clients: Callable[[str], ChatModel],
-        elsewhere: ChatModel,
+        clients: Callable[[str], ModelProvider],
+        elsewhere: ModelProvider,
         state: ProviderState,
         clock: Clock,
     ) -> None:
@@ -57,6 +64,27 @@ class ProviderChat:
         if not deployments:
             return self._elsewhere.complete(call)
         return _Search(self, call).run(_place_first(deployments, call))
+
+    def embed(self, call: EmbeddingCall) -> Embedding:
+        """A vector from the first deployment that gives one; past quotas and breakers, as nobody waits for it.
+
+        Raises:
+            ModelThrottled, ModelUnavailable, ModelRejected, ContextOverflow: the last one's.
+        """
+        deployments = self.of(call.model)
+        if not deployments:
+            return self._elsewhere.embed(call)
+        ends = self.clock.monotonic() + call.timeout_seconds
+        last: ModelError | None = None
+        for deployment in preference(call.sticky_key, deployments):
+            left = ends - self.clock.monotonic()
+            if last is not None and left < MIN_CALL_SECONDS:
+                break
+            try:
+                return self._clients(deployment.name).embed(replace(call, timeout_seconds=left))
+            except ModelError as exc:
+                last = exc
+        raise last or ModelUnavailable("too little time for an embedding")
 
     def of(self, model: str) -> Sequence[Deployment]:
         """The deployments of a model, as configured."""

@@ -112,13 +112,13 @@ def written_list(source: str, day: date) -> str:
 
 
 def _line(model: PricedModel, price: LibraryPrice) -> str:
-    kind = "reasoning" if model.is_reasoning else "plain"
+    kind = "reasoning" if model.is_reasoning else "embedding" if model.is_embedding else "plain"
     sizes = f"{model.context_tokens:>9}{model.max_output_tokens:>7}"
-    line = f"{model.name:<14}{_columns(price.short)}{sizes} {kind}"
+    line = f"{model.name:<22}{_columns(price.short)}{sizes} {kind}"
     if price.long is None:
         return line
     above, dollars = price.long
-    return f"{line:<70}{above:>6}{_columns(dollars)}"
+    return f"{line:<78}{above:>6}{_columns(dollars)}"
 
 
 def _columns(dollars: Dollars) -> str:

@@ -110,8 +110,8 @@ def _print(priced: list[PricedModel], used: dict[str, list[str]]) -> None:
     for model in priced:
         sizes = (f"{model.context_tokens:,}", f"{model.max_output_tokens:,}")
         abilities = (
-            "reasoning" if model.is_reasoning else "plain",
-            "strict" if model.has_json_schema else "in words",
+            "embedding" if model.is_embedding else "reasoning" if model.is_reasoning else "plain",
+            "strict" if model.has_json_schema else "-" if model.is_embedding else "in words",
         )
         table.add_row(model.name, *_row(model.price), *sizes, *abilities, model.as_of)
         if model.long_prompt is not None:

@@ -19,6 +19,9 @@ class BadModelFile(ValueError):
     """The file is not a table of models; the message names the file, the key and what is wrong."""
 
 
+_PLAIN = ("context_tokens", "max_output_tokens", "is_reasoning", "has_json_schema", "is_embedding")
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -54,6 +57,7 @@ class ModelEntry(_Part):
     is_reasoning: StrictBool | None = None
     has_json_schema: StrictBool | None = None
     long_prompt: LongPromptEntry | None = None
+    is_embedding: StrictBool | None = None
     source: str | None = None
     as_of: date | None = None
 
@@ -64,7 +68,8 @@ class ModelEntry(_Part):
             ValueError: what is needed is left out, or the prices cannot be; names the keys.
         """
         if known is None:
-            needed = ("price", "context_tokens", "max_output_tokens")
+            needed = ["price", "context_tokens"]
+            needed += [] if self.is_embedding else ["max_output_tokens"]
             missing = [key for key in needed if getattr(self, key) is None]
             if missing:
                 raise ValueError(f"{', '.join(missing)}: needed for a model of your own")
@@ -79,9 +84,7 @@ class ModelEntry(_Part):
 
     def _changes(self) -> dict[str, Any]:
         given: dict[str, Any] = {
-            key: getattr(self, key)
-            for key in ("context_tokens", "max_output_tokens", "is_reasoning", "has_json_schema")
-            if getattr(self, key) is not None
+            key: getattr(self, key) for key in _PLAIN if getattr(self, key) is not None
         }
         if self.price is not None:
             given["price"] = self.price.price()

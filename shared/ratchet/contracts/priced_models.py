@@ -53,6 +53,7 @@ class PricedModel:
 
     `is_reasoning`: takes no temperature and bills reasoning as output tokens.
     `has_json_schema`: accepts `response_format` of type json_schema with `strict`.
+    `is_embedding`: gives vectors instead of answers; for semantic caches.
     `source` and `as_of` (an ISO date, or empty) say where the price was read, and when.
     """
 
@@ -63,6 +64,7 @@ class PricedModel:
     is_reasoning: bool = False
     has_json_schema: bool = True
     long_prompt: LongPrompt | None = None
+    is_embedding: bool = False
     source: str = ""
     as_of: str = ""
 

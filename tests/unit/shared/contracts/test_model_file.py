@@ -41,6 +41,18 @@ def test_a_class_of_input_without_a_price_costs_as_much_as_input(file: Path) -> 
     assert known["mine"].price == Price(200, 200, 200, 600)
 
 
+def test_an_embedding_model_of_ones_own_says_that_it_is_one(file: Path) -> None:
+    text = (
+        "models: {mine: {price: {input: 0.1, output: 0}, context_tokens: 512, is_embedding: true}}"
+    )
+    mine = known_models(write(file, text))["mine"]
+    assert (mine.is_embedding, mine.price, mine.context_tokens) == (
+        True,
+        Price(100, 100, 100, 0),
+        512,
+    )
+
+
 def test_of_a_known_model_only_what_is_named_changes(file: Path) -> None:
     text = "models: {o3: {max_output_tokens: 1000, has_json_schema: false}}"
     before = known_models(SHIPPED)["o3"]

@@ -27,7 +27,7 @@ def test_every_model_of_the_price_list_has_prices_and_sizes() -> None:
     assert len({model.name for model in PRICE_LIST}) == len(PRICE_LIST) > 20
     for model in PRICE_LIST:
         assert 0 < model.price.cached_input <= model.price.input <= model.price.cache_write
-        assert model.price.input < model.price.output
+        assert (model.price.input < model.price.output) != model.is_embedding
         assert 0 < model.max_output_tokens < model.context_tokens
         if model.long_prompt is not None:
             assert not model.long_prompt.price.undercuts(model.price)
