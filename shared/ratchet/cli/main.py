@@ -8,6 +8,7 @@ import typer
 
 from ratchet.cli import (
     answer_command,
+    cache_command,
     demo_command,
     deploy_command,
     dev_command,
@@ -58,6 +59,7 @@ app.command("routes")(routes_command.routes)
 app.command("usage")(usage_command.usage)
 app.command("models")(models_command.models)
 app.command("prices")(prices_command.prices)
+app.add_typer(cache_command.app, name="cache")
 app.command("new")(new_command.new)
 app.command("estimate")(estimate_command.estimate)
 app.command("simulate")(simulate_command.simulate)
