@@ -7,7 +7,7 @@ from cdk_nag import AwsSolutionsChecks
 
 from cdk.bundling import ROOT, BundlingError, build_bundle
 from cdk.deployment import Deployment
-from cdk.models import models_document
+from cdk.models import embedding_models, models_document
 from cdk.requirements_closure import ClosureError
 from cdk.stacks import RatchetStack
 from ratchet.contracts.providers import Providers
@@ -38,7 +38,7 @@ def build_app() -> App:
     models = models_document(ROOT / deployment.routing, ROOT / deployment.models)
     routing = RoutingTable.load(ROOT / deployment.routing)
     providers = Providers.load(ROOT / deployment.providers)
-    providers.require_routes_to(routing.models)
+    providers.require_routes_to(routing.models | embedding_models(ROOT / deployment.models))
     RatchetStack(
         app,
         deployment=deployment,

@@ -80,7 +80,8 @@ def stage_function(name: str, *, root: Path = ROOT, models: str | None = None) -
     Without `models` those of a deployment with the default context go in.
 
     Raises:
-        BundlingError: there is no such function, or its code does not compile.
+        BundlingError: there is no such function, its code does not compile, or an agent names an embedding model
+            that is none or has no price.
     """
     source = root / "functions" / name
     if not source.is_dir():
@@ -93,7 +94,9 @@ def stage_function(name: str, *, root: Path = ROOT, models: str | None = None) -
         if name in AGENTS_IN:
             _copy(root / "shared" / "agents", target / "agents")
         if name in MANIFEST_IN:
-            manifest = json.dumps(_agents_manifest(), indent=1, sort_keys=True)
+            agents = _agents_manifest()
+            _check_embeddings(agents, models or _default_models())
+            manifest = json.dumps(agents, indent=1, sort_keys=True)
             (target / AGENTS_MANIFEST_FILE).write_text(manifest, encoding="utf-8")
         if name in MODELS_IN:
             document = _default_models() if models is None else models
@@ -177,6 +180,15 @@ def _agents_manifest() -> list[dict[str, Json]]:
     from ratchet.app.agents import build_manifest  # noqa: PLC0415
 
     return build_manifest()
+
+
+def _check_embeddings(agents: list[dict[str, Json]], models: str) -> None:
+    from cdk.models import UnpricedEmbedding, check_embeddings  # noqa: PLC0415 - as _default_models
+
+    try:
+        check_embeddings(agents, models)
+    except UnpricedEmbedding as exc:
+        raise BundlingError(str(exc)) from exc
 
 
 def _default_models() -> str:

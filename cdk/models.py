@@ -1,7 +1,9 @@
 """The models of a deployment: checked against its routes, and written for the functions that price."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from ratchet.contracts.model_file import known_models
 from ratchet.contracts.names import Complexity, StepType
@@ -11,6 +13,10 @@ from ratchet.contracts.routing import RoutingTable
 
 class UnpricedRoute(ValueError):
     """A route leads to a model without a price; the message names file, route, model and the fix."""
+
+
+class UnpricedEmbedding(ValueError):
+    """An agent's semantic cache embeds with a model that has no price or is none; the message says the fix."""
 
 
 def models_document(routing: Path, models: Path) -> str:
@@ -35,3 +41,35 @@ def models_document(routing: Path, models: Path) -> str:
         "routes": [route.to_dict() for route in routes],
     }
     return json.dumps(document, indent=1)
+
+
+def embedding_models(models: Path) -> set[str]:
+    """The models that no route may name but an agent's semantic cache may.
+
+    Raises:
+        BadModelFile: the file is wrong.
+    """
+    return {model.name for model in known_models(models).values() if model.is_embedding}
+
+
+def check_embeddings(agents: Iterable[dict[str, Any]], document: str) -> None:
+    """Refuse agents whose semantic cache could not be paid for or would never find anything.
+
+    Raises:
+        UnpricedEmbedding: of the first such agent of the manifest.
+    """
+    asked = [agent for agent in agents if agent.get("embedding_model")]
+    if not asked:
+        return
+    embeds = {model["name"]: model["is_embedding"] for model in json.loads(document)["models"]}
+    for agent in asked:
+        model = agent["embedding_model"]
+        if embeds.get(model):
+            continue
+        problem = (
+            "gives no embeddings" if model in embeds else f"has no price; {how_to_price(model)}"
+        )
+        known = ", ".join(sorted(name for name in embeds if embeds[name]))
+        raise UnpricedEmbedding(
+            f"agent {agent['name']!r}: {model!r} of its semantic cache {problem} (known ones: {known})"
+        )

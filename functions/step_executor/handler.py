@@ -6,11 +6,12 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.step_executor.models import chat_model
-from ratchet.adapters.aws_store import checkpoints, response_cache
+from ratchet.adapters.aws_store import checkpoints, known_goals, response_cache
 from ratchet.adapters.system import SystemClock, UlidIds
 from ratchet.app.agents import AgentRegistry
 from ratchet.app.deployed_models import DeployedModels
 from ratchet.app.execute_step import ExecuteStep
+from ratchet.app.similar_goal import GoalPorts
 from ratchet.app.warm_histories import WarmHistories
 from ratchet.cold_start import once
 from ratchet.contracts.messages import StepInput
@@ -28,9 +29,10 @@ def execute_step() -> ExecuteStep:
     clock = SystemClock()
     models = DeployedModels.load(_BUNDLE / MODELS_FILE).catalogue
     store = checkpoints(settings, clock)
+    chat = chat_model(settings, clock, models=models)
     return ExecuteStep(
         store=store,
-        chat=chat_model(settings, clock, models=models),
+        chat=chat,
         agents=AgentRegistry.load(),
         clock=clock,
         ids=UlidIds(clock),
@@ -42,6 +44,7 @@ def execute_step() -> ExecuteStep:
         models=models,
         throttles=store,
         cache=response_cache(settings, clock),
+        goals=GoalPorts(chat, known_goals(settings, clock)),
     )
 
 

@@ -1,6 +1,7 @@
 """Ratchet: durable, cheap AI agents in your own AWS account.
 
-`from ratchet import Agent, Answer, Confidence, Limits, ToolContext, tool` is all that an agent author needs.
+`from ratchet import Agent, Answer, Confidence, Limits, SemanticCache, ToolContext, tool` is all that an agent author
+needs.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -8,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ratchet.domain.agent import Agent, Limits
     from ratchet.domain.confidence import Answer, Confidence
+    from ratchet.domain.semantic_cache import SemanticCache
     from ratchet.domain.tools import ToolContext, tool
 
-__all__ = ["Agent", "Answer", "Confidence", "Limits", "ToolContext", "tool"]
+__all__ = ["Agent", "Answer", "Confidence", "Limits", "SemanticCache", "ToolContext", "tool"]
 
 _HOMES = {
     "Agent": "ratchet.domain.agent",
     "Answer": "ratchet.domain.confidence",
     "Confidence": "ratchet.domain.confidence",
     "Limits": "ratchet.domain.agent",
+    "SemanticCache": "ratchet.domain.semantic_cache",
     "ToolContext": "ratchet.domain.tools",
     "tool": "ratchet.domain.tools",
 }

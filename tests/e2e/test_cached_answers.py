@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.agents_folder import bundle
 from tests.e2e.conftest import SharedStage
-from tests.e2e.goals import RESEARCH_STEPS, research
+from tests.e2e.goals import RESEARCH_STEPS, complex_research, research
 from tests.e2e.stage import Stage
 
 pytestmark = pytest.mark.usefixtures("no_stage")
@@ -15,8 +15,10 @@ AGENT = """
 from dataclasses import replace
 
 from agents.research import research
+from ratchet import SemanticCache
 
 FRUGAL = replace(research, name="frugal", cache_ttl_seconds=3600)
+ALIKE = replace(research, name="alike", semantic_cache=SemanticCache(threshold=0.9))
 """
 
 
@@ -63,6 +65,37 @@ def test_an_agent_that_does_not_allow_it_asks_every_time(frugal: Stage) -> None:
         frugal.outcome(frugal.submit(research("cached-never"), agent="research"))
     assert len(frugal.asked("cached-never")) == 2 * RESEARCH_STEPS
     assert cache_items(frugal) == before
+
+
+def test_a_goal_like_an_earlier_one_is_answered_by_its_task(frugal: Stage) -> None:
+    goal = research("meaning-again")
+    first = frugal.outcome(source := frugal.submit(goal, agent="alike"))
+    again = frugal.outcome(task_id := frugal.submit(f"{goal} Thank you.", agent="alike"))
+    assert (first["status"], again["status"]) == ("succeeded", "succeeded")
+    assert again["result"] == first["result"]
+    assert len(frugal.asked("meaning-again")) == RESEARCH_STEPS
+    (step,) = frugal.steps(task_id)
+    assert (step["cached"], step["cached_from"]["task_id"]) == ("semantic", source)
+    assert 0.9 <= step["cached_from"]["similarity"] < 1
+    assert step["model"] == "text-embedding-3-small"
+    assert again["cost_usd"] == step["cost_usd"] == 0.000_001
+    assert (again["usage"]["input_tokens"] > 0, again["usage"]["output_tokens"]) == (True, 0)
+
+
+def test_goals_that_are_not_alike_and_other_tenants_are_answered_anew(frugal: Stage) -> None:
+    goal = research("meaning-apart")
+    frugal.outcome(frugal.submit(goal, agent="alike"))
+    frugal.outcome(other := frugal.submit(complex_research("meaning-other"), agent="alike"))
+    frugal.outcome(number := frugal.submit(goal.replace("600", "900"), agent="alike"))
+    for task_id in (other, number):
+        assert {step["cached"] for step in frugal.steps(task_id)} == {None}
+    body = {"goal": goal, "agent": "alike"}
+    answer = frugal.other_tenant.post("/v1/tasks", json=body, params={"wait": 25}).json()
+    assert answer["status"] == "succeeded"
+    path = f"/v1/tasks/{answer['task_id']}/steps"
+    timeline = frugal.other_tenant.get(path).raise_for_status().json()
+    assert (timeline["cached_steps"], len(timeline["steps"])) == (0, RESEARCH_STEPS)
+    assert "semantic cache" not in str(timeline)
 
 
 def cache_items(stage: Stage) -> dict[str, dict[str, object]]:

@@ -3,6 +3,7 @@
 from ratchet.adapters.aws import client
 from ratchet.adapters.dynamodb import DynamoDbCheckpoints
 from ratchet.adapters.dynamodb_cache import DynamoDbResponseCache
+from ratchet.adapters.dynamodb_goals import DynamoDbKnownGoals
 from ratchet.adapters.dynamodb_table import Table
 from ratchet.adapters.payloads import S3Payloads
 from ratchet.contracts.settings import StoreSettings
@@ -20,3 +21,8 @@ def checkpoints(settings: StoreSettings, clock: Clock) -> DynamoDbCheckpoints:
 def response_cache(settings: StoreSettings, clock: Clock) -> DynamoDbResponseCache:
     """The response cache in the deployment's table."""
     return DynamoDbResponseCache(Table(client("dynamodb"), settings.table_name, clock), clock)
+
+
+def known_goals(settings: StoreSettings, clock: Clock) -> DynamoDbKnownGoals:
+    """The goals of semantic caches in the deployment's table."""
+    return DynamoDbKnownGoals(Table(client("dynamodb"), settings.table_name, clock), clock)

@@ -106,6 +106,7 @@ class AgentRegistry:
             first = agent.decides.next_step((), agent.traits)
             if not isinstance(first, Step):
                 raise TypeError(f"agent {name!r}: its policy has no first step")
+            cache = agent.semantic_cache
             entries.append(
                 {
                     "name": name,
@@ -115,6 +116,7 @@ class AgentRegistry:
                     "tools": list(agent.toolbox),
                     "first_step": [first.type.value, first.complexity.value],
                     "limits": asdict(agent.limits),
+                    "embedding_model": None if cache is None else cache.model,
                 }
             )
         return entries

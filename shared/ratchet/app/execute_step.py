@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from ratchet.admission_ports import Throttles
 from ratchet.app.agents import AgentRegistry
 from ratchet.app.remains import end_unreadable
+from ratchet.app.similar_goal import GoalPorts
 from ratchet.app.step_attempt import Attempted, StepAttempt
 from ratchet.app.warm_histories import WarmHistories
 from ratchet.contracts import limits
@@ -41,6 +42,7 @@ class ExecuteStep:
     models: ModelCatalogue = field(default_factory=built_in)
     throttles: Throttles | None = None
     cache: ResponseCache | None = None
+    goals: GoalPorts | None = None
 
     def __call__(self, event: StepInput, *, remaining_seconds: Callable[[], float]) -> StepOutput:
         """Run the step unless it is committed already; what the state machine does next.
@@ -86,6 +88,7 @@ class ExecuteStep:
             remaining_seconds=remaining_seconds,
             throttles=self.throttles,
             cache=self.cache,
+            goals=self.goals,
         )
 
     def _history(self, event: StepInput) -> History | None:

@@ -74,6 +74,11 @@ class Spending:
             spec.name, so_far.usage + usage, so_far.cost_microusd + cost
         )
 
+    def charge(self, spec: ModelSpec, usage: Usage, *, reason: str) -> None:
+        """Count a call whose answer is not the step's; the next answer says its own model and reason."""
+        self._count(spec, usage)
+        self.model, self.reason = spec.name, reason
+
     def carry_on(self, plan: StepPlan) -> None:
         """Count what an earlier attempt has paid for the answer that is used again."""
         self.usage += plan.usage

@@ -10,6 +10,7 @@ from ratchet.app.cached_chat import CachedChat
 from ratchet.app.compact_history import CompactHistory, instead_of, summarizer
 from ratchet.app.model_turn import ModelTurn, Spending, is_worth_waiting
 from ratchet.app.prefix_watch import StickyRoute, watch
+from ratchet.app.similar_goal import Found, GoalPorts, SimilarGoal
 from ratchet.app.tool_runner import EffectPending, ToolResults, ToolRunner, Unknown
 from ratchet.contracts import limits
 from ratchet.contracts.errors import (
@@ -85,6 +86,7 @@ class StepAttempt:
     remaining_seconds: Callable[[], float]
     throttles: Throttles | None = None
     cache: ResponseCache | None = None
+    goals: GoalPorts | None = None
 
     def run(self) -> Attempted | StepOutput:
         """The step's record, to be committed; or what to wait for before the next attempt.
@@ -157,6 +159,9 @@ class StepAttempt:
             if self._step.purpose is Purpose.COMPACTION:
                 result = self._length(agent).run(self._turn(agent, spending), self._step)
                 return result, self._next(agent, result, self._last_answer), False
+            found = self._similar(agent, spending)
+            if found is not None:
+                return found.result(self._step), found.end, False
             accepted = self._ask(agent, directive, spending)
         tools = self._run_tools(accepted, spending.plan(owner, accepted.message))
         opening = (Message("user", directive),) if directive else ()
@@ -173,6 +178,21 @@ class StepAttempt:
         if tools.unknown:
             return result, self._paused(tools.unknown, following), has_effects
         return result, following, has_effects
+
+    def _similar(self, agent: Agent, spending: Spending) -> Found | None:
+        # A step that comes back from a wait has looked before it.
+        if self.goals is None or self.event.step.waits:
+            return None
+        return SimilarGoal(
+            ports=self.goals,
+            store=self.store,
+            models=self.models,
+            clock=self.clock,
+            agent=agent,
+            history=self.history,
+            spending=spending,
+            remaining_seconds=self.remaining_seconds,
+        ).find()
 
     def _other_version(self) -> str | None:
         """The version of the agent that runs here, unless it is the one that the task was submitted with."""

@@ -3,6 +3,7 @@
 from ratchet.app.agents import AgentInfo
 from ratchet.contracts.api import (
     AgentView,
+    CachedFromView,
     CostView,
     ErrorView,
     InterruptView,
@@ -17,12 +18,12 @@ from ratchet.contracts.api import (
     ToolRunView,
     UsageView,
 )
-from ratchet.contracts.names import ComplexitySource
+from ratchet.contracts.names import CacheKind, ComplexitySource
 from ratchet.domain.aws_bill import NANO
 from ratchet.domain.complexity import source_of
 from ratchet.domain.models import Usage
 from ratchet.domain.rfc3339 import timestamp
-from ratchet.domain.steps import End, Paused, StepRecord
+from ratchet.domain.steps import End, Paused, StepRecord, StepResult
 from ratchet.domain.task import History, Task, TaskLimits, step_after
 from ratchet.domain.task_bill import Functions
 from ratchet.domain.task_cost import DEPLOYED, aws_side
@@ -93,7 +94,7 @@ def timeline_view(history: History) -> StepListView:
         task_id=task.ref.task_id,
         steps=steps,
         parent=_parent_view(task),
-        cached_steps=sum(step.cached for step in steps),
+        cached_steps=sum(step.cached is not None for step in steps),
     )
 
 
@@ -172,8 +173,17 @@ def _step_view(record: StepRecord, task: Task, rated_by: ComplexitySource | None
         attempt=record.attempt,
         started_at=timestamp(record.started_at_ms),
         duration_ms=record.finished_at_ms - record.started_at_ms,
-        cached=result.is_cached,
+        cached=_cache_kind(result),
+        cached_from=None
+        if result.similar is None
+        else CachedFromView(task_id=result.similar.task_id, similarity=result.similar.similarity),
     )
+
+
+def _cache_kind(result: StepResult) -> CacheKind | None:
+    if result.similar is not None:
+        return CacheKind.SEMANTIC
+    return CacheKind.EXACT if result.is_cached else None
 
 
 def usage_view(usage: Usage) -> UsageView:

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from ratchet.contracts import limits as bounds
 from ratchet.contracts.names import (
+    CacheKind,
     Complexity,
     ComplexitySource,
     InterruptKind,
@@ -249,13 +250,21 @@ class ToolRunView(_Answer):
     duration_ms: int
 
 
+class CachedFromView(_Answer):
+    """The task whose result was given again, and how alike the goals are: 1 is the same."""
+
+    task_id: str
+    similarity: float
+
+
 class StepView(_Answer):
     """A committed step: what it was, which model and version of the agent did it and why, what it cost.
 
     `expected_cached_tokens` are those of the input that the provider's cache should have held, by what the same model
     had read in this task; compare `usage.cached_tokens`. `complexity_source` is null while nothing has rated the task,
     which makes a step simple. One whose `purpose` is `compaction` summarized the steps before it; later prompts carry
-    the summary instead of them. One that is `cached` took its answer from the response cache, which costs nothing.
+    the summary instead of them. One that is `cached` has its answer from the response cache (`exact`,
+    which costs nothing), or from the task in `cached_from` (`semantic`, which costs an embedding).
     """
 
     number: int
@@ -274,7 +283,8 @@ class StepView(_Answer):
     duration_ms: int
     agent_version: str = ""
     complexity_source: ComplexitySource | None = None
-    cached: bool = False
+    cached: CacheKind | None = None
+    cached_from: CachedFromView | None = None
 
 
 class StepListView(_Answer):

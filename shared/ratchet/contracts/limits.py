@@ -73,6 +73,12 @@ MAX_CACHE_TTL_SECONDS = TERMINAL_RETENTION_SECONDS
 """A cached answer never outlives the tasks whose words it holds."""
 CACHE_REQUEST_SECONDS = 15.0
 """What one read or write may take at its worst, three tries of 4 s and the pauses. With less left it is not sent."""
+EMBEDDING_SECONDS = 10.0
+"""What embedding a goal may take; a semantic cache that needs longer is passed by."""
+MAX_KNOWN_GOALS = 200
+"""A goal is compared with so many, the newest first: one Query of at most 1 MB."""
+MAX_SIMILAR_TASKS = 3
+"""Of the tasks whose goals are similar enough, the records of so many are read for one that may answer."""
 
 # Recovery
 RING_AGAIN_SECONDS = 60

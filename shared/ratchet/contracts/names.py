@@ -75,6 +75,13 @@ class ComplexitySource(StrEnum):
     HEURISTIC = "heuristic"
 
 
+class CacheKind(StrEnum):
+    """Where an answer came from that no model gave for this step: the very same prompt, or a goal like this one."""
+
+    EXACT = "exact"
+    SEMANTIC = "semantic"
+
+
 class Purpose(StrEnum):
     """What a step is for: the agent's work, or a summary that keeps its history short."""
 

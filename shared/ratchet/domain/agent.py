@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from ratchet.contracts.limits import MAX_CACHE_TTL_SECONDS
 from ratchet.domain.confidence import Check
 from ratchet.domain.policy import POLICIES, AgentTraits, Policy
+from ratchet.domain.semantic_cache import SemanticCache
 from ratchet.domain.task import TaskLimits as Limits
 from ratchet.domain.tools import Tool, as_tool
 
@@ -39,6 +40,8 @@ class Agent:
         cache_ttl_seconds: for so long an answer of a model is used again, for nothing, when the very same prompt of
             the same tenant comes back; None: never. Answers that ask for a tool with effects are not kept, and `read`
             tools run again.
+        semantic_cache: a task is ended at its first step, for the price of an embedding, with the result of an earlier
+            task of the same tenant and user whose goal was nearly the same and that had no effects; None: never.
     """
 
     name: str
@@ -51,6 +54,7 @@ class Agent:
     compact_at_tokens: int | None = None
     check: Check | None = None
     cache_ttl_seconds: int | None = None
+    semantic_cache: SemanticCache | None = None
 
     def __post_init__(self) -> None:
         if not _NAME.match(self.name):

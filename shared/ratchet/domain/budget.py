@@ -28,6 +28,15 @@ def check_limits(history: History, *, now_ms: int) -> None:
         )
 
 
+def is_affordable(spec: ModelSpec, task: Task, spent: Totals, *, input_tokens: int) -> bool:
+    """Whether a call without output stays below the task's caps."""
+    cost = spent.cost_microusd + spec.worst_microusd(input_tokens, 0)
+    return (
+        cost <= int(task.limits.max_cost_usd * 1_000_000)
+        and spent.usage.total_tokens + input_tokens <= task.limits.max_tokens
+    )
+
+
 def affordable_output(spec: ModelSpec, task: Task, spent: Totals, *, input_tokens: int) -> int:
     """How many output tokens the next call may produce at its worst without passing a cap.
 

@@ -33,6 +33,7 @@ from ratchet.domain.steps import (
     ModelUse,
     Paused,
     Runs,
+    Similar,
     Step,
     StepPlan,
     StepRecord,
@@ -140,6 +141,7 @@ def _encode_result(result: StepResult) -> dict[str, Any]:
         "prefix": _trimmed(result.expected_cached_tokens, result.prompt_tokens) or None,
         "others": _encode_others(result.others),
         "cached": result.is_cached or None,
+        "similar": [result.similar.task_id, result.similar.similarity] if result.similar else None,
     }
     usual_route = f"{result.type} {result.complexity}"
     return {
@@ -185,6 +187,7 @@ def _decode_result(data: Mapping[str, Any]) -> StepResult:
         prompt_tokens=prompt,
         others=_decode_others(data),
         is_cached=data.get("cached", False),
+        similar=Similar(*data["similar"]) if "similar" in data else None,
     )
 
 

@@ -12,6 +12,7 @@ What all tenants share, a model provider or the running limit, belongs to none o
     TENANT#t#USAGE#2026-11#3     AGENT#2026-11-22#a#m  what agent a used of model m that day, as shard 3 has counted
                                  USER#2026-11-22#u     what was used for user u; other accounts get their own prefix
     TENANT#t#CACHE#sha256        CACHE            what a model answered to a question
+    TENANT#t#GOALS#sha256        task_...         a goal that was asked of an agent, as a vector
     PROVIDER#name                CIRCUIT          when a deployment that fails may be tried again
     PROVIDER#name#0              LINE             up to when a shard of its quota is given away
     DEPLOYMENT                   ROUTING          the routing table that stands for the deployed one, if any
@@ -90,6 +91,11 @@ def delivery_sort_key(event_id: str, channel: str) -> str:
 def idempotency_key(tenant: str, key: str) -> str:
     """The partition of an Idempotency-Key; hashed, since callers choose it freely."""
     return f"{tenant_key(tenant)}#IDEMPOTENCY#{hashlib.sha256(key.encode()).hexdigest()}"
+
+
+def goals_key(tenant: str, scope: str) -> str:
+    """The partition of the goals that are compared with each other."""
+    return f"{tenant_key(tenant)}#GOALS#{_safe(scope)}"
 
 
 def provider_key(deployment: str, shard: int | None = None) -> str:

@@ -87,6 +87,14 @@ class ModelUse:
 
 
 @dataclass(frozen=True, slots=True)
+class Similar:
+    """The task whose answer was given again, and how alike the two goals are: 1 is the same."""
+
+    task_id: str
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
 class StepResult:
     """What a step added to the conversation, and how."""
 
@@ -107,6 +115,7 @@ class StepResult:
     prompt_tokens: int = 0  # of the first call, where there were several
     others: tuple[ModelUse, ...] = ()  # of usage and cost, the part of models other than `model`
     is_cached: bool = False  # the model's answer came from the response cache
+    similar: Similar | None = None  # of a step whose answer is another task's
 
     @property
     def is_summary(self) -> bool:

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from ratchet import Agent
+from ratchet import Agent, SemanticCache
 from ratchet.adapters.dynamodb_cache import DynamoDbResponseCache
+from ratchet.adapters.dynamodb_goals import DynamoDbKnownGoals
 from ratchet.adapters.dynamodb_table import Table
 from ratchet.testing.chat import says
 from tests.contract.moto_aws import mocked_aws
@@ -23,7 +24,9 @@ def bench() -> Iterator[DynamoDbBench]:
 def step_requests(bench: DynamoDbBench, agent: Agent, *, times: int) -> list[tuple[int, int]]:
     """Reads and writes of the only step of so many equal tasks, each in a fresh sandbox."""
     world = World(agent, chat=lambda _: says("Here."), kept=(bench.store, bench.clock))
-    world.cache = DynamoDbResponseCache(Table(bench.client, bench.table, bench.clock), bench.clock)
+    table = Table(bench.client, bench.table, bench.clock)
+    world.goals = DynamoDbKnownGoals(table, bench.clock)  # type: ignore[assignment]
+    world.cache = DynamoDbResponseCache(table, bench.clock)
     found = []
     for _ in range(times):
         state = world.first(world.submitted())
@@ -41,3 +44,9 @@ def test_without_the_opt_in_a_step_costs_what_it_did(bench: DynamoDbBench) -> No
 def test_a_miss_adds_a_read_and_a_write_and_a_hit_a_read(bench: DynamoDbBench) -> None:
     agent = Agent("talker", "Talk.", policy="react", cache_ttl_seconds=60)
     assert step_requests(bench, agent, times=3) == [(2, 2), (2, 1), (2, 1)]
+
+
+def test_a_new_goal_adds_a_read_and_a_write_and_a_known_one_two_reads(bench: DynamoDbBench) -> None:
+    cache = SemanticCache(threshold=0.9)
+    agent = Agent("talker", "Talk.", policy="react", semantic_cache=cache)
+    assert step_requests(bench, agent, times=3) == [(2, 2), (3, 1), (3, 1)]

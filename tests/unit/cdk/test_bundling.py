@@ -231,3 +231,12 @@ def test_a_failing_pip_is_quoted(root: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     with pytest.raises(bundling.BundlingError, match="no-such-package-of-ours"):
         bundling.build_layer("base", root=root)
+
+
+def test_an_agent_whose_goals_cannot_be_embedded_is_not_bundled(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agents = [{"name": "frugal", "embedding_model": "dream-7"}]
+    monkeypatch.setattr(bundling, "_agents_manifest", lambda: agents)
+    with pytest.raises(bundling.BundlingError, match="agent 'frugal': 'dream-7'"):
+        bundling.stage_function("api", root=root, models='{"models": []}')

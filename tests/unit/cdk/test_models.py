@@ -1,10 +1,17 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cdk.bundling import ROOT
 from cdk.deployment import Deployment
-from cdk.models import UnpricedRoute, models_document
+from cdk.models import (
+    UnpricedEmbedding,
+    UnpricedRoute,
+    check_embeddings,
+    embedding_models,
+    models_document,
+)
 from ratchet.app.deployed_models import DeployedModels
 from ratchet.contracts.routing import RoutingTable
 
@@ -43,3 +50,26 @@ def test_the_same_route_is_accepted_once_the_model_has_a_price(tmp_path: Path) -
         "models: {dream-7: {price: {input: 1, output: 2}, context_tokens: 9, max_output_tokens: 8}}"
     )
     assert '"dream-7"' in models_document(routing, models)
+
+
+def test_an_agent_that_embeds_with_a_priced_model_is_deployed() -> None:
+    agents: list[dict[str, Any]] = [
+        {"name": "plain", "embedding_model": None},
+        {"name": "frugal", "embedding_model": "text-embedding-3-small"},
+    ]
+    check_embeddings(agents, models_document(ROUTING, MODELS))
+    assert embedding_models(MODELS) == {"text-embedding-3-small", "text-embedding-3-large"}
+
+
+@pytest.mark.parametrize(
+    ("model", "problem"),
+    [("dream-7", "has no price; add 'dream-7'"), ("gpt-4o", "gives no embeddings")],
+)
+def test_an_agent_that_embeds_with_anything_else_is_refused(model: str, problem: str) -> None:
+    agents = [{"name": "frugal", "embedding_model": model}]
+    with pytest.raises(UnpricedEmbedding) as caught:
+        check_embeddings(agents, models_document(ROUTING, MODELS))
+    assert str(caught.value).startswith(
+        f"agent 'frugal': '{model}' of its semantic cache {problem}"
+    )
+    assert "text-embedding-3-small" in str(caught.value)

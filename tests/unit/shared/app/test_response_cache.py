@@ -124,7 +124,7 @@ def test_the_timeline_marks_and_counts_cached_steps() -> None:
         assert history is not None
         view = timeline_view(history)
         assert view.cached_steps == cached
-        assert [step.cached for step in view.steps] == [bool(cached)] * 4
+        assert [step.cached for step in view.steps] == ["exact" if cached else None] * 4
 
 
 def test_a_hit_is_one_line_in_the_log_without_content(caplog: pytest.LogCaptureFixture) -> None:

@@ -17,6 +17,7 @@ from ratchet.app.read_task import ReadTask
 from ratchet.app.read_usage import ReadUsage
 from ratchet.app.resume_task import ResumeTask
 from ratchet.app.routing_in_force import OverridableRouting
+from ratchet.app.similar_goal import GoalPorts
 from ratchet.app.submit_task import SubmitTask
 from ratchet.app.sweep_tasks import SweepTasks
 from ratchet.app.warm_histories import WarmHistories
@@ -32,6 +33,7 @@ from ratchet.ports import CheckpointStore
 from ratchet.testing.announcers import RecordingAnnouncer
 from ratchet.testing.chat import Outcome, ScriptedChat
 from ratchet.testing.clock import FakeClock, SequentialIds
+from ratchet.testing.known_goals import InMemoryKnownGoals
 from ratchet.testing.queue import InMemoryInbox
 from ratchet.testing.response_cache import InMemoryResponseCache
 from ratchet.testing.routing_override import InMemoryRoutingOverride
@@ -66,6 +68,7 @@ class World:
         self.store: CheckpointStore = kept[0] if kept else self.memory
         self.memo = InMemoryResponseCache(self.clock)
         self.cache: ResponseCache = self.memo
+        self.goals = InMemoryKnownGoals(self.clock)
         self.inbox, self.outbox = InMemoryInbox(), InMemoryInbox()
         self.workflow = InMemoryWorkflow()
         self.metrics = RecordedMetrics()
@@ -110,6 +113,7 @@ class World:
             patience_seconds=self.patience_seconds,
             steps_per_execution=self.steps_per_execution,
             cache=self.cache,
+            goals=GoalPorts(self.chat, self.goals),
         )
 
     def submitted(self, goal: str = "Find the answer.", **request: object) -> TaskRef:

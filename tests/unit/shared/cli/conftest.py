@@ -80,7 +80,8 @@ def step(number: int, **changes: Any) -> dict[str, Any]:
         "duration_ms": 40,
         "agent_version": "0123456789ab",
         "complexity_source": "plan",
-        "cached": False,
+        "cached": None,
+        "cached_from": None,
         **changes,
     }
 

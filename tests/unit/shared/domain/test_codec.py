@@ -32,6 +32,7 @@ from ratchet.domain.steps import (
     ModelUse,
     Paused,
     Runs,
+    Similar,
     Step,
     StepPlan,
     StepRecord,
@@ -97,6 +98,8 @@ results = st.builds(
     expected_cached_tokens=counts,
     prompt_tokens=counts,
     others=others,
+    is_cached=st.booleans(),
+    similar=st.none() | st.builds(Similar, texts, st.floats(0, 1)),
 )
 records = st.builds(
     StepRecord,
