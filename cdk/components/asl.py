@@ -2,12 +2,17 @@
 
 Plain data, so that a test reads it without jsii and cfn-lint checks it in the template. `${...}`
 names are filled in by CloudFormation. The loop is Route -> one route -> Route: two transitions.
+
+Two kinds of failed attempts are told apart. What surely spent nothing (a throttled sandbox, an error that we raise
+before a model is called) is retried where it is, and nobody counts it. What may have spent money (a crash, a timeout,
+`AttemptLost`) is caught and counted in `$.tries.count`, the attempt number that step_executor sees: the retry count of
+a Task state would count both. Step Functions forgets it when the step ends.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
-from ratchet.contracts.errors import retryable_error_names
+from ratchet.contracts.errors import AttemptLost, retryable_error_names
 from ratchet.contracts.messages import Route
 from ratchet.contracts.names import Action, Complexity, Json, StepType
 from ratchet.contracts.routing import RoutingTable
@@ -27,6 +32,8 @@ THROTTLED: State = {
     "MaxDelaySeconds": 300,
     "JitterStrategy": "FULL",
 }
+PAUSES_SECONDS = (2, 3, 5, 9, 17, 33)
+"""The longest pauses before a step is run again after an attempt that may have spent money; as many as there may be."""
 TRANSIENT_LAMBDA_ERRORS = (
     "Lambda.ServiceException",
     "Lambda.AWSLambdaException",
@@ -37,6 +44,7 @@ TRANSIENT_LAMBDA_ERRORS = (
     "Runtime.ExitError",
     "States.Timeout",
 )
+MAY_HAVE_SPENT = (*TRANSIENT_LAMBDA_ERRORS, AttemptLost.__name__)
 
 
 def definition(table: RoutingTable, *, step_timeout_seconds: int) -> State:
@@ -53,7 +61,9 @@ def definition(table: RoutingTable, *, step_timeout_seconds: int) -> State:
             "ResultPath": "$.action",
             "Next": "Route",
         },
-        "Give up": _give_up(timeout),
+        "Count": _count(),
+        "Pause": {"Type": "Wait", "SecondsPath": "$.tries.seconds", "Next": "Route"},
+        "Give up": _give_up(routes.values(), timeout),
         # An execution may have 25,000 events; long tasks go on in the next one, which the dispatcher starts.
         "Roll over": _ring("${InboxQueueUrl}", {"generation.$": "$.next_generation"}),
         "Announce": _ring("${OutboxQueueUrl}", {}),
@@ -81,6 +91,13 @@ def _route_choice(routes: Mapping[tuple[StepType, Complexity], Route]) -> State:
         {"Variable": "$.action", "StringEquals": Action.WAIT.value, "Next": "Wait"},
         {"Variable": "$.action", "StringEquals": Action.ROLL_OVER.value, "Next": "Roll over"},
     ]
+    choices.append(
+        {
+            "Variable": "$.tries.count",
+            "NumericGreaterThan": len(PAUSES_SECONDS),
+            "Next": "Give up",
+        }
+    )
     for (step, level), route in routes.items():
         choices.append(
             {
@@ -104,16 +121,35 @@ def _step(route: Route, timeout_seconds: int) -> State:
             "step.$": "$.step",
             "execution.$": "$.execution",
             "route": cast("State", route.to_dict()),
-            "attempt.$": "$$.State.RetryCount",
+            "attempt.$": "$.tries.count",
         },
         "TimeoutSeconds": timeout_seconds,
-        "Retry": [THROTTLED, _transient(attempts=6, longest_seconds=60)],
-        "Catch": [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.failure", "Next": "Give up"}],
+        "Retry": [THROTTLED, _again(retryable_error_names(), attempts=6, longest_seconds=60)],
+        "Catch": [
+            {"ErrorEquals": [*MAY_HAVE_SPENT], "ResultPath": "$.failure", "Next": "Count"},
+            {"ErrorEquals": ["States.ALL"], "ResultPath": "$.failure", "Next": "Give up"},
+        ],
         "Next": "Route",
     }
 
 
-def _give_up(timeout_seconds: int) -> State:
+def _count() -> State:
+    pauses = ", ".join(map(str, [*PAUSES_SECONDS, PAUSES_SECONDS[-1]]))
+    longest = f"States.ArrayGetItem(States.Array({pauses}), $.tries.count)"
+    return {
+        "Type": "Pass",
+        "Parameters": {
+            "count.$": "States.MathAdd($.tries.count, 1)",
+            "seconds.$": f"States.MathRandom(1, {longest})",
+        },
+        "ResultPath": "$.tries",
+        "Next": "Pause",
+    }
+
+
+def _give_up(routes: Iterable[Route], timeout_seconds: int) -> State:
+    # Which route was taken is not known here: what was lost is counted as on the dearest.
+    models = tuple(dict.fromkeys(m for r in routes for m in (*r.models, *r.cheaper)))
     return {
         "Type": "Task",
         "Resource": "${StepExecutorArn}",
@@ -123,10 +159,15 @@ def _give_up(timeout_seconds: int) -> State:
             "step.$": "$.step",
             "execution.$": "$.execution",
             "failure.$": "$.failure",
+            "route": cast("State", Route("any", models).to_dict()),
+            "attempt.$": "$.tries.count",
         },
         "TimeoutSeconds": timeout_seconds,
         # It records why the task failed; when it cannot, the task would stay open.
-        "Retry": [THROTTLED, _transient(attempts=30, longest_seconds=300)],
+        "Retry": [
+            THROTTLED,
+            _again([*retryable_error_names(), *MAY_HAVE_SPENT], attempts=30, longest_seconds=300),
+        ],
         "Next": "Route",
     }
 
@@ -157,9 +198,9 @@ def _ring(queue_url: str, details: State) -> State:
     }
 
 
-def _transient(*, attempts: int, longest_seconds: int) -> State:
+def _again(errors: Sequence[str], *, attempts: int, longest_seconds: int) -> State:
     return {
-        "ErrorEquals": [*TRANSIENT_LAMBDA_ERRORS, *retryable_error_names()],
+        "ErrorEquals": list(errors),
         "IntervalSeconds": 1,
         "BackoffRate": 2,
         "MaxAttempts": attempts,

@@ -21,6 +21,8 @@ class ModelCall:
     `sticky_key`: calls with the same key go to the same deployment of the model while it is healthy.
     `place`: what the last ModelThrottled gave to come back with.
     `is_last`: there is no other model to turn to, so a deployment that has been failing is asked all the same.
+    `again`: to be asked before the call is sent once more, elsewhere, after a sending that may have been charged: it
+    counts that one, and says how many output tokens the next may produce. Raises LimitReached when none may be made.
     `is_wanted`: asked now and then while the answer is waited for; once it says no, the call is given up.
     """
 
@@ -31,6 +33,7 @@ class ModelCall:
     sticky_key: str = ""
     place: str = ""
     is_last: bool = True
+    again: Callable[[], int] | None = field(default=None, compare=False, repr=False)
     is_wanted: Callable[[], bool] | None = field(default=None, compare=False, repr=False)
 
 
@@ -58,8 +61,9 @@ class ChatModel(Protocol):
         """One call, no retries.
 
         Raises:
-            ModelThrottled, ModelUnavailable, ModelRejected, ContextOverflow
-            AttemptSuperseded: nobody wants the answer any more.
+            ModelThrottled, ModelUnavailable, ModelRejected, ContextOverflow: `may_have_spent` speaks of the sending
+                that `ModelCall.again` has not counted.
+            AttemptSuperseded: nobody wants the answer any more; it may be charged all the same.
         """
         ...
 

@@ -38,7 +38,7 @@ class EmfMetrics:
         metrics.add_dimension(name="model", value=with_model)
         metrics.add_dimension(name="step_type", value=result.type.value)
         metrics.add_metric("Steps", MetricUnit.Count, 1)
-        metrics.add_metric("CostMicroUsd", MetricUnit.Count, result.cost_microusd)
+        metrics.add_metric("CostMicroUsd", MetricUnit.Count, result.charged_microusd)
         metrics.add_metric("InputTokens", MetricUnit.Count, result.usage.input_tokens)
         metrics.add_metric("CachedTokens", MetricUnit.Count, result.usage.cached_tokens)
         metrics.add_metric("OutputTokens", MetricUnit.Count, result.usage.output_tokens)
@@ -58,6 +58,7 @@ class EmfMetrics:
                 "step_type": result.type.value,
                 "model": with_model,
                 "cost_microusd": result.cost_microusd,
+                "lost_microusd": result.lost_microusd,
                 "ms": milliseconds,
             },
         )

@@ -85,6 +85,14 @@ class Begun:
 
 
 @dataclass(frozen=True, slots=True)
+class Reserved:
+    """What all attempts at a step may have spent, at the most, and the attempt that wrote it last."""
+
+    microusd: int
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeliveryAttempt:
     """How one try to announce an event went."""
 
@@ -229,6 +237,17 @@ class CheckpointStore(UsageLedger, Protocol):
 
         Raises:
             AttemptSuperseded: the intent is another attempt's.
+        """
+        ...
+
+    def reserved(self, ref: TaskRef, *, step: int) -> Reserved | None:
+        """What attempts at a step have reserved; None if none had to."""
+        ...
+
+    def reserve(self, ref: TaskRef, *, step: int, before: Reserved | None, after: Reserved) -> bool:
+        """Replace what is reserved for a step; False if `before` stands no more.
+
+        Also False when the step's place is taken: it is committed, or kept for who tells of its effects.
         """
         ...
 

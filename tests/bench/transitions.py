@@ -42,9 +42,10 @@ def _chosen(state: Mapping[str, Any], data: Mapping[str, Any]) -> Any:
 
 
 def _holds(rule: Mapping[str, Any], data: Mapping[str, Any]) -> bool:
-    return bool(
-        _value(rule["Variable"].removeprefix("$.").split("."), data) == rule["StringEquals"]
-    )
+    value = _value(rule["Variable"].removeprefix("$.").split("."), data)
+    if "NumericGreaterThan" in rule:
+        return bool(value > rule["NumericGreaterThan"])
+    return bool(value == rule["StringEquals"])
 
 
 def _value(path: Iterable[str], data: Any) -> Any:

@@ -24,13 +24,16 @@ PER_EXECUTION = 5
 LONG_STEPS = 30  # as many as the agent `research` allows: plan, 27 searches, ready, answer
 EXECUTIONS = LONG_STEPS // PER_EXECUTION
 RIGHT_KEY = "the-right-key"
-SEARCH = {"name": "search_documents", "arguments": {"query": "panel tilt", "limit": 1}}
+SEARCHES = [
+    {"name": "search_documents", "arguments": {"query": "panel tilt", "limit": limit}}
+    for limit in (1, 2)
+]
 SCENARIO = {
     "name": "long",
     "match": {"goal": "long-task"},
     "turns": [
         {"step": "planning", "json": {"plan": ["Search, often"], "complexity": "simple"}},
-        *({"step": "act", "tool_calls": [SEARCH]} for _ in range(LONG_STEPS - 3)),
+        *({"step": "act", "tool_calls": [SEARCHES[n % 2]]} for n in range(LONG_STEPS - 3)),
         {"step": "act", "content": "Ready."},
         {"step": "final", "json": {"answer": "Steep [panel-orientation].", "sources": []}},
     ],

@@ -38,6 +38,7 @@ MARATHON = Agent(
     tools=[tick],
     policy="react",
     limits=Limits(max_steps=700, max_cost_usd=50.0, max_tokens=100_000_000),
+    loop_guard=False,
 )
 '''
 

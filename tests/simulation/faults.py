@@ -123,6 +123,8 @@ KINDS: dict[str, tuple[Fault, ...]] = {
             "step_executor:store.commit",
             "step_executor:store.begun_effects",
             "step_executor:store.adopt_plan",
+            "step_executor:store.reserved",
+            "step_executor:store.reserve",
             "step_executor:store.begin_effect",
             "step_executor:store.retake_effect",
             "step_executor:store.end_effect",

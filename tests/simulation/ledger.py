@@ -232,7 +232,7 @@ class Ledger:
             return  # taken between its put and the write of this item
         record = self.record(body)
         before = seen.last.totals if seen.last else Totals()
-        cost = before.cost_microusd + record.result.cost_microusd
+        cost = before.cost_microusd + record.result.charged_microusd
         if is_unreadable_end(record):
             if not self._story.robbed_at_ms:
                 self.violate(f"I1: bodies of {ref.task_id} are gone, and nobody took them")

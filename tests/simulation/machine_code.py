@@ -9,6 +9,7 @@ from typing import Any
 
 from cdk.components.asl import definition
 from ratchet.contracts.routing import RoutingTable
+from tests.simulation.intrinsics import intrinsic
 
 ROUTING = RoutingTable.load(Path(__file__).parents[2] / "cdk" / "routing.yaml")
 STEP_TIMEOUT_SECONDS = 300
@@ -32,6 +33,19 @@ class Retrier:
 
 
 @dataclass(frozen=True, slots=True)
+class Catcher:
+    """One entry of `Catch`."""
+
+    errors: frozenset[str]
+    result_path: str
+    next: str
+
+    def takes(self, error: str) -> bool:
+        """Whether it is for this error."""
+        return bool(self.errors & {error, "States.ALL"})
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """One state; what its type does not use is empty."""
 
@@ -47,7 +61,7 @@ class State:
     parameters: Callable[[Data, Data], Any] | None = None
     timeout_seconds: int = 0
     retry: tuple[Retrier, ...] = ()
-    catch: tuple[str, str] | None = None  # result path, next state
+    catch: tuple["Catcher", ...] = ()
 
 
 def path_of(text: str) -> Callable[[Data], Any]:
@@ -75,9 +89,6 @@ def machine() -> tuple[str, Mapping[str, State]]:
 
 
 def _state(name: str, source: Data) -> State:
-    catch = source.get("Catch", [])
-    if catch and catch[0]["ErrorEquals"] != ["States.ALL"]:
-        raise NotImplementedError("the interpreter knows one Catch, of States.ALL")
     return State(
         name=name,
         type=source["Type"],
@@ -91,7 +102,10 @@ def _state(name: str, source: Data) -> State:
         parameters=_template(source["Parameters"]) if "Parameters" in source else None,
         timeout_seconds=source.get("TimeoutSeconds", 0),
         retry=tuple(_retrier(r) for r in source.get("Retry", ())),
-        catch=(catch[0]["ResultPath"], catch[0]["Next"]) if catch else None,
+        catch=tuple(
+            Catcher(frozenset(c["ErrorEquals"]), c["ResultPath"], c["Next"])
+            for c in source.get("Catch", ())
+        ),
     )
 
 
@@ -109,7 +123,11 @@ def _rule(source: Data) -> Callable[[Data], bool]:
     if "And" in source:
         rules = [_rule(part) for part in source["And"]]
         return lambda data: all(rule(data) for rule in rules)
-    read, wanted = path_of(source["Variable"]), source["StringEquals"]
+    read = path_of(source["Variable"])
+    if "NumericGreaterThan" in source:
+        most = source["NumericGreaterThan"]
+        return lambda data: bool(read(data) > most)
+    wanted = source["StringEquals"]
     return lambda data: bool(read(data) == wanted)
 
 
@@ -128,5 +146,5 @@ def _reference(key: str, path: str) -> tuple[str, Callable[[Data, Data], Any]]:
     if path.startswith("$$"):
         read = path_of(path[1:])
         return name, lambda _data, context: read(context)
-    read = path_of(path)
+    read = intrinsic(path, path_of) if path.startswith("States.") else path_of(path)
     return name, lambda data, _context: read(data)

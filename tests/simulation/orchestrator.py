@@ -145,7 +145,8 @@ class Orchestrator:
                 self._scheduler.sleep(int(state.seconds(data)) * 1000)
                 return data, state.next
             case "Pass":
-                return _placed(data, state.result_path, state.result), state.next
+                made = state.parameters(data, {}) if state.parameters else state.result
+                return _placed(data, state.result_path, made), state.next
             case "Task":
                 return self._task(execution, state, data)
             case _:
@@ -167,11 +168,11 @@ class Orchestrator:
                     (r for r in state.retry if r.errors & {failed.name, "States.ALL"}), None
                 )
                 if retrier is None or tries.get(retrier, 0) >= retrier.attempts:
-                    if state.catch is None:
+                    catcher = next((c for c in state.catch if c.takes(failed.name)), None)
+                    if catcher is None:
                         raise
-                    path, target = state.catch
                     failure = {"Error": failed.name, "Cause": str(failed)}
-                    return _placed(data, path, failure), target
+                    return _placed(data, catcher.result_path, failure), catcher.next
                 self._back_off(retrier, tries)
 
     def _back_off(self, retrier: Retrier, tries: dict[Retrier, int]) -> None:

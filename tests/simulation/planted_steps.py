@@ -258,6 +258,9 @@ def early_announcer() -> AbstractContextManager[Any]:
 def no_retry() -> Iterator[None]:
     """The state machine gives up on a step at the first crash of its sandbox."""
     start, states = machine_code.machine()
-    changed = {name: replace(state, retry=state.retry[:1]) for name, state in states.items()}
+    changed = {
+        name: replace(state, retry=state.retry[:1], catch=state.catch[-1:])
+        for name, state in states.items()
+    }
     with patch.object(orchestrator, "machine", lambda: (start, changed)):
         yield

@@ -21,6 +21,7 @@ from ratchet.ports import (
     ListFilter,
     Page,
     Reopening,
+    Reserved,
     Start,
 )
 from ratchet.testing.store import InMemoryCheckpoints
@@ -219,6 +220,16 @@ class Checkpoints(UsageCalls, SlotCalls):
     def adopt_plan(self, ref: TaskRef, plan: StepPlan, *, step: int, owner: str) -> bool:
         return self._write(
             "adopt_plan", ref, lambda: self.twin.adopt_plan(ref, plan, step=step, owner=owner)
+        )
+
+    def reserved(self, ref: TaskRef, *, step: int) -> Reserved | None:
+        return self._read("reserved", ref, lambda: self.twin.reserved(ref, step=step))
+
+    def reserve(self, ref: TaskRef, *, step: int, before: Reserved | None, after: Reserved) -> bool:
+        return self._write(
+            "reserve",
+            ref,
+            lambda: self.twin.reserve(ref, step=step, before=before, after=after),
         )
 
     def retake_effect(

@@ -51,7 +51,7 @@ class Spent:
         """A step was added to a task."""
         result = record.result
         day = datetime.fromtimestamp(record.finished_at_ms / 1000, UTC).date().isoformat()
-        step = Amounts(1 if result.model else 0, result.usage, result.cost_microusd)
+        step = Amounts(1 if result.model else 0, result.usage, result.charged_microusd)
         for other in result.others:
             share = Amounts(0, other.usage, other.cost_microusd)
             self.by_place[ref.tenant][day, other.model] += share

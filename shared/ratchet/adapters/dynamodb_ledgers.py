@@ -1,4 +1,4 @@
-"""What is noted beside the steps: unsafe tool calls, and how announcing an event went."""
+"""What is noted beside the steps: unsafe tool calls, reservations, and how announcing an event went."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,14 +10,14 @@ from ratchet.contracts.errors import AttemptSuperseded
 from ratchet.contracts.messages import TaskRef
 from ratchet.domain import codec, keys
 from ratchet.domain.steps import StepPlan
-from ratchet.ports import Begun, DeliveryAttempt, DeliveryState, Intent
+from ratchet.ports import Begun, DeliveryAttempt, DeliveryState, Intent, Reserved
 
 MAX_ATTEMPTS_KEPT = 20
 MAX_DETAIL_CHARS = 500
 
 
 class DynamoDbLedgers:
-    """The effect ledger and the delivery log."""
+    """The effect ledger, the reservations and the delivery log."""
 
     def __init__(self, table: Table, bodies: Bodies) -> None:
         self._table = table
@@ -155,6 +155,43 @@ class DynamoDbLedgers:
         if not held:
             raise AttemptSuperseded(f"call {key} of step {step} is another attempt's")
 
+    def reserved(self, ref: TaskRef, *, step: int) -> Reserved | None:
+        """What attempts at a step have reserved; None if none had to."""
+        item = self._table.get(_spent_key(ref, step))
+        if item is None:
+            return None
+        return Reserved(int(item["microusd"]["N"]), item["attempt_id"]["S"])
+
+    def reserve(self, ref: TaskRef, *, step: int, before: Reserved | None, after: Reserved) -> bool:
+        """Replace what is reserved for a step; False if `before` stands no more, or the step's place is taken.
+
+        A second sending of the same write finds its own outcome, and is no conflict.
+        """
+        values = {":new": number(after.microusd), ":mine": {"S": after.owner}}
+        stands = "attribute_not_exists(pk)"
+        if before is not None:
+            stands = "(microusd = :old AND attempt_id = :theirs)"
+            values |= {":old": number(before.microusd), ":theirs": {"S": before.owner}}
+        item = {
+            **_spent_key(ref, step),
+            "microusd": number(after.microusd),
+            "attempt_id": {"S": after.owner},
+        }
+        put = {
+            "Item": item,
+            "ConditionExpression": f"{stands} OR (microusd = :new AND attempt_id = :mine)",
+            "ExpressionAttributeValues": values,
+        }
+        is_open = {
+            "Key": step_key(ref, step),
+            "ConditionExpression": "attribute_not_exists(pk)",
+        }
+        try:
+            self._table.transact({"Put": put}, {"ConditionCheck": is_open})
+        except Refused:
+            return False
+        return True
+
     def deliveries(self, ref: TaskRef, event_id: str) -> Mapping[str, DeliveryState]:
         """How announcing the event went so far, by channel; a channel without a try is absent."""
         request = {
@@ -227,6 +264,10 @@ class DynamoDbLedgers:
 
 def _effect_key(ref: TaskRef, step: int, idempotency_key: str) -> Item:
     return key(keys.task_key(ref), keys.effect_sort_key(step, idempotency_key))
+
+
+def _spent_key(ref: TaskRef, step: int) -> Item:
+    return key(keys.task_key(ref), keys.spent_sort_key(step))
 
 
 def _plan_key(ref: TaskRef, step: int) -> Item:

@@ -164,7 +164,9 @@ class OpenAiChat:
                 message=error.message,
                 headers=error.response.headers,
             ).to_error(self._clock.now_ms())
+        # Without a connection nothing was sent; after that the answer may be on its way, and paid for.
+        sent = not isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout)
         if isinstance(error, openai.APITimeoutError):
-            return ModelUnavailable(f"{self._host} did not answer in time")
+            return ModelUnavailable(f"{self._host} did not answer in time", may_have_spent=sent)
         reason = str(error.__cause__ or type(error).__name__)[:200]
-        return ModelUnavailable(f"{self._host} could not be reached: {reason}")
+        return ModelUnavailable(f"{self._host} could not be reached: {reason}", may_have_spent=sent)

@@ -22,6 +22,8 @@ _OVERFLOW_CODES = frozenset({"context_length_exceeded", "string_above_max_length
 # Other servers (vLLM, LiteLLM, llama.cpp) say it in words only.
 _OVERFLOW_WORDS = re.compile(r"context (length|window|size)|prompt is too long", re.IGNORECASE)
 _TOO_LARGE_FOR_RATE = re.compile(r"request too large", re.IGNORECASE)
+# Answered instead of the call (RFC 9110 15.5.9 and 15.6.4; 529: overloaded): the model has not run.
+_NOT_RUN = frozenset({408, 409, 503, 529})
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
 
 
@@ -53,7 +55,10 @@ class Refusal:
                 f"({self._described()})"
             )
         if self.status in {408, 409} or self.status >= 500:
-            return ModelUnavailable(f"{self.host} failed ({self._described()})")
+            return ModelUnavailable(
+                f"{self.host} failed ({self._described()})",
+                may_have_spent=self.status not in _NOT_RUN,
+            )
         return ModelRejected(self._advice())
 
     def _is_unpaid(self) -> bool:

@@ -66,6 +66,8 @@ class DeadlineTransport(httpx2.BaseTransport):
                 request.method, target, headers=request.headers.raw, content=request.read()
             ) as answer:
                 body = answer.read()
+        except httpcore2.ConnectTimeout as exc:
+            raise httpx2.ConnectTimeout("out of time") from exc
         except httpcore2.TimeoutException as exc:
             raise httpx2.ReadTimeout("out of time") from exc
         except httpcore2.ConnectError as exc:

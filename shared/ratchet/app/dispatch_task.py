@@ -90,7 +90,7 @@ def start_execution(store: CheckpointStore, workflow: Workflow, tip: History, st
         return
     step = StepRef(start.at_step, following.type, following.complexity)
     pinned = tip.state.machine_version
-    execution = ExecutionRef(start.generation, start.at_step, version=pinned)
+    execution = ExecutionRef(start.generation, start.at_step, pinned, start.restarts)
     version = workflow.start(StepOutput(tip.task.ref, Action.STEP, step, execution))
     if pinned not in (None, version):
         details = {"task_id": tip.task.ref.task_id, "pinned": pinned, "version": version}

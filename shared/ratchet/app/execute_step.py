@@ -9,12 +9,19 @@ from dataclasses import dataclass, field, replace
 
 from ratchet.admission_ports import Throttles
 from ratchet.app.agents import AgentRegistry
+from ratchet.app.lost_attempts import is_raced, uncounted_microusd
 from ratchet.app.remains import end_unreadable
 from ratchet.app.similar_goal import GoalPorts
 from ratchet.app.step_attempt import Attempted, StepAttempt
 from ratchet.app.warm_histories import WarmHistories
 from ratchet.contracts import limits
-from ratchet.contracts.errors import DataMissing, TimeTooShort
+from ratchet.contracts.errors import (
+    AttemptLost,
+    AttemptSuperseded,
+    DataMissing,
+    StoreUnavailable,
+    TimeTooShort,
+)
 from ratchet.contracts.messages import StepInput, StepOutput, StepRef
 from ratchet.contracts.names import Action, TaskStatus
 from ratchet.domain.models import ModelCatalogue, built_in
@@ -109,9 +116,14 @@ class ExecuteStep:
 
     def _commit(self, history: History, done: Attempted, event: StepInput) -> StepOutput:
         record, due_at_ms = done.record, announce_by(done.record)
-        stored = self.store.commit(
-            history.task, record, due_at_ms=due_at_ms, owns_effects=done.owns_effects
-        )
+        try:
+            stored = self.store.commit(
+                history.task, record, due_at_ms=due_at_ms, owns_effects=done.owns_effects
+            )
+        except (AttemptSuperseded, StoreUnavailable) as exc:
+            if record.result.charged_microusd:
+                raise AttemptLost(f"{type(exc).__name__}: {exc}") from exc
+            raise
         self.warm.put(history.with_record(stored))
         if stored == record:
             self.metrics.step_finished(record, task=history.task)
@@ -126,7 +138,10 @@ class ExecuteStep:
             following = record.next
             status = following.status if isinstance(following, End) else TaskStatus.INPUT_REQUIRED
             return StepOutput(event.task, Action.FINISH, event.step, execution, status=status.value)
-        step = StepRef(record.number + 1, record.next.type, record.next.complexity)
+        lost = uncounted_microusd(self.store, event.task, record) if is_raced(event) else 0
+        step = StepRef(
+            record.number + 1, record.next.type, record.next.complexity, lost_microusd=lost
+        )
         is_full = step.number - execution.first_step >= self.steps_per_execution
         action = Action.ROLL_OVER if is_full else Action.STEP
         return StepOutput(event.task, action, step, execution)

@@ -1,12 +1,14 @@
 """One step's conversation with a model: failover along the route, repairs of bad output, then escalation."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 from ratchet.app.answer_check import Accepted, Repair, check_answer
-from ratchet.app.prefix_watch import PrefixWatch
+from ratchet.app.lost_attempts import dearest_call_microusd
 from ratchet.app.second_opinion import LOW, doubt
+from ratchet.app.spending import Sending, Spending
 from ratchet.contracts.errors import (
+    AttemptSuperseded,
     ContextOverflow,
     LimitReached,
     ModelError,
@@ -19,98 +21,16 @@ from ratchet.contracts.limits import MAX_REPAIRS, TIME_RESERVE_SECONDS
 from ratchet.contracts.messages import Route
 from ratchet.contracts.names import StepType
 from ratchet.domain.agent import Agent
-from ratchet.domain.budget import affordable_output
 from ratchet.domain.escalation import Escalate
 from ratchet.domain.messages import Message
-from ratchet.domain.models import ModelCatalogue, ModelSpec, Usage
+from ratchet.domain.models import ModelCatalogue
 from ratchet.domain.prompt import Prompt
-from ratchet.domain.steps import ModelUse, StepPlan, StepResult, Totals
 from ratchet.domain.sticky_route import Stay
 from ratchet.domain.task import Task
 from ratchet.model_ports import ChatModel, ModelAnswer, ModelCall
 from ratchet.observability import logger
 
 MIN_CALL_SECONDS = 2.0
-
-
-@dataclass(slots=True)
-class Spending:
-    """What the step has used so far, also when it ends in an error."""
-
-    before: Totals
-    usage: Usage = field(default_factory=Usage)
-    cost_microusd: int = 0
-    model: str | None = None
-    reason: str = ""
-    prefix: PrefixWatch = field(default_factory=PrefixWatch)
-    by_model: dict[str, ModelUse] = field(default_factory=dict)
-    is_cached: bool = False
-
-    @property
-    def totals(self) -> Totals:
-        """The task's totals including this step so far."""
-        return Totals(
-            self.before.steps,
-            self.before.usage + self.usage,
-            self.before.cost_microusd + self.cost_microusd,
-        )
-
-    def add(self, spec: ModelSpec, usage: Usage) -> None:
-        """Count one answered call."""
-        self.prefix.count(spec.name, usage)
-        self._count(spec, usage)
-        self.model, self.is_cached = spec.name, False
-
-    def reuse(self, spec: ModelSpec) -> None:
-        """Count an answer that came from the cache: nobody has read the prompt."""
-        self.model, self.is_cached = spec.name, True
-
-    def _count(self, spec: ModelSpec, usage: Usage) -> None:
-        cost = spec.cost_microusd(usage)
-        self.usage += usage
-        self.cost_microusd += cost
-        so_far = self.by_model.get(spec.name, ModelUse(spec.name, Usage(), 0))
-        self.by_model[spec.name] = ModelUse(
-            spec.name, so_far.usage + usage, so_far.cost_microusd + cost
-        )
-
-    def charge(self, spec: ModelSpec, usage: Usage, *, reason: str) -> None:
-        """Count a call whose answer is not the step's; the next answer says its own model and reason."""
-        self._count(spec, usage)
-        self.model, self.reason = spec.name, reason
-
-    def carry_on(self, plan: StepPlan) -> None:
-        """Count what an earlier attempt has paid for the answer that is used again."""
-        self.usage += plan.usage
-        self.cost_microusd += plan.cost_microusd
-        self.model, self.reason = plan.model, plan.reason
-        self.by_model = {use.model: use for use in plan.others}
-
-    def plan(self, owner: str, message: Message) -> StepPlan:
-        """What is about to be done with this answer, and what it has cost."""
-        return StepPlan(
-            owner, message, self.model, self.reason, self.usage, self.cost_microusd, self.others
-        )
-
-    @property
-    def others(self) -> tuple[ModelUse, ...]:
-        """What models took whose answers the step did not."""
-        return tuple(use for name, use in self.by_model.items() if name != self.model)
-
-    def on(self, result: StepResult) -> StepResult:
-        """The result with what it cost."""
-        first = self.prefix.first_prompt_tokens
-        return replace(
-            result,
-            model=self.model,
-            reason=f"{self.reason}; cached answer" if self.is_cached else self.reason,
-            usage=self.usage,
-            cost_microusd=self.cost_microusd,
-            expected_cached_tokens=self.prefix.expected_tokens,
-            prompt_tokens=0 if first == self.usage.input_tokens else first,
-            others=self.others,
-            is_cached=self.is_cached,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +56,7 @@ class ModelTurn:
             ModelOutputInvalid, ModelRefused, LimitReached: the task cannot go on.
             ModelThrottled, ModelUnavailable: every model of the route is out; wait and try again.
             ModelRejected, ContextOverflow: the last model of the route refuses the call for good.
-            AttemptSuperseded: the task does not wait for this step any more.
+            AttemptSuperseded: another attempt is at work, or the task does not wait for this step any more.
         """
         problem = ""
         for models, how in self._tries():
@@ -161,6 +81,21 @@ class ModelTurn:
 
     def _escalation(self) -> tuple[str, ...]:
         return self.route.escalation if self.task.model is None else ()
+
+    def count_lost(self, prompt: Prompt) -> None:
+        """Count the first call of an attempt before this one that nobody has heard of since."""
+        reservation = self.spending.reservation
+        if reservation.follows_lost and not reservation.others_microusd:
+            reservation.others_microusd = dearest_call_microusd(
+                self.models,
+                (*self._tries()[0][0], *self._cheaper()),
+                self.task,
+                self.spending.totals,
+                input_tokens=prompt.estimated_tokens(),
+            )
+
+    def _cheaper(self) -> tuple[str, ...]:
+        return self.route.cheaper if self.task.model is None else ()
 
     def _tries(self) -> list[tuple[tuple[str, ...], str]]:
         models, why = self._models(), ""
@@ -199,43 +134,69 @@ class ModelTurn:
         return accepted
 
     def _ask(self, models: tuple[str, ...], prompt: Prompt, how: str) -> ModelAnswer:
+        """The first answer along the route; when the budget takes none of its models, along the cheaper one."""
         errors: list[ModelError] = []
-        for model in models:
+        too_dear: LimitReached | None = None
+        for model in dict.fromkeys((*models, *self._cheaper())):
+            if model not in models and (errors or too_dear is None):
+                break  # an outage is waited out, not answered with a lesser model
             try:
-                call = self._call(model, prompt)
-                answer = self.chat.complete(replace(call, is_last=model == models[-1]))
+                answer = self._complete(model, prompt, is_last=model == models[-1])
             except ModelError as exc:
                 errors.append(exc)
                 logger.warning("model call failed", extra={"model": model, "error": exc.code})
+                continue
+            except LimitReached as exc:
+                if exc.limit != "max_cost_usd":
+                    raise
+                too_dear = too_dear or exc
                 continue
             if answer.is_cached:
                 self.spending.reuse(self.models.spec(model))
             else:
                 self.spending.add(self.models.spec(model), answer.usage)
-            self.spending.reason = self._reason(model, models, how) + _where(answer)
+            reason = self._reason(model, models, how, is_cheaper=too_dear is not None)
+            self.spending.reason = reason + _where(answer)
             return answer
-        raise _most_hopeful(errors)
+        if errors or too_dear is None:
+            raise _most_hopeful(errors)
+        raise too_dear
 
-    def _call(self, model: str, prompt: Prompt) -> ModelCall:
-        spec = self.models.spec(model)
-        output = affordable_output(
-            spec, self.task, self.spending.totals, input_tokens=prompt.estimated_tokens()
+    def _complete(self, model: str, prompt: Prompt, *, is_last: bool) -> ModelAnswer:
+        sending = Sending(
+            self.spending, self.task, self.models.spec(model), prompt.estimated_tokens()
         )
         seconds = self.remaining_seconds() - TIME_RESERVE_SECONDS
+        output = sending.cover()
         if seconds < MIN_CALL_SECONDS:
-            raise ModelUnavailable("too little of this invocation is left for a model call")
-        return ModelCall(
+            raise ModelUnavailable(
+                "too little of this invocation is left for a model call", may_have_spent=False
+            )
+        call = ModelCall(
             model,
             prompt,
             output,
             seconds,
             sticky_key=self.task.ref.task_id,
             place=self.place,
+            is_last=is_last,
+            again=sending.again,
             is_wanted=self.is_wanted,
         )
+        try:
+            return self.chat.complete(call)
+        except ModelError as exc:
+            if exc.may_have_spent:
+                sending.lose()
+            raise
+        except AttemptSuperseded:  # the call was given up under way
+            sending.lose()
+            raise
 
-    def _reason(self, model: str, models: tuple[str, ...], how: str) -> str:
+    def _reason(self, model: str, models: tuple[str, ...], how: str, *, is_cheaper: bool) -> str:
         place = "preferred" if model == models[0] else f"failover from {models[0]}"
+        if is_cheaper:
+            place = f"cheaper than {models[0]}, which the rest of max_cost_usd does not pay for"
         place = place if self.task.model is None else "task's own model"
         if self.stay is not None and model == self.stay.model == models[0]:
             place = self.stay.reason

@@ -1,6 +1,7 @@
 """A `ChatModel` over several deployments of each model: sticky choice, quota, circuit breaker, failover."""
 
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from dataclasses import replace
 
 from ratchet.app.provider_health import HealthView
@@ -124,9 +125,15 @@ class _Search:
         self._ends = models.clock.monotonic() + call.timeout_seconds
         self._errors: dict[str, ModelError] = {}
         self._was_asked = False
+        self._may_have_spent = False  # at the deployment that was asked last
 
     def run(self, ordered: Sequence[Deployment]) -> ModelAnswer:
-        """The first answer. Raises the ModelError that says best what to do now."""
+        """The first answer.
+
+        Raises:
+            ModelError: the one that says best what to do now.
+            LimitReached: one deployment may have charged for the call, and the rest does not pay for another.
+        """
         for deployment in ordered:
             if self._left() < MIN_CALL_SECONDS or self._is_worth_staying():
                 break
@@ -141,9 +148,14 @@ class _Search:
             answer = self._insist(ordered)
             if answer is not None:
                 return answer
-        raise self._worth_raising()
+        error = copy(self._worth_raising())
+        error.may_have_spent = self._may_have_spent
+        raise error
 
     def _answer(self, deployment: Deployment, circuit: Circuit) -> ModelAnswer | None:
+        if self._may_have_spent and self._call.again is not None:
+            self._call = replace(self._call, max_output_tokens=self._call.again())
+            self._may_have_spent = False
         try:
             call = replace(self._call, timeout_seconds=self._left())
             answer = self._models.ask(deployment, call, circuit=circuit)
@@ -152,6 +164,7 @@ class _Search:
         except ModelError as exc:
             self._errors[deployment.name] = exc
             self._was_asked = True
+            self._may_have_spent = exc.may_have_spent
             logger.warning(
                 "deployment gave no answer",
                 extra={"deployment": deployment.name, "error": exc.code},

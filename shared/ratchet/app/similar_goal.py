@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ratchet.app.cached_chat import TROUBLE
-from ratchet.app.model_turn import MIN_CALL_SECONDS, Spending
-from ratchet.contracts.errors import ModelError
+from ratchet.app.model_turn import MIN_CALL_SECONDS
+from ratchet.app.spending import Spending
+from ratchet.contracts.errors import LimitReached, ModelError
 from ratchet.contracts.limits import (
     CACHE_REQUEST_SECONDS,
     EMBEDDING_SECONDS,
@@ -112,12 +113,16 @@ class SimilarGoal:
         )
         if not is_possible or not self._has_time(EMBEDDING_SECONDS):
             return None
+        worst = spec.worst_microusd(size, 0)
         call = EmbeddingCall(cache.model, task.goal, EMBEDDING_SECONDS, sticky_key=task.ref.task_id)
         try:
+            self.spending.cover(worst)
             answer = self.ports.embedder.embed(call)
             self.spending.charge(spec, answer.usage, reason="semantic cache: no goal like this one")
             return GoalVector.of(answer.numbers)
-        except (ModelError, ValueError) as exc:
+        except (ModelError, LimitReached, ValueError) as exc:
+            if isinstance(exc, ModelError) and exc.may_have_spent:
+                self.spending.lose(worst)
             logger.warning("goal was not embedded", extra={"error": type(exc).__name__})
             return None
 

@@ -1,6 +1,6 @@
 """One attempt at one step: check limits, ask a model, run its tools. What it did is committed by `execute_step`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ratchet.admission_ports import Throttles
@@ -8,12 +8,15 @@ from ratchet.app.agents import AgentRegistry
 from ratchet.app.answer_check import Accepted, check_answer
 from ratchet.app.cached_chat import CachedChat
 from ratchet.app.compact_history import CompactHistory, instead_of, summarizer
-from ratchet.app.model_turn import ModelTurn, Spending, is_worth_waiting
+from ratchet.app.lost_attempts import Reservation, carried_microusd, is_wary
+from ratchet.app.model_turn import ModelTurn, is_worth_waiting
 from ratchet.app.prefix_watch import StickyRoute, watch
+from ratchet.app.questions import questions
 from ratchet.app.similar_goal import Found, GoalPorts, SimilarGoal
-from ratchet.app.tool_runner import EffectPending, ToolResults, ToolRunner, Unknown
-from ratchet.contracts import limits
+from ratchet.app.spending import Spending
+from ratchet.app.tool_runner import EffectPending, ToolResults, ToolRunner
 from ratchet.contracts.errors import (
+    AttemptLost,
     AttemptSuperseded,
     ContextOverflow,
     EffectOutcomeUnknown,
@@ -22,6 +25,7 @@ from ratchet.contracts.errors import (
     ModelError,
     ModelThrottled,
     RatchetError,
+    RetryableError,
     StoreUnavailable,
     TaskError,
 )
@@ -29,8 +33,6 @@ from ratchet.contracts.messages import Route, StepInput, StepOutput
 from ratchet.contracts.names import (
     Action,
     Effect,
-    EffectAnswer,
-    InterruptKind,
     Json,
     Purpose,
     TaskStatus,
@@ -39,15 +41,13 @@ from ratchet.domain import compaction, escalation
 from ratchet.domain.agent import Agent
 from ratchet.domain.backoff import outage_wait_seconds, wait_seconds
 from ratchet.domain.budget import check_limits
-from ratchet.domain.keys import interrupt_id
 from ratchet.domain.messages import Message
 from ratchet.domain.models import ModelCatalogue
 from ratchet.domain.policy import Done
-from ratchet.domain.prompt import build_prompt
+from ratchet.domain.prompt import Prompt, build_prompt
 from ratchet.domain.steps import (
     End,
     Failure,
-    Interrupt,
     Paused,
     Runs,
     Step,
@@ -92,10 +92,22 @@ class StepAttempt:
         """The step's record, to be committed; or what to wait for before the next attempt.
 
         Raises:
+            AttemptLost: as below, and money may have been spent.
             RetryableError: nothing is to be recorded; the state machine runs the step again.
         """
         started = self.clock.now_ms()
-        spending = Spending(self.history.totals)
+        owner = self.ids.attempt_id()
+        reservation = Reservation.open(self.store, self.event, self.history, owner=owner)
+        carried = carried_microusd(self.store, self.event, self.history)
+        spending = Spending(self.history.totals, reservation, carried)
+        try:
+            return self._outcome(spending, started)
+        except RetryableError as exc:
+            if spending.own_microusd:
+                raise AttemptLost(f"{type(exc).__name__}: {exc}") from exc
+            raise
+
+    def _outcome(self, spending: Spending, started: int) -> Attempted | StepOutput:
         step = self._step
         result = StepResult(step.type, step.complexity, purpose=step.purpose)
         following: Step | Paused | End
@@ -114,12 +126,14 @@ class StepAttempt:
         except ModelError as exc:
             wait = self._wait(exc)
             if wait is not None:
+                spending.reservation.settle(spending.own_microusd)
                 return wait
             following = self._end(exc)
         result = replace(spending.on(result), agent_version=self._other_version())
         finished = self.clock.now_ms()
         # An end that refused to begin a step is no step.
-        totals = self.history.totals.plus(result) if result.model else self.history.totals
+        before = self.history.totals
+        totals = before.plus(result) if result.model else before.after_end(result)
         record = StepRecord(
             number=self.event.step.number,
             result=result,
@@ -146,16 +160,15 @@ class StepAttempt:
 
     def _work(self, spending: Spending) -> tuple[StepResult, Step | Paused | End, bool]:
         """What was done, what follows, and whether it had effects that may happen only once."""
-        if self.event.failure is not None:
-            raise ExecutionFailed(f"the step could not be run: {self.event.failure}")
-        owner = self.ids.attempt_id()
+        owner = spending.reservation.owner
         before = self._adopted(owner)
         agent = self.agents.get(self.history.task.agent)
         directive = agent.decides.directive(self._step, self.history.work)
-        if before is not None:
+        if before is not None and self.event.failure is None:
             accepted = self._repeated(agent, before, spending)
         else:
-            check_limits(self.history, now_ms=self.clock.now_ms())
+            self._count_lost(agent, directive, spending)
+            self._check_limits()
             if self._step.purpose is Purpose.COMPACTION:
                 result = self._length(agent).run(self._turn(agent, spending), self._step)
                 return result, self._next(agent, result, self._last_answer), False
@@ -176,7 +189,9 @@ class StepAttempt:
         following = self._next(agent, result, accepted.output)
         has_effects = any(planned.tool.effect is Effect.UNSAFE for planned in accepted.calls)
         if tools.unknown:
-            return result, self._paused(tools.unknown, following), has_effects
+            then = following if isinstance(following, Step) else self._step
+            asked = questions(self.event, tools.unknown, now_ms=self.clock.now_ms())
+            return result, Paused(asked, then), has_effects
         return result, following, has_effects
 
     def _similar(self, agent: Agent, spending: Spending) -> Found | None:
@@ -194,6 +209,23 @@ class StepAttempt:
             remaining_seconds=self.remaining_seconds,
         ).find()
 
+    def _check_limits(self) -> None:
+        if self.event.failure is not None:
+            raise ExecutionFailed(f"the step could not be run: {self.event.failure}")
+        check_limits(self.history, now_ms=self.clock.now_ms())
+
+    def _count_lost(self, agent: Agent, directive: str | None, spending: Spending) -> None:
+        """Count the call that a lost attempt may have made: it was for the prompt that this one would send."""
+        if not spending.reservation.follows_lost:
+            return
+        if self.event.route is None and self.history.task.routes is None:
+            return  # an execution from before attempts were counted has nothing to say of them
+        is_summary = self._step.purpose is Purpose.COMPACTION
+        words = compaction.DIRECTIVE if is_summary else directive
+        prompt = build_prompt(agent, self.history, self.event.step.type, words)
+        turn = self._turn(agent, spending)
+        (turn if is_summary else self._decided(turn, prompt)).count_lost(prompt)
+
     def _other_version(self) -> str | None:
         """The version of the agent that runs here, unless it is the one that the task was submitted with."""
         version = self.agents.version_of(self.history.task.agent)
@@ -202,9 +234,7 @@ class StepAttempt:
     def _adopted(self, owner: str) -> StepPlan | None:
         """What an earlier attempt at this step was about to do, when it had begun effects."""
         ref, step = self.event.task, self.event.step
-        execution = self.event.execution
-        is_first = execution.generation > 1 and step.number == execution.first_step
-        if not (self.event.attempt or step.waits or is_first):
+        if not is_wary(self.event) or self.event.failure is not None:
             return None
         begun = self.store.begun_effects(ref, step=step.number)
         if begun is None:
@@ -227,23 +257,6 @@ class StepAttempt:
             f"deployed now cannot go on with it: {verdict.problem}"
         )
 
-    def _paused(self, unknown: Sequence[Unknown], following: Step | End) -> Paused:
-        """Ask a person about each call; then go on as if the step had ended here."""
-        number = self.event.step.number
-        expires_at_ms = self.clock.now_ms() + limits.INTERRUPT_SECONDS * 1000
-        interrupts = tuple(
-            Interrupt(
-                id=interrupt_id(self.event.task, number, call.call_id),
-                kind=InterruptKind.EFFECT_UNKNOWN,
-                call_id=call.call_id,
-                question=call.question,
-                choices=tuple(EffectAnswer),
-                expires_at_ms=expires_at_ms,
-            )
-            for call in unknown
-        )
-        return Paused(interrupts, following if isinstance(following, Step) else self._step)
-
     @property
     def _step(self) -> Step:
         following = self.history.next
@@ -264,11 +277,15 @@ class StepAttempt:
         if self._length(agent).is_due_before(prompt):
             raise ContextOverflow("the prompt is too long for this step's route")
         spending.prefix = watch(self.history, agent, self._step, at_ms=self.clock.now_ms())
-        escalate = escalation.before_step(self.history.work)
-        sticky = StickyRoute(self.history, agent, self._step, self.models)
-        stay = None if escalate else sticky.choose(self._route, prompt)
-        turn = replace(self._turn(agent, spending), escalate=escalate, stay=stay)
+        turn = self._decided(self._turn(agent, spending), prompt)
         return turn.run(prompt, self.event.step.type)
+
+    def _decided(self, turn: ModelTurn, prompt: Prompt) -> ModelTurn:
+        """The turn with what the history says about its models: the same on every attempt."""
+        escalate = escalation.before_step(self.history.work)
+        sticky = StickyRoute(self.history, turn.agent, self._step, self.models)
+        stay = None if escalate else sticky.choose(self._route, prompt)
+        return replace(turn, escalate=escalate, stay=stay)
 
     def _length(self, agent: Agent) -> CompactHistory:
         return CompactHistory(agent, self.models, self.history, self._route)

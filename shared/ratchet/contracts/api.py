@@ -265,6 +265,7 @@ class StepView(_Answer):
     which makes a step simple. One whose `purpose` is `compaction` summarized the steps before it; later prompts carry
     the summary instead of them. One that is `cached` has its answer from the response cache (`exact`,
     which costs nothing), or from the task in `cached_from` (`semantic`, which costs an embedding).
+    `lost_cost_usd` is the part of `cost_usd` that calls without a known answer may have cost, at the most.
     """
 
     number: int
@@ -278,6 +279,7 @@ class StepView(_Answer):
     usage: UsageView
     expected_cached_tokens: int = 0
     cost_usd: float
+    lost_cost_usd: float = 0.0
     attempt: int
     started_at: str
     duration_ms: int

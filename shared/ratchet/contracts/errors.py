@@ -20,7 +20,8 @@
     |   |-- StoreUnavailable          store_unavailable
     |   |-- SecretUnavailable         secret_unavailable
     |   |-- AttemptSuperseded         attempt_superseded
-    |   `-- TimeTooShort              time_too_short
+    |   |-- TimeTooShort              time_too_short
+    |   `-- AttemptLost               attempt_lost        (it may have spent money: counted)
     |-- ModelError                one model call went wrong; failover, wait, or the task fails
     |   |-- ModelThrottled            model_throttled      (wait)
     |   |-- ModelUnavailable          model_unavailable    (failover, then wait)
@@ -175,8 +176,19 @@ class TimeTooShort(RetryableError):
     code = "time_too_short"
 
 
+class AttemptLost(RetryableError):
+    """The attempt broke off after it may have spent money: the state machine counts it before it runs the step again.
+
+    Every other RetryableError that leaves step_executor says that this attempt spent nothing.
+    """
+
+    code = "attempt_lost"
+
+
 class ModelError(RatchetError):
-    """One call to a model did not give an answer."""
+    """One call to a model did not give an answer. `may_have_spent`: the provider may charge for it all the same."""
+
+    may_have_spent: bool = False
 
 
 class ModelThrottled(ModelError):
@@ -196,6 +208,10 @@ class ModelUnavailable(ModelError):
     """Timeouts, resets, 5xx and unreadable answers: the same call may work later."""
 
     code, retryable = "model_unavailable", True
+
+    def __init__(self, message: str, *, may_have_spent: bool = True) -> None:
+        super().__init__(message)
+        self.may_have_spent = may_have_spent
 
 
 class ModelRejected(ModelError):
@@ -287,5 +303,5 @@ class ExecutionFailed(TaskError):
 
 
 def retryable_error_names() -> list[str]:
-    """ASL `ErrorEquals` names of our own retryable errors: Step Functions matches the class name."""
-    return sorted(cls.__name__ for cls in RetryableError.__subclasses__())
+    """ASL `ErrorEquals` names of our own retryable errors that spent nothing: Step Functions matches the class name."""
+    return sorted(cls.__name__ for cls in RetryableError.__subclasses__() if cls is not AttemptLost)

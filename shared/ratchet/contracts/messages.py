@@ -70,6 +70,7 @@ class StepRef:
     waits: int = 0
     waited_seconds: int = 0
     place: str = ""
+    lost_microusd: int = 0  # spent at the step before by attempts that its record does not know of
 
     def to_dict(self) -> dict[str, str | int]:
         """The JSON object that the state machine routes on."""
@@ -81,6 +82,7 @@ class StepRef:
             "complexity": self.complexity.value,
             "waits": self.waits,
             "waited_seconds": self.waited_seconds,
+            **({"lost_microusd": self.lost_microusd} if self.lost_microusd else {}),
         }
 
     @classmethod
@@ -98,6 +100,7 @@ class StepRef:
                 waits=int(data.get("waits", 0)),
                 waited_seconds=int(data.get("waited_seconds", 0)),
                 place=str(data.get("place", "")),
+                lost_microusd=int(data.get("lost_microusd", 0)),
             )
         except (KeyError, TypeError, ValueError) as exc:
             raise MalformedMessage(f"not a step: {exc!r}") from exc
@@ -110,6 +113,7 @@ class ExecutionRef:
     generation: int = 1
     first_step: int = 1
     version: str | None = None  # of the state machine that it runs, where one is known
+    restarts: int = 0  # how many dead ones in a row it replaces: they may have spent
 
     def to_dict(self) -> dict[str, int | str]:
         """The JSON object that travels through the execution unchanged."""
@@ -117,6 +121,8 @@ class ExecutionRef:
             "generation": self.generation,
             "first_step": self.first_step,
         }
+        if self.restarts:
+            data["restarts"] = self.restarts
         return data if self.version is None else {**data, "version": self.version}
 
     @classmethod
@@ -127,21 +133,29 @@ class ExecutionRef:
             MalformedMessage: a field is missing or no number.
         """
         try:
-            return cls(int(data["generation"]), int(data["first_step"]), data.get("version"))
+            return cls(
+                int(data["generation"]),
+                int(data["first_step"]),
+                data.get("version"),
+                int(data.get("restarts", 0)),
+            )
         except (KeyError, TypeError, ValueError) as exc:
             raise MalformedMessage(f"not an execution: {exc!r}") from exc
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The models of one route, preferred first, and the complex route's to escalate to.
+    """The models of one route, preferred first.
 
-    With `sticky`, a step may stay with one of the latter that has read its prompt when that is cheaper.
+    `escalation`: the complex route's, for answers that stay unusable. `cheaper`: the simple route's, for when no model
+    of this one can be paid for any more. With `sticky`, a step may stay with a model of the complex route that has read
+    its prompt when that is cheaper.
     """
 
     name: str
     models: tuple[str, ...]
     escalation: tuple[str, ...] = ()
+    cheaper: tuple[str, ...] = ()
     sticky: bool = True
 
     def to_dict(self) -> dict[str, str | bool | list[str]]:
@@ -150,14 +164,15 @@ class Route:
             "name": self.name,
             "models": list(self.models),
             "escalation": list(self.escalation),
+            "cheaper": list(self.cheaper),
             **({} if self.sticky else {"sticky": False}),
         }
 
     @classmethod
     def from_dict(cls, data: Any) -> Self:
         """The inverse of `to_dict`."""
-        models, escalation = (tuple(data.get(name, ())) for name in ("models", "escalation"))
-        return cls(str(data["name"]), models, escalation, bool(data.get("sticky", True)))
+        lists = {name: tuple(data.get(name, ())) for name in ("models", "escalation", "cheaper")}
+        return cls(str(data["name"]), **lists, sticky=bool(data.get("sticky", True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,25 +205,24 @@ class StepInput:
         task = cls.task_of(event)
         step = StepRef.from_dict(event.get("step"))
         execution = ExecutionRef.from_dict(event.get("execution"))
-        failure = event.get("failure")
+        attempt = int(event.get("attempt") or 0)
+        failure, route = event.get("failure"), event.get("route")
+        cause = None
         if failure is not None:
             cause = f"{failure.get('Error', 'Unknown')}: {str(failure.get('Cause', ''))[:2000]}"
-            return cls(task, step, execution=execution, failure=cause)
-        route = event.get("route")
-        if not isinstance(route, dict) or not route.get("models"):
+        if isinstance(route, dict) and route.get("models"):
+            return cls(task, step, Route.from_dict(route), execution, attempt, cause)
+        if cause is None:
             raise MalformedMessage("the state input has no route")
-        return cls(
-            task,
-            step,
-            Route.from_dict(route),
-            execution,
-            int(event.get("attempt") or 0),
-        )
+        return cls(task, step, None, execution, attempt, cause)
 
 
 @dataclass(frozen=True, slots=True)
 class StepOutput:
-    """What step_executor returns: the next state of the execution, ids and counters only."""
+    """What step_executor returns: the next state of the execution, ids and counters only.
+
+    `$.tries` counts the attempts at the step that broke off after they may have spent money.
+    """
 
     task: TaskRef
     action: Action
@@ -225,6 +239,7 @@ class StepOutput:
             "action": self.action.value,
             "step": self.step.to_dict(),
             "execution": self.execution.to_dict(),
+            "tries": {"count": 0},
         }
         if self.action is Action.ROLL_OVER:
             data["next_generation"] = self.execution.generation + 1

@@ -24,11 +24,12 @@ class PinnedRoutes:
     sticky: bool = True
 
     def route(self, step: StepType, complexity: Complexity) -> Route:
-        """The route of a pair, with what it escalates to."""
+        """The route of a pair, with what it escalates to, and what is cheaper."""
         simple, complex_ = self.models[step]
         models = complex_ if complexity is Complexity.COMPLEX else simple
         name = f"{step.value} {complexity.value}{MARK}"
-        return Route(name, models, complex_ if complex_ != models else (), self.sticky)
+        escalation, cheaper = (other if other != models else () for other in (complex_, simple))
+        return Route(name, models, escalation, cheaper, self.sticky)
 
     def routes(self) -> tuple[Route, ...]:
         """Every route."""

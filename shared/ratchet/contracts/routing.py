@@ -72,10 +72,12 @@ class RoutingTable(BaseModel):
         """The route of a pair with what it escalates to; `name` is the state's name in the console."""
         models = self.models_for(step, complexity)
         escalation = self.models_for(step, Complexity.COMPLEX)
+        cheaper = self.models_for(step, Complexity.SIMPLE)
         return Route(
             name=f"{step.value} {complexity.value}",
             models=models,
             escalation=escalation if escalation != models else (),
+            cheaper=cheaper if cheaper != models else (),
             sticky=self.sticky_prefix,
         )
 

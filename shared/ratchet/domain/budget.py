@@ -60,3 +60,15 @@ def affordable_output(spec: ModelSpec, task: Task, spent: Totals, *, input_token
             f"the next call may pass the limit of {task.limits.max_tokens} tokens", "max_tokens"
         )
     return min(by_cost, by_tokens, spec.max_output_tokens, MAX_OUTPUT_TOKENS)
+
+
+def worst_microusd(
+    spec: ModelSpec, task: Task, spent: Totals, *, input_tokens: int
+) -> tuple[int, int]:
+    """How many output tokens the next call may produce, and what it then costs at its worst.
+
+    Raises:
+        LimitReached: not even a short answer is affordable.
+    """
+    output = affordable_output(spec, task, spent, input_tokens=input_tokens)
+    return output, spec.worst_microusd(input_tokens, output)

@@ -133,7 +133,7 @@ def _encode_result(result: StepResult) -> dict[str, Any]:
         "reason": result.reason or None,
         "agent_version": result.agent_version,
         "usage": _encode_usage(result.usage) or None,
-        "cost": [result.cost_microusd] if result.cost_microusd else None,
+        "cost": _encode_cost(result),
         "decision": [result.decision.interrupt_id, result.decision.answer]
         if result.decision
         else None,
@@ -180,7 +180,7 @@ def _decode_result(data: Mapping[str, Any]) -> StepResult:
         reason=data.get("reason", ""),
         agent_version=data.get("agent_version"),
         usage=Usage(*data.get("usage", ())),
-        cost_microusd=data.get("cost", (0,))[0],
+        **_decode_cost(data),
         decision=Decision(*data["decision"]) if "decision" in data else None,
         purpose=Purpose(data.get("purpose", Purpose.WORK)),
         expected_cached_tokens=expected,
@@ -285,13 +285,22 @@ def _decode_others(data: Mapping[str, Any]) -> tuple[ModelUse, ...]:
     )
 
 
+def _encode_cost(spent: StepResult | StepPlan) -> list[int] | None:
+    return _trimmed(spent.cost_microusd, spent.lost_microusd, spent.reserved_microusd) or None
+
+
+def _decode_cost(data: Mapping[str, Any]) -> dict[str, int]:
+    names = ("cost_microusd", "lost_microusd", "reserved_microusd")
+    return dict(zip(names, data.get("cost", ()), strict=False))
+
+
 def encode_plan(plan: StepPlan) -> dict[str, Any]:
     """What an attempt was about to do, as JSON; its owner lives in the item's own attribute."""
     optional = {
         "model": plan.model,
         "reason": plan.reason or None,
         "usage": _encode_usage(plan.usage) or None,
-        "cost": [plan.cost_microusd] if plan.cost_microusd else None,
+        "cost": _encode_cost(plan),
         "others": _encode_others(plan.others),
     }
     return {"messages": [plan.message.to_chat()], **_present(optional)}
@@ -305,8 +314,8 @@ def decode_plan(owner: str, data: Mapping[str, Any]) -> StepPlan:
         model=data.get("model"),
         reason=data.get("reason", ""),
         usage=Usage(*data.get("usage", ())),
-        cost_microusd=data.get("cost", (0,))[0],
         others=_decode_others(data),
+        **_decode_cost(data),
     )
 
 

@@ -98,7 +98,8 @@ def _followed(history: History, number: int) -> tuple[int, Step]:
 
 def _unpaid(result: StepResult) -> StepResult:
     """The parent has paid for it; whoever adds up the fork's steps must not find it again."""
-    return replace(result, model=None, reason="", usage=Usage(), cost_microusd=0)
+    free = replace(result, model=None, reason="", usage=Usage(), cost_microusd=0)
+    return replace(free, lost_microusd=0, reserved_microusd=0)
 
 
 def _unanswered(inherited: tuple[StepResult, ...]) -> list[str]:

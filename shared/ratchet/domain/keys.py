@@ -3,6 +3,7 @@
 What all tenants share, a model provider or the running limit, belongs to none of them and holds nothing of theirs.
 
     TENANT#t#TASK#task_...       STEP#000007      one committed step, put once
+                                 SPENT#000007     what attempts at the step may have spent, when more than one call did
                                  EFFECT#000007    what the attempt that begins the step's unsafe calls is about to do
                                  EFFECT#000007#k  one unsafe tool call: intent, then result
                                  DELIVERY#evt_..  how announcing one event went
@@ -71,6 +72,11 @@ def step_sort_key(number: int) -> str:
 def step_number(sort_key: str) -> int:
     """The number of the step with that sort key."""
     return int(sort_key.removeprefix(STEP_PREFIX))
+
+
+def spent_sort_key(number: int) -> str:
+    """Sort key of what attempts at a step have reserved."""
+    return f"SPENT#{number:06d}"
 
 
 def plan_sort_key(number: int) -> str:

@@ -109,6 +109,8 @@ class StepResult:
     agent_version: str | None = None  # None: the one that the task was submitted with
     usage: Usage = field(default_factory=Usage)
     cost_microusd: int = 0
+    lost_microusd: int = 0  # what calls whose answer is not known may have cost, at the most
+    reserved_microusd: int = 0  # of the step's reservations, what the two figures above account for
     decision: Decision | None = None  # of a step that a person took
     purpose: Purpose = Purpose.WORK
     expected_cached_tokens: int = 0  # of the input, what the provider's cache should have held
@@ -126,6 +128,11 @@ class StepResult:
     def first_prompt_tokens(self) -> int:
         """How long the prompt was that the step began with, by the provider's count."""
         return self.prompt_tokens or self.usage.input_tokens
+
+    @property
+    def charged_microusd(self) -> int:
+        """What the task is charged for the step: what it cost, and what it may have cost besides."""
+        return self.cost_microusd + self.lost_microusd
 
     @property
     def answer(self) -> str:
@@ -165,7 +172,7 @@ class Runs:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Running totals of a task, including the step that carries them."""
+    """Running totals of a task, including the step that carries them. The cost includes what may have been lost."""
 
     steps: int = 0
     usage: Usage = field(default_factory=Usage)
@@ -174,12 +181,12 @@ class Totals:
 
     def plus(self, result: StepResult) -> "Totals":
         """The totals after one more step."""
-        return replace(
-            self,
-            steps=self.steps + 1,
-            usage=self.usage + result.usage,
-            cost_microusd=self.cost_microusd + result.cost_microusd,
-        )
+        totals = self.after_end(result)
+        return replace(totals, steps=self.steps + 1, usage=self.usage + result.usage)
+
+    def after_end(self, result: StepResult) -> "Totals":
+        """The totals after an end that refused to begin a step: no step, but its lost attempts are charged."""
+        return replace(self, cost_microusd=self.cost_microusd + result.charged_microusd)
 
     def after(self, run: Runs) -> "Totals":
         """The totals after one more invocation."""
@@ -213,3 +220,5 @@ class StepPlan:
     usage: Usage = field(default_factory=Usage)
     cost_microusd: int = 0
     others: tuple[ModelUse, ...] = ()
+    lost_microusd: int = 0
+    reserved_microusd: int = 0

@@ -15,7 +15,7 @@ from ratchet.app.submit_task import SubmitTask
 from ratchet.app.sweep_tasks import SweepTasks
 from ratchet.app.warm_histories import WarmHistories
 from ratchet.contracts.api import TaskRequest
-from ratchet.contracts.errors import RetryableError
+from ratchet.contracts.errors import AttemptLost, RetryableError
 from ratchet.contracts.limits import STEPS_PER_EXECUTION
 from ratchet.contracts.messages import Doorbell, StepInput, StepOutput, TaskRef
 from ratchet.contracts.names import Action
@@ -114,6 +114,7 @@ class Deployment:
         self._registry = AgentRegistry({agent.name: watched_agent(agent, self._call_tool)})
         self._sandbox: Sandbox | None = None
         self._invocations = 0
+        self._lost = 0  # attempts at the step that may have spent money
 
     def run(self, request: TaskRequest) -> History:
         """Submit the task and run it to its announced end, or until it asks a person."""
@@ -165,7 +166,8 @@ class Deployment:
             self.outbox.send(Doorbell(state.task))
 
     def _step(self, state: StepOutput) -> StepOutput:
-        """A Task state: Retry, then Catch."""
+        """A Task state: Retry, then Catch. Only attempts that may have spent money count."""
+        self._lost = 0
         done = self._try(state, retries=RETRIES)
         if isinstance(done, Exception):
             failure = f"{type(done).__name__}: {done}"
@@ -180,12 +182,14 @@ class Deployment:
         last: Exception = RuntimeError("the sandbox died")
         for attempt in range(retries + 1):
             try:
-                return self._invoke(state, 0 if failure else attempt, failure)
+                return self._invoke(state, self._lost, failure)
             except SandboxDied as exc:
                 if self._recovery is Recovery.SWEEPER:
                     raise _ExecutionDied from exc
+                self._lost += 1
             except RetryableError as exc:
                 last = exc
+                self._lost += isinstance(exc, AttemptLost)
             except AssertionError:
                 raise  # the script's own: the test is wrong, not the agent
             except Exception as exc:  # noqa: BLE001 - as Catch does with States.ALL

@@ -113,11 +113,12 @@ def _step(calm: StepRecord, crashed: StepRecord) -> list[str]:
 
 
 def _ledger(calm: TaskOutcome, crashed: TaskOutcome) -> list[str]:
-    if (calm.usage, calm.cost_microusd) == (crashed.usage, crashed.cost_microusd):
+    was, now = (run.cost_microusd - run.lost_microusd for run in (calm, crashed))
+    if (calm.usage, was) == (crashed.usage, now):
         return []
     return [
-        f"the ledger says {crashed.usage.total_tokens} tokens for {crashed.cost_microusd} micro-dollars "
-        f"instead of {calm.usage.total_tokens} for {calm.cost_microusd}"
+        f"the ledger says {crashed.usage.total_tokens} tokens for {now} micro-dollars "
+        f"instead of {calm.usage.total_tokens} for {was}"
     ]
 
 

@@ -46,6 +46,11 @@ class TaskOutcome:
     tool_calls: tuple[ToolUse, ...]
     model_calls: int
 
+    @property
+    def lost_microusd(self) -> int:
+        """The part of the cost that lost attempts may have caused; 0 when nothing goes wrong."""
+        return sum(record.result.lost_microusd for record in self.steps)
+
 
 @dataclass(frozen=True, slots=True)
 class Kill:

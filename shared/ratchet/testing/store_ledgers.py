@@ -1,4 +1,4 @@
-"""What InMemoryCheckpoints notes beside the steps: unsafe tool calls, and how announcing an event went."""
+"""What InMemoryCheckpoints notes beside the steps: unsafe tool calls, reservations, deliveries."""
 
 import threading
 from collections import defaultdict
@@ -9,7 +9,7 @@ from ratchet.contracts.errors import AttemptSuperseded
 from ratchet.contracts.messages import TaskRef
 from ratchet.domain import codec, keys
 from ratchet.domain.steps import StepPlan
-from ratchet.ports import Begun, DeliveryAttempt, DeliveryState, Intent
+from ratchet.ports import Begun, DeliveryAttempt, DeliveryState, Intent, Reserved
 from ratchet.testing.store_rows import (
     Delivery,
     Effect,
@@ -101,6 +101,21 @@ class InMemoryLedgers:
             if effect is None or effect.intent.attempt_id != intent.attempt_id:
                 raise AttemptSuperseded(f"call {key} of step {step} is another attempt's")
             effect.body = body
+
+    def reserved(self, ref: TaskRef, *, step: int) -> Reserved | None:
+        """What attempts at a step have reserved; None if none had to."""
+        with self._lock:
+            return self._partitions[keys.task_key(ref)].reserved.get(step)
+
+    def reserve(self, ref: TaskRef, *, step: int, before: Reserved | None, after: Reserved) -> bool:
+        """Replace what is reserved for a step; False if `before` stands no more, or the step's place is taken."""
+        with self._lock:
+            partition = self._partitions[keys.task_key(ref)]
+            is_taken = step in partition.steps or step in partition.plans
+            if is_taken or partition.reserved.get(step) not in (before, after):
+                return False
+            partition.reserved[step] = after
+            return True
 
     def deliveries(self, ref: TaskRef, event_id: str) -> Mapping[str, DeliveryState]:
         """How announcing the event went so far, by channel; a channel without a try is absent."""

@@ -14,7 +14,7 @@ from ratchet.domain.remains import lost_record, lost_task
 from ratchet.domain.steps import StepRecord, Totals
 from ratchet.domain.task import History, Task, TaskState
 from ratchet.domain.usage import Counted
-from ratchet.ports import DeliveryAttempt, DeliveryState, Intent, TaskSummary
+from ratchet.ports import DeliveryAttempt, DeliveryState, Intent, Reserved, TaskSummary
 
 MAX_ITEM_BYTES = 400 * 1024
 MAX_SORT_KEY_BYTES = 1024
@@ -97,6 +97,7 @@ class Partition:
     plans: dict[int, Plan] = field(default_factory=dict)
     deliveries: dict[str, Delivery] = field(default_factory=dict)
     counted: Counted | None = None
+    reserved: dict[int, Reserved] = field(default_factory=dict)
 
     def erase(self) -> int:
         """Forget everything, the head last; returns how many items that were."""
@@ -105,7 +106,9 @@ class Partition:
         )  # of steps that have effects and no record
         found = len(self.steps) + len(self.effects) + len(self.plans) + len(self.deliveries)
         found += len(kept_places)
+        found += len(self.reserved)
         self.steps, self.effects, self.plans, self.deliveries = {}, {}, {}, {}
+        self.reserved = {}
         if self.counted is not None:
             self.counted, found = None, found + 1
         if self.head is not None:

@@ -10,7 +10,7 @@ from ratchet.contracts.limits import TERMINAL_RETENTION_SECONDS
 from ratchet.contracts.names import TaskStatus
 from ratchet.domain import keys
 from ratchet.domain.task import History
-from ratchet.ports import CheckpointStore, DueTask, IdempotencyClaim
+from ratchet.ports import CheckpointStore, DueTask, IdempotencyClaim, Reserved
 from tests.contract.store.benches import DynamoDbBench
 from tests.contract.store.samples import (
     BROKEN,
@@ -55,12 +55,17 @@ def begin_effect(store: CheckpointStore) -> Any:
     return begin(store) == intent_of()
 
 
+def reserve(store: CheckpointStore) -> Any:
+    return store.reserve(REF, step=1, before=None, after=Reserved(500, "a"))
+
+
 WRITES = [
     (create, "PutItem"),
     (create_with_key, "TransactWriteItems"),
     (commit, "PutItem"),
     (finish, "TransactWriteItems"),
     (begin_effect, "TransactWriteItems"),
+    (reserve, "TransactWriteItems"),
 ]
 
 

@@ -6,7 +6,7 @@ from ratchet.contracts.errors import StoreUnavailable
 from ratchet.contracts.limits import TERMINAL_RETENTION_SECONDS
 from ratchet.contracts.names import TaskStatus
 from ratchet.domain.task import erase_at
-from ratchet.ports import DeliveryAttempt, IdempotencyClaim
+from ratchet.ports import DeliveryAttempt, IdempotencyClaim, Reserved
 from tests.contract.store.benches import Bench
 from tests.contract.store.samples import (
     BROKEN,
@@ -31,6 +31,7 @@ def finished(bench: Bench, *, steps: int = 3) -> int:
     """A finished task with one of everything; how many items it has."""
     bench.store.create_task(TASK, claim=CLAIM, due_at_ms=START_MS)
     bench.store.mark_started(REF, start_of())
+    assert bench.store.reserve(REF, step=1, before=None, after=Reserved(500, "a"))
     begin(bench.store)
     bench.store.end_effect(REF, step=1, key="k", intent=intent_of(result=LARGE))
     for number in range(1, steps):
@@ -42,7 +43,7 @@ def finished(bench: Bench, *, steps: int = 3) -> int:
     for channel in ("sns", "webhook"):
         attempt = DeliveryAttempt("evt_1", channel, True, START_MS, "200")
         bench.store.record_delivery(REF, attempt)
-    return steps + 5
+    return steps + 6
 
 
 def over(bench: Bench) -> None:

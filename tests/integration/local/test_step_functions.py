@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from cdk.components.asl import PAUSES_SECONDS, definition
+from ratchet.contracts.routing import RoutingTable
 from tests.integration.local.machines import Machines, single
 from tests.integration.local.waiting import eventually
 
@@ -411,3 +413,14 @@ def test_fail_takes_error_and_cause_from_paths(machines: Machines) -> None:
     }
     ended = machines.run(machine, {"e": "EE", "c": "CC"})
     assert (ended["error"], ended["cause"]) == ("EE", "CC")
+
+
+def test_attempts_that_may_have_spent_are_counted_and_paused_for(machines: Machines) -> None:
+    states: Any = definition(RoutingTable(), step_timeout_seconds=60)["States"]
+    count: Json = {k: v for k, v in states["Count"].items() if k != "Next"}
+    for before in (0, len(PAUSES_SECONDS)):
+        given = {"tries": {"count": before}, "failure": {"Error": "E"}}
+        output = machines.output(single(count), given)
+        assert output["failure"] == {"Error": "E"}
+        assert output["tries"]["count"] == before + 1
+        assert 1 <= output["tries"]["seconds"] <= PAUSES_SECONDS[min(before, 5)]

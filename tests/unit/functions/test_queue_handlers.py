@@ -75,6 +75,7 @@ def test_the_step_executor_answers_with_the_next_state(monkeypatch: pytest.Monke
             "waited_seconds": 0,
         },
         "execution": {"generation": 1, "first_step": 1},
+        "tries": {"count": 0},
     }
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cdk.components.asl import definition, state_name
+from cdk.components.asl import PAUSES_SECONDS, definition, state_name
 from ratchet.contracts.errors import retryable_error_names
 from ratchet.contracts.messages import Doorbell, StepInput, StepOutput, StepRef, TaskRef
 from ratchet.contracts.names import Action, Complexity, StepType
@@ -35,18 +35,23 @@ def look_up(path: str, data: dict[str, Any]) -> Any:
 def choose(data: dict[str, Any]) -> str:
     for choice in STATES["Route"]["Choices"]:
         rules = choice.get("And", [choice])
-        if all(look_up(rule["Variable"], data) == rule["StringEquals"] for rule in rules):
+        if all(holds(rule, data) for rule in rules):
             return str(choice["Next"])
     return str(STATES["Route"]["Default"])
 
 
-def invoke_with(state: str, data: dict[str, Any], retries: int = 0) -> dict[str, Any]:
+def holds(rule: dict[str, Any], data: dict[str, Any]) -> bool:
+    value = look_up(rule["Variable"], data)
+    if "NumericGreaterThan" in rule:
+        return bool(value > rule["NumericGreaterThan"])
+    return bool(value == rule["StringEquals"])
+
+
+def invoke_with(state: str, data: dict[str, Any]) -> dict[str, Any]:
     event = {}
     for name, value in STATES[state]["Parameters"].items():
         if not name.endswith(".$"):
             event[name] = value
-        elif value == "$$.State.RetryCount":
-            event[name[:-2]] = retries
         else:
             event[name[:-2]] = look_up(value, data)
     return event
@@ -79,7 +84,8 @@ def test_the_step_executor_understands_what_a_route_sends(
     step: StepType, level: Complexity
 ) -> None:
     sent = output(Action.STEP, step, level)
-    received = StepInput.from_event(invoke_with(choose(sent), sent, retries=2))
+    sent["tries"] = {"count": 2, "seconds": 3}
+    received = StepInput.from_event(invoke_with(choose(sent), sent))
     route = TABLE.route(step, level)
     assert received == StepInput(REF, StepRef(3, step, level, 1, 30), route, attempt=2)
 
@@ -89,6 +95,8 @@ def test_the_step_executor_understands_why_it_is_given_up() -> None:
     sent["failure"] = {"Error": "Lambda.Unknown", "Cause": "timed out"}
     received = StepInput.from_event(invoke_with("Give up", sent))
     assert received.failure == "Lambda.Unknown: timed out"
+    assert received.route is not None
+    assert received.route.models == ("gpt-4o", "mini", "spare")  # whatever it may have called
 
 
 def test_a_finished_task_is_announced_to_the_outbox() -> None:
@@ -150,10 +158,18 @@ def test_a_task_state_outlives_its_lambda(name: str) -> None:
 @pytest.mark.parametrize(
     "name", [n for n in STATES if is_task(n) and STATES[n]["Resource"] == "${StepExecutorArn}"]
 )
-def test_transient_errors_are_retried_with_jitter(name: str) -> None:
+def test_transient_errors_are_retried_or_counted(name: str) -> None:
     retries = STATES[name]["Retry"]
     retried = {error for retry in retries for error in retry["ErrorEquals"]}
-    assert retried == {
+    caught = {
+        error
+        for catch in STATES[name].get("Catch", ())
+        if catch["Next"] == "Count"
+        for error in catch["ErrorEquals"]
+    }
+    assert not retried & caught
+    assert retried | caught == {
+        "AttemptLost",
         "Lambda.ServiceException",
         "Lambda.AWSLambdaException",
         "Lambda.SdkClientException",
@@ -183,8 +199,35 @@ def test_half_an_hour_without_free_sandboxes_does_not_fail_a_task(
 
 @pytest.mark.parametrize("pair", PAIRS)
 def test_what_stays_wrong_is_given_up_with_its_reason(pair: tuple[StepType, Complexity]) -> None:
-    (catch,) = STATES[state_name(TABLE.route(*pair))]["Catch"]
+    *_, catch = STATES[state_name(TABLE.route(*pair))]["Catch"]
     assert catch == {"ErrorEquals": ["States.ALL"], "ResultPath": "$.failure", "Next": "Give up"}
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_an_attempt_that_spent_nothing_does_not_count(pair: tuple[StepType, Complexity]) -> None:
+    state = STATES[state_name(TABLE.route(*pair))]
+    retried = {error for retry in state["Retry"] for error in retry["ErrorEquals"]}
+    assert retried == {"Lambda.TooManyRequestsException", *retryable_error_names()}
+    assert "AttemptLost" not in retried
+
+
+def test_a_counted_attempt_is_paused_for_and_followed_by_the_next() -> None:
+    assert STATES["Count"]["ResultPath"] == "$.tries"
+    assert STATES[STATES["Count"]["Next"]] == {
+        "Type": "Wait",
+        "SecondsPath": "$.tries.seconds",
+        "Next": "Route",
+    }
+
+
+def test_after_the_last_pause_the_step_is_given_up() -> None:
+    sent = output(Action.STEP, StepType.REASONING, Complexity.SIMPLE)
+    sent["tries"]["count"] = len(PAUSES_SECONDS)
+    assert choose(sent) == "reasoning simple: mini"
+    sent["tries"]["count"] += 1
+    assert choose(sent) == "Give up"
+    sent["action"] = Action.FINISH.value
+    assert choose(sent) == "Announce"
 
 
 def test_only_ids_and_counters_travel() -> None:
@@ -208,5 +251,5 @@ def test_only_ids_and_counters_travel() -> None:
 def test_long_model_names_still_give_valid_state_names() -> None:
     table = RoutingTable(default=("provider/" + "x" * 200,))
     states: Any = definition(table, step_timeout_seconds=60)["States"]
-    assert len(states) == len(PAIRS) + 7
+    assert len(states) == len(PAIRS) + 9
     assert max(map(len, states)) <= 80

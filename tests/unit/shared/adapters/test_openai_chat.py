@@ -262,6 +262,7 @@ def test_nobody_listening_names_the_host_and_the_reason() -> None:
         port = server.port
     error = failure_of(port)
     assert isinstance(error, ModelUnavailable)
+    assert not error.may_have_spent
     assert f"127.0.0.1:{port}" in str(error)
     assert "refused" in str(error)
 
@@ -279,7 +280,9 @@ def test_nobody_listening_names_the_host_and_the_reason() -> None:
 )
 def test_broken_answers_are_unavailability(response: bytes) -> None:
     with RawServer(answers(response)) as server:
-        assert isinstance(failure_of(server.port), ModelUnavailable)
+        error = failure_of(server.port)
+    assert isinstance(error, ModelUnavailable)
+    assert error.may_have_spent  # the request was sent, and the answer may be paid for
 
 
 def test_a_redirect_is_not_followed_so_the_key_stays_with_its_host() -> None:

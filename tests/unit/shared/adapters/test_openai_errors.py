@@ -53,6 +53,20 @@ def test_a_refusal_becomes_the_error_that_says_what_happens_next(
     assert hint in str(raised)
 
 
+@pytest.mark.parametrize(
+    ("status", "may_have_spent"),
+    [
+        *((status, False) for status in (400, 401, 402, 403, 404, 408, 409, 413, 422, 429)),
+        *((status, True) for status in (500, 502, 504, 520)),
+        *((status, False) for status in (503, 529)),
+    ],
+)
+def test_only_a_failure_while_the_model_may_have_run_may_have_spent(
+    status: int, may_have_spent: bool
+) -> None:
+    assert refusal(status).to_error(0).may_have_spent is may_have_spent
+
+
 def test_only_codes_are_quoted_from_a_refusal_not_words() -> None:
     quoting = refusal(400, code=f"bad {CANARY}", message=CANARY)
     assert CANARY not in str(replace(quoting, param=f"{CANARY} x").to_error(0))

@@ -36,6 +36,7 @@ def reader(*, at: int | None = 3_000, policy: str = "react", limits: Limits | No
         policy=policy,
         compact_at_tokens=at,
         limits=limits or Limits(),
+        loop_guard=False,
     )
 
 

@@ -10,6 +10,7 @@ from ratchet import Agent
 from ratchet.app.provider_chat import ProviderChat
 from ratchet.contracts.errors import (
     ContextOverflow,
+    LimitReached,
     ModelError,
     ModelRejected,
     ModelThrottled,
@@ -579,3 +580,61 @@ def test_of_two_full_models_a_step_waits_for_the_one_that_gave_it_a_place() -> N
     assert waiting.wait_seconds == 40
     assert waiting.step.place.startswith("us@")
     assert site.asked == []
+
+
+# --- money
+
+
+def counting(*outputs: int) -> tuple[list[int], ModelCall]:
+    """A call that may be sent again with so many output tokens, then no more; and how often that was asked."""
+    left, asked = list(outputs), list[int]()
+
+    def again() -> int:
+        asked.append(len(asked))
+        if not left:
+            raise LimitReached("not affordable", "max_cost_usd")
+        return left.pop(0)
+
+    return asked, call(again=again)
+
+
+def test_a_deployment_that_may_charge_without_answering_is_counted_before_the_next_is_asked() -> (
+    None
+):
+    site = two()
+    first, second = site.order()
+    site.errors[first] = DOWN
+    asked, sent = counting(300)
+    assert site.box.complete(sent).deployment == second
+    assert asked == [0]
+    assert [c.max_output_tokens for c in site.calls] == [500, 300]
+
+
+def test_what_the_rest_of_the_budget_does_not_pay_for_is_not_sent_again() -> None:
+    site = two()
+    site.errors[site.order()[0]] = DOWN
+    asked, sent = counting()
+    with pytest.raises(LimitReached):
+        site.box.complete(sent)
+    assert asked == [0]
+    assert site.asked == site.order()[:1]
+
+
+@pytest.mark.parametrize(
+    "free", [ModelThrottled("429", 3_600.0), ModelUnavailable("", may_have_spent=False)]
+)
+def test_a_deployment_that_surely_charged_nothing_is_not_counted(free: ModelError) -> None:
+    site = two()
+    site.errors[site.order()[0]] = free
+    asked, sent = counting()
+    site.box.complete(sent)
+    assert asked == []
+
+
+def test_the_error_tells_whether_the_last_deployment_may_have_charged() -> None:
+    for last, told in ((DOWN, True), (ModelUnavailable("", may_have_spent=False), False)):
+        site = two()
+        site.errors = dict(zip(site.order(), (ModelUnavailable("first"), last), strict=True))
+        with pytest.raises(ModelUnavailable) as raised:
+            site.box.complete(counting(300)[1])
+        assert raised.value.may_have_spent is told

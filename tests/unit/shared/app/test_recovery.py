@@ -1,5 +1,7 @@
 """What brings a task back: the sweeper, roll-over, resume."""
 
+from dataclasses import replace
+
 import pytest
 
 from ratchet import Agent, Limits
@@ -25,7 +27,14 @@ from ratchet.testing.chat import Outcome, asks, says
 from tests.unit.shared.app.test_execute_step import PLAN, READY, look
 from tests.unit.shared.app.world import World
 
-LOOP = Agent("loop", "Help.", tools=[look], policy="react", limits=Limits(max_steps=40))
+LOOP = Agent(
+    "loop",
+    "Help.",
+    tools=[look],
+    policy="react",
+    limits=Limits(max_steps=40),
+    loop_guard=False,
+)
 LOOK = asks(ToolCall("c1", "look", '{"where":"here"}'))
 
 
@@ -148,7 +157,7 @@ def test_one_task_that_cannot_be_helped_does_not_keep_the_others_waiting() -> No
 
 
 def test_a_long_task_goes_on_in_execution_after_execution() -> None:
-    agent = Agent("loop", "Help.", tools=[look], policy="react", limits=Limits(max_steps=500))
+    agent = replace(LOOP, limits=Limits(max_steps=500))
     answers = iter([*[LOOK] * 120, says("Done.")])
     world = World(agent, chat=lambda _: next(answers), steps_per_execution=25)
     ref = world.submitted()

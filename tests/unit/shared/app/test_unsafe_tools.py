@@ -9,7 +9,7 @@ import pytest
 from ratchet import Agent, ToolContext, tool
 from ratchet.contracts.api import ResumeRequest
 from ratchet.contracts.errors import (
-    AttemptSuperseded,
+    AttemptLost,
     InvalidRequest,
     ModelRejected,
     TaskNotResumable,
@@ -159,7 +159,7 @@ class TestUnsafeTools:
             return begin(*args, **kwargs)
 
         world.store.begin_effect = overtaken  # type: ignore[method-assign]
-        with pytest.raises(AttemptSuperseded):
+        with pytest.raises(AttemptLost, match="AttemptSuperseded"):
             world.step(state)
         assert effects == []
 

@@ -1,0 +1,163 @@
+"""What one attempt at a step spends: counted call by call, and covered before each call is sent."""
+
+from dataclasses import dataclass, field, replace
+
+from ratchet.app.lost_attempts import Reservation, beyond_microusd
+from ratchet.app.prefix_watch import PrefixWatch
+from ratchet.domain.budget import worst_microusd
+from ratchet.domain.messages import Message
+from ratchet.domain.models import ModelSpec, Usage
+from ratchet.domain.steps import ModelUse, StepPlan, StepResult, Totals
+from ratchet.domain.task import Task
+
+
+@dataclass(slots=True)
+class Spending:
+    """What the step has used so far, also when it ends in an error.
+
+    `lost_microusd`: what this attempt's own calls without a known answer may have cost. `carried_microusd`: what was
+    spent at earlier steps without their records knowing of it.
+    """
+
+    before: Totals
+    reservation: Reservation
+    carried_microusd: int = 0
+    usage: Usage = field(default_factory=Usage)
+    cost_microusd: int = 0
+    lost_microusd: int = 0
+    model: str | None = None
+    reason: str = ""
+    prefix: PrefixWatch = field(default_factory=PrefixWatch)
+    by_model: dict[str, ModelUse] = field(default_factory=dict)
+    is_cached: bool = False
+
+    @property
+    def totals(self) -> Totals:
+        """The task's totals including this step so far."""
+        return Totals(
+            self.before.steps,
+            self.before.usage + self.usage,
+            self.before.cost_microusd + self.cost_microusd + self.all_lost_microusd,
+        )
+
+    @property
+    def all_lost_microusd(self) -> int:
+        """What calls without a known answer may have cost: this attempt's, and those of attempts before it."""
+        return self.lost_microusd + self.reservation.others_microusd + self.carried_microusd
+
+    @property
+    def own_microusd(self) -> int:
+        """What this attempt has spent, or may have."""
+        return self.cost_microusd + self.lost_microusd
+
+    def cover(self, worst_microusd: int) -> None:
+        """Make sure that whoever follows knows of the call that is made next."""
+        self.reservation.cover(self.own_microusd, worst_microusd)
+
+    def lose(self, worst_microusd: int) -> None:
+        """Count one call whose answer is not known."""
+        self.reservation.has_called = True
+        self.lost_microusd += worst_microusd
+
+    def add(self, spec: ModelSpec, usage: Usage) -> None:
+        """Count one answered call."""
+        self.prefix.count(spec.name, usage)
+        self._count(spec, usage)
+        self.model, self.is_cached = spec.name, False
+
+    def reuse(self, spec: ModelSpec) -> None:
+        """Count an answer that came from the cache: nobody has read the prompt."""
+        self.model, self.is_cached = spec.name, True
+
+    def charge(self, spec: ModelSpec, usage: Usage, *, reason: str) -> None:
+        """Count a call whose answer is not the step's; the next answer says its own model and reason."""
+        self._count(spec, usage)
+        self.model, self.reason = spec.name, reason
+
+    def _count(self, spec: ModelSpec, usage: Usage) -> None:
+        self.reservation.has_called = True
+        cost = spec.cost_microusd(usage)
+        self.usage += usage
+        self.cost_microusd += cost
+        so_far = self.by_model.get(spec.name, ModelUse(spec.name, Usage(), 0))
+        self.by_model[spec.name] = ModelUse(
+            spec.name, so_far.usage + usage, so_far.cost_microusd + cost
+        )
+
+    def carry_on(self, plan: StepPlan) -> None:
+        """Count what an earlier attempt has paid for the answer that is used again, and what was reserved since."""
+        self.usage += plan.usage
+        self.cost_microusd += plan.cost_microusd
+        since = beyond_microusd(self.reservation.microusd, plan)
+        self.reservation.others_microusd = 0
+        self.lost_microusd, self.carried_microusd = plan.lost_microusd + since, 0
+        self.model, self.reason = plan.model, plan.reason
+        self.by_model = {use.model: use for use in plan.others}
+
+    def plan(self, owner: str, message: Message) -> StepPlan:
+        """What is about to be done with this answer, and what it has cost."""
+        return StepPlan(
+            owner,
+            message,
+            self.model,
+            self.reason,
+            self.usage,
+            cost_microusd=self.cost_microusd,
+            others=self.others,
+            lost_microusd=self.all_lost_microusd,
+            reserved_microusd=self.reservation.microusd,
+        )
+
+    @property
+    def others(self) -> tuple[ModelUse, ...]:
+        """What models took whose answers the step did not."""
+        return tuple(use for name, use in self.by_model.items() if name != self.model)
+
+    def on(self, result: StepResult) -> StepResult:
+        """The result with what it cost."""
+        first = self.prefix.first_prompt_tokens
+        return replace(
+            result,
+            model=self.model,
+            reason=f"{self.reason}; cached answer" if self.is_cached else self.reason,
+            usage=self.usage,
+            cost_microusd=self.cost_microusd,
+            is_cached=self.is_cached,
+            expected_cached_tokens=self.prefix.expected_tokens,
+            prompt_tokens=0 if first == self.usage.input_tokens else first,
+            others=self.others,
+            lost_microusd=self.all_lost_microusd,
+            reserved_microusd=self.reservation.microusd,
+        )
+
+
+@dataclass(slots=True)
+class Sending:
+    """One call on its way, perhaps to several deployments: each of them may charge for it."""
+
+    spending: Spending
+    task: Task
+    spec: ModelSpec
+    input_tokens: int
+    worst_microusd: int = 0
+
+    def cover(self) -> int:
+        """Cover the next sending; how many output tokens it may produce.
+
+        Raises:
+            LimitReached: it is not affordable.
+        """
+        output, self.worst_microusd = worst_microusd(
+            self.spec, self.task, self.spending.totals, input_tokens=self.input_tokens
+        )
+        self.spending.cover(self.worst_microusd)
+        return output
+
+    def lose(self) -> None:
+        """Its answer is not known."""
+        self.spending.lose(self.worst_microusd)
+
+    def again(self) -> int:
+        """The sending before may have been charged without an answer: count it, and cover the next one."""
+        self.lose()
+        return self.cover()
