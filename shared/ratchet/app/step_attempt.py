@@ -22,6 +22,7 @@ from ratchet.contracts.errors import (
     EffectOutcomeUnknown,
     ExecutionFailed,
     LimitReached,
+    LoopDetected,
     ModelError,
     ModelThrottled,
     RatchetError,
@@ -343,6 +344,8 @@ class StepAttempt:
         following = agent.decides.next_step(worked, agent.traits)
         if isinstance(following, Done):
             return End(TaskStatus.SUCCEEDED, output=output)
+        if agent.loop_guard and not result.is_summary and (why := escalation.stuck(worked)):
+            return self._end(LoopDetected(why))
         following = self.history.task.rated(following)
         if not result.is_summary and self._length(agent).is_due_after(result, following):
             return compaction.step_before(following)
@@ -393,5 +396,6 @@ class StepAttempt:
         status = error.status if isinstance(error, TaskError) else TaskStatus.FAILED
         code = error.limit if isinstance(error, LimitReached) else error.code
         partial = self._last_answer
-        output: Json = {"partial": partial} if partial and status is not TaskStatus.FAILED else None
+        tells = status is not TaskStatus.FAILED or isinstance(error, LoopDetected)
+        output: Json = {"partial": partial} if partial and tells else None
         return End(status, output=output, failure=Failure(code, str(error)))

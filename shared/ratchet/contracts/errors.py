@@ -38,6 +38,7 @@
         |-- DataMissing               data_missing
         |-- LimitReached              max_steps, max_tokens, max_cost_usd (status budget_exceeded)
         |-- DeadlineExceeded          deadline (status timed_out)
+        |-- LoopDetected              loop_detected
         `-- ExecutionFailed           execution_failed
 
 No imports beyond the standard library: this module is at the bottom of every dependency chain.
@@ -294,6 +295,12 @@ class DeadlineExceeded(TaskError):
     """The task ran past `limits.deadline_seconds`."""
 
     code, status = "deadline", TaskStatus.TIMED_OUT
+
+
+class LoopDetected(TaskError):
+    """The agent kept making calls that kept giving the same results; the task's output is what there is of it."""
+
+    code = "loop_detected"
 
 
 class ExecutionFailed(TaskError):

@@ -65,6 +65,8 @@ MIN_START_SECONDS = 15.0
 # Routing
 REPEATS_BEFORE_ESCALATION = 3
 """After the same tool calls with the same results so often in a row, one step is taken on the complex route."""
+REPEATS_BEFORE_END = 5
+"""After so many the task ends: each one costs a model call, and the better model has had its turn."""
 ROUTING_OVERRIDE_SECONDS = 60
 """How long a sandbox of the api goes by what it has read of the routing override."""
 

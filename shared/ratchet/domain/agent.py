@@ -42,6 +42,8 @@ class Agent:
             tools run again.
         semantic_cache: a task is ended at its first step, for the price of an embedding, with the result of an earlier
             task of the same tenant and user whose goal was nearly the same and that had no effects; None: never.
+        loop_guard: a task that makes the same calls with the same results five times in a row ends as `loop_detected`.
+            False for agents that poll.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Agent:
     check: Check | None = None
     cache_ttl_seconds: int | None = None
     semantic_cache: SemanticCache | None = None
+    loop_guard: bool = True
 
     def __post_init__(self) -> None:
         if not _NAME.match(self.name):

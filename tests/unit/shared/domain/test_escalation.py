@@ -1,7 +1,7 @@
 import pytest
 
 from ratchet.contracts.names import StepType
-from ratchet.domain.escalation import Escalate, before_step, repetitions
+from ratchet.domain.escalation import Escalate, before_step, repetitions, stuck
 from ratchet.domain.messages import Message, ToolCall
 from ratchet.domain.steps import StepResult
 from tests.unit.shared.builders import a_result
@@ -42,3 +42,17 @@ def test_the_step_after_the_third_repetition_is_escalated_and_no_other() -> None
 def test_only_the_very_next_step_is() -> None:
     work = [call(), call(), call(), THINKING]
     assert before_step(work) is None
+
+
+def test_the_fifth_repetition_in_a_row_is_one_too_many() -> None:
+    work = [call() for _ in range(6)]
+    assert [stuck(work[:n]) is not None for n in range(7)] == [False] * 5 + [True] * 2
+
+
+def test_a_step_without_calls_is_never_what_a_task_is_stuck_at() -> None:
+    assert stuck([*[call()] * 5, THINKING]) is None
+    assert stuck([]) is None
+
+
+def test_the_order_of_arguments_does_not_hide_a_repetition() -> None:
+    assert repetitions([call('{"a": 1, "b": 2}'), call('{"b": 2, "a": 1}')]) == 2
