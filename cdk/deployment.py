@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from cdk.requirements_closure import MACHINES
 from ratchet.contracts.limits import MIN_RUNNING_TASKS
+from ratchet.contracts.tenant_caps import TenantCaps
 
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "log_level": ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
@@ -52,6 +53,7 @@ class Deployment:
     routing: str = "cdk/routing.yaml"
     models: str = "cdk/models.yaml"
     providers: str = "cdk/providers.yaml"
+    tenant_caps: str = "none"
     architecture: str = "arm64"
     removal: str = "retain"
     kms: bool = False
@@ -116,8 +118,18 @@ def _parse(key: str, kind: object, text: str) -> str | int | bool:
         return text.lower() == "true"
     if kind is int:
         return _number(key, text)
+    if key == "tenant_caps":
+        return _tenant_caps(text)
     if key in CHOICES and text not in CHOICES[key]:
         raise BadContext(f"{key}={text!r}: say one of {', '.join(CHOICES[key])}")
+    return text
+
+
+def _tenant_caps(text: str) -> str:
+    try:
+        TenantCaps.parse(text)
+    except ValueError as exc:
+        raise BadContext(f"tenant_caps: {exc}") from exc
     return text
 
 

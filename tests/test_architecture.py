@@ -19,6 +19,7 @@ ALLOWED = {
     "shared/ratchet/model_ports.py": (*INNER, "ratchet.domain"),
     "shared/ratchet/usage_ledger.py": (*INNER, "ratchet.domain"),
     "shared/ratchet/admission_ports.py": (*INNER, "ratchet.domain"),
+    "shared/ratchet/budget_ports.py": (*INNER, "ratchet.domain"),
     "shared/ratchet/observability.py": (*INNER, "ratchet.domain"),
     "shared/ratchet/app": (
         *INNER,
@@ -26,6 +27,7 @@ ALLOWED = {
         "ratchet.ports",
         "ratchet.model_ports",
         "ratchet.admission_ports",
+        "ratchet.budget_ports",
         "ratchet.observability",
         "ratchet.app",
     ),

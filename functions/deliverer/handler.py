@@ -4,7 +4,7 @@ import functools
 from typing import Any
 
 from ratchet.adapters.aws import client
-from ratchet.adapters.aws_store import checkpoints
+from ratchet.adapters.aws_store import checkpoints, tenant_budgets
 from ratchet.adapters.secrets import Secrets
 from ratchet.adapters.sns import SnsAnnouncer
 from ratchet.adapters.sqs import SqsInbox
@@ -13,8 +13,10 @@ from ratchet.adapters.webhook import WebhookAnnouncer
 from ratchet.app.admission import Admission, SlotReturn, rules_of
 from ratchet.app.announce_task import AnnounceTask
 from ratchet.app.batch import run_batch
+from ratchet.app.tenant_allowance import TenantGovernor
 from ratchet.cold_start import once
 from ratchet.contracts.settings import DelivererSettings, DevelopmentSwitches
+from ratchet.contracts.tenant_caps import TenantCaps
 from ratchet.observability import logger
 
 
@@ -36,6 +38,7 @@ def announce_task() -> AnnounceTask:
         (SnsAnnouncer(client("sns"), settings.topic_arn), webhook),
         clock,
         SlotReturn(Admission(store, clock, rules_of(settings)), inbox),
+        TenantGovernor(tenant_budgets(settings, clock), TenantCaps.parse(settings.tenant_caps)),
     )
 
 

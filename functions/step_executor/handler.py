@@ -6,17 +6,19 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.step_executor.models import chat_model
-from ratchet.adapters.aws_store import checkpoints, known_goals, response_cache
+from ratchet.adapters.aws_store import checkpoints, known_goals, response_cache, tenant_budgets
 from ratchet.adapters.system import SystemClock, UlidIds
 from ratchet.app.agents import AgentRegistry
 from ratchet.app.deployed_models import DeployedModels
 from ratchet.app.execute_step import ExecuteStep
 from ratchet.app.similar_goal import GoalPorts
+from ratchet.app.tenant_allowance import TenantGovernor
 from ratchet.app.warm_histories import WarmHistories
 from ratchet.cold_start import once
 from ratchet.contracts.messages import StepInput
 from ratchet.contracts.names import MODELS_FILE
 from ratchet.contracts.settings import StepExecutorSettings
+from ratchet.contracts.tenant_caps import TenantCaps
 from ratchet.observability import EmfMetrics, logger
 
 _BUNDLE = Path(__file__).parents[2]
@@ -45,6 +47,9 @@ def execute_step() -> ExecuteStep:
         throttles=store,
         cache=response_cache(settings, clock),
         goals=GoalPorts(chat, known_goals(settings, clock)),
+        tenants=TenantGovernor(
+            tenant_budgets(settings, clock), TenantCaps.parse(settings.tenant_caps)
+        ),
     )
 
 

@@ -53,11 +53,19 @@ _QUEUE = "https://sqs.us-east-1.amazonaws.com/123456789012/bench"
 SETTINGS: dict[str, Settings] = {
     "api": ApiSettings("table", "bucket", _QUEUE, _QUEUE, _MACHINE, "support", 512, "arm64"),
     "authorizer": AuthorizerSettings(_ARN),
-    "deliverer": DelivererSettings("table", "bucket", 0, 0, 0, _QUEUE, _ARN, _ARN),
+    "deliverer": DelivererSettings("table", "bucket", 0, 0, 0, _QUEUE, _ARN, _ARN, "none"),
     "dispatcher": DispatcherSettings("table", "bucket", 0, 0, 0, _MACHINE),
     "sweeper": SweeperSettings("table", "bucket", 0, 0, 0, _QUEUE, _QUEUE, _MACHINE),
     "step_executor": StepExecutorSettings(
-        "table", "bucket", "https://api.openai.com/v1", _ARN, "{}", 30, STEPS_PER_EXECUTION, 600
+        "table",
+        "bucket",
+        "https://api.openai.com/v1",
+        _ARN,
+        "{}",
+        30,
+        STEPS_PER_EXECUTION,
+        600,
+        "none",
     ),
 }
 ENVIRONMENT = {

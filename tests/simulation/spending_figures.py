@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from unittest.mock import patch
 
+from ratchet.app.lost_attempts import uncounted_microusd
+from ratchet.app.tenant_allowance import is_settled
 from ratchet.domain import codec
-from ratchet.domain.steps import Step, StepRecord, Totals
+from ratchet.domain.budget import TENANT_DAY
+from ratchet.domain.steps import End, Step, StepRecord, Totals
 from ratchet.domain.task import History
 from ratchet.observability import logger
 from ratchet.testing.store_rows import InMemoryPayloads
-from tests.simulation.spending import REF, World
+from tests.simulation.spending import TENANT, Played, World
 
 T = TypeVar("T")
 
@@ -23,10 +26,13 @@ class Figures:
     """What many runs came to."""
 
     runs: int = 0
+    tasks: int = 0
     overshoots: int = 0
     differences: int = 0
     understated: int = 0
     unfinished: int = 0
+    days_passed: int = 0
+    kept: int = 0
     faults: int = 0
     calls: int = 0
     unanswered: int = 0
@@ -46,7 +52,9 @@ class Figures:
         """What happened, in words."""
         ends = ", ".join(f"{count} {status}" for status, count in sorted(self.statuses.items()))
         return (
-            f"{self.runs} runs from seed {seed}: {self.overshoots} overshoots, {self.differences} ledgers that are "
+            f"{self.runs} runs with {self.tasks} tasks from seed {seed}: {self.overshoots} tasks and "
+            f"{self.days_passed} tenants' days over their cap, {self.kept} runs in which an ended task kept what it "
+            f"did not spend, {self.differences} ledgers that are "
             f"not the sum of their steps, {self.understated} below what was charged; {self.calls} model calls "
             f"({self.unanswered} charged without an answer), {self.faults} faults, {self.beside} attempts beside "
             f"another; charged ${self.charged_microusd / 1e6:.2f}, in the ledgers ${self.cost_microusd / 1e6:.2f} "
@@ -58,29 +66,69 @@ def play(seed: int, figures: Figures) -> World:
     """One run, judged."""
     world = World(seed)
     world.run()
-    history = world.memory.load(REF)
-    if history is None:
-        raise AssertionError("the task is gone")
     figures.runs += 1
-    figures.statuses[history.state.status.value] += 1
-    ledger = sum(record.result.charged_microusd for record in history.records)
-    is_sum = ledger == history.totals.cost_microusd and _adds_up(history.records)
-    overshot = world.overshoot or ledger > world.cap * 1_000_000
-    understated = world.charged - _beside_the_end(world, history) > ledger
-    figures.unfinished += isinstance(history.next, Step)
-    figures.overshoots += overshot
-    figures.differences += not is_sum
-    figures.understated += understated
-    if overshot or understated or not is_sum:
+    verdicts = [_judge(world, task, figures) for task in world.tasks.values()]
+    day_passed, kept = _day_passed(world), _kept(world)
+    figures.days_passed += day_passed
+    figures.kept += kept
+    if day_passed or kept or not all(verdicts):
         figures.bad_seeds.append(seed)
     figures.faults += world.faults
     figures.calls += world.calls
     figures.unanswered += world.unanswered
     figures.beside += world.beside
-    figures.charged_microusd += world.charged
+    return world
+
+
+def _judge(world: World, task: Played, figures: Figures) -> bool:
+    """Whether nothing is wrong with one task."""
+    history = world.memory.load(task.ref)
+    if history is None:
+        raise AssertionError("the task is gone")
+    figures.tasks += 1
+    figures.statuses[_told(history)] += 1
+    ledger = sum(record.result.charged_microusd for record in history.records)
+    is_sum = ledger == history.totals.cost_microusd and _adds_up(history.records)
+    overshot = task.overshoot or ledger > task.cap * 1_000_000
+    understated = task.charged - _beside_the_end(task, history) > ledger
+    figures.unfinished += isinstance(history.next, Step)
+    figures.overshoots += overshot
+    figures.differences += not is_sum
+    figures.understated += understated
+    figures.charged_microusd += task.charged
     figures.cost_microusd += sum(r.result.cost_microusd for r in history.records)
     figures.lost_microusd += sum(r.result.lost_microusd for r in history.records)
-    return world
+    return is_sum and not overshot and not understated
+
+
+def _told(history: History) -> str:
+    """How it stands, and which daily cap that is due to."""
+    end = history.next
+    of_day = isinstance(end, End) and end.failure is not None and end.failure.code == TENANT_DAY
+    return "budget_exceeded (tenant)" if of_day else history.state.status.value
+
+
+def _kept(world: World) -> bool:
+    """Whether a task that is over has kept what it did not spend."""
+    for task in world.tasks.values():
+        stands, tip = world.books.allowance(task.ref), world.memory.load_tip(task.ref)
+        if stands is None or tip is None or not is_settled(tip):
+            continue
+        if world.books.moved_at_ms.get(task.ref.task_id, 0) > tip.records[-1].finished_at_ms:
+            continue  # an attempt that did not know of the end has drawn, and may have died: until the day is over
+        beside = uncounted_microusd(world.memory, task.ref, tip.records[-1])
+        if stands.ceiling_microusd > tip.totals.cost_microusd + beside:
+            return True
+    return False
+
+
+def _day_passed(world: World) -> bool:
+    """Whether a day was charged more than its cap, or than was given away of it."""
+    return any(
+        not spent <= world.books.given_microusd(TENANT, day) <= world.tenant_cap
+        for day, spent in world.charged_on.items()
+        if day
+    )
 
 
 def _adds_up(records: tuple[StepRecord, ...]) -> bool:
@@ -93,11 +141,11 @@ def _adds_up(records: tuple[StepRecord, ...]) -> bool:
     return True
 
 
-def _beside_the_end(world: World, history: History) -> int:
+def _beside_the_end(task: Played, history: History) -> int:
     """What was spent beside the last steps, of which there is no later step to count it."""
     beside = 0
     for record in reversed(history.records):
-        charged = world.charged_at[record.number]
+        charged = task.charged_at[record.number]
         beside += max(0, charged - record.result.charged_microusd)
         if record.result.model:
             break

@@ -10,8 +10,18 @@ from unittest.mock import patch
 
 import pytest
 
-from ratchet.app import execute_step, lost_attempts, step_attempt
+from ratchet.app import execute_step, lost_attempts, spending, step_attempt
 from ratchet.app.lost_attempts import Reservation
+from ratchet.app.tenant_allowance import TenantAllowance, TenantGovernor
+from ratchet.contracts.errors import LimitReached
+from ratchet.contracts.messages import Allowance, TaskRef
+from ratchet.domain import keys
+from ratchet.domain.allowance import Move
+from ratchet.domain.budget import MAX_COST
+from ratchet.domain.models import ModelSpec
+from ratchet.domain.steps import Totals
+from ratchet.domain.task import Task
+from ratchet.testing.tenant_budgets import InMemoryTenantBudgets
 from tests.simulation.spending_figures import Figures, play_many
 
 RUNS = int(os.environ.get("SPENDING_RUNS", "50000"))
@@ -32,7 +42,8 @@ def test_no_run_passes_its_cap_and_every_ledger_adds_up(
         sys.stdout.write(f"\n{figures.told(SEED)}\n")
     assert figures.bad_seeds == []
     assert (figures.overshoots, figures.differences, figures.understated) == (0, 0, 0)
-    assert figures.unfinished == 0
+    assert (figures.days_passed, figures.kept, figures.unfinished) == (0, 0, 0)
+    assert figures.statuses["budget_exceeded (tenant)"] > RUNS / 100
     assert figures.unanswered > RUNS / 100  # the runs were not all calm
     assert figures.beside > RUNS / 100
 
@@ -59,9 +70,68 @@ def trusts_the_next_execution() -> AbstractContextManager[Any]:
     )
 
 
+def looks_at_the_cap_afterwards() -> AbstractContextManager[Any]:
+    """A call may be made as long as the cap is not reached, whatever the call may cost."""
+
+    def as_much_as_it_likes(
+        spec: ModelSpec, task: Task, spent: Totals, *, input_tokens: int
+    ) -> tuple[int, int]:
+        if spent.cost_microusd >= task.limits.max_cost_usd * 1_000_000:
+            raise LimitReached("spent", MAX_COST)
+        return 8192, spec.worst_microusd(input_tokens, 8192)
+
+    return patch.object(spending, "worst_microusd", as_much_as_it_likes)
+
+
+def looks_at_the_day_afterwards() -> AbstractContextManager[Any]:
+    """The tenant's cap is compared with what was spent, not with what the call may cost."""
+    cover = TenantAllowance.cover
+    return patch.object(TenantAllowance, "cover", lambda self, spent, _: cover(self, spent, 0))
+
+
+def gives_nothing_back() -> AbstractContextManager[Any]:
+    """What a task has drawn and not spent is nobody's when it ends."""
+    return patch.object(TenantGovernor, "give_back", lambda *_: None)
+
+
+def gives_back_what_is_in_use() -> AbstractContextManager[Any]:
+    """A resumed task goes on with what its end is about to give back."""
+
+    def only_looks(self: TenantAllowance) -> None:
+        if self.budgets is not None:
+            self.stands = self.budgets.allowance(self.ref)
+
+    return patch.object(TenantAllowance, "take_over", only_looks)
+
+
+def draws_without_looking() -> AbstractContextManager[Any]:
+    """Tasks of a tenant add to the day one after the other, each by what it has read before."""
+    return patch.object(
+        InMemoryTenantBudgets,
+        "move",
+        _moved_unseen,
+    )
+
+
+def _moved_unseen(books: InMemoryTenantBudgets, ref: TaskRef, move: Move) -> Allowance:
+    books._allowances[keys.task_key(ref)] = move.after
+    books._given[keys.tenant_budget_key(ref.tenant), move.after.day] += move.microusd
+    return move.after
+
+
 @pytest.mark.parametrize(
     "bug",
-    [forgets_lost_calls, writes_nothing_down, drops_what_losers_spent, trusts_the_next_execution],
+    [
+        forgets_lost_calls,
+        writes_nothing_down,
+        drops_what_losers_spent,
+        trusts_the_next_execution,
+        looks_at_the_cap_afterwards,
+        looks_at_the_day_afterwards,
+        gives_nothing_back,
+        gives_back_what_is_in_use,
+        draws_without_looking,
+    ],
 )
 def test_a_governor_with_this_bug_is_caught(bug: Any) -> None:
     for first in range(1, 20_000, PIECE):

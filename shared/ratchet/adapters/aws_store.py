@@ -1,7 +1,8 @@
-"""The checkpoint store as the functions use it: made from their settings."""
+"""The checkpoint store and what lies beside it, as the functions use them: made from their settings."""
 
 from ratchet.adapters.aws import client
 from ratchet.adapters.dynamodb import DynamoDbCheckpoints
+from ratchet.adapters.dynamodb_budgets import DynamoDbTenantBudgets
 from ratchet.adapters.dynamodb_cache import DynamoDbResponseCache
 from ratchet.adapters.dynamodb_goals import DynamoDbKnownGoals
 from ratchet.adapters.dynamodb_table import Table
@@ -26,3 +27,8 @@ def response_cache(settings: StoreSettings, clock: Clock) -> DynamoDbResponseCac
 def known_goals(settings: StoreSettings, clock: Clock) -> DynamoDbKnownGoals:
     """The goals of semantic caches in the deployment's table."""
     return DynamoDbKnownGoals(Table(client("dynamodb"), settings.table_name, clock), clock)
+
+
+def tenant_budgets(settings: StoreSettings, clock: Clock) -> DynamoDbTenantBudgets:
+    """The daily budgets of tenants, in the same table."""
+    return DynamoDbTenantBudgets(client("dynamodb"), table=settings.table_name, clock=clock)

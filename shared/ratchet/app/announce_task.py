@@ -1,12 +1,13 @@
 """Announce a finished or asking task on every channel. Safe to repeat: same id, same bytes, arrived ones skipped."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ratchet.app.account_usage import AccountUsage
 from ratchet.app.admission import SlotReturn
 from ratchet.app.events import event_of
 from ratchet.app.remains import tip_or_remains
+from ratchet.app.tenant_allowance import TenantGovernor
 from ratchet.contracts.errors import DataMissing, DeliveryFailed
 from ratchet.contracts.limits import DELIVERY_DELAYS_SECONDS
 from ratchet.contracts.messages import Doorbell, TaskRef
@@ -26,6 +27,7 @@ class AnnounceTask:
     announcers: Sequence[Announcer]
     clock: Clock
     slots: SlotReturn | None = None
+    tenants: TenantGovernor = field(default_factory=TenantGovernor)
 
     def __call__(self, bell: Doorbell) -> None:
         """Deliver each end, and the open question, to every channel on which it has not arrived; the rest is due later.
@@ -47,6 +49,7 @@ class AnnounceTask:
         due = [at for occasion in self._occasions(tip) for at in self._announce(occasion)]
         if isinstance(tip.next, End | Paused):
             AccountUsage(self.store)(tip)  # not before: the ledger can wait for who is told
+            self.tenants.give_back(self.store, bell.task)
             last = tip.records[-1]
             closes = tip.next.expires_at_ms if isinstance(tip.next, Paused) else erase_at(last)
             at_ms = min([*due, closes])

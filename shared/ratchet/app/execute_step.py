@@ -13,6 +13,7 @@ from ratchet.app.lost_attempts import is_raced, uncounted_microusd
 from ratchet.app.remains import end_unreadable
 from ratchet.app.similar_goal import GoalPorts
 from ratchet.app.step_attempt import Attempted, StepAttempt
+from ratchet.app.tenant_allowance import TenantGovernor
 from ratchet.app.warm_histories import WarmHistories
 from ratchet.contracts import limits
 from ratchet.contracts.errors import (
@@ -50,6 +51,7 @@ class ExecuteStep:
     throttles: Throttles | None = None
     cache: ResponseCache | None = None
     goals: GoalPorts | None = None
+    tenants: TenantGovernor = field(default_factory=TenantGovernor)
 
     def __call__(self, event: StepInput, *, remaining_seconds: Callable[[], float]) -> StepOutput:
         """Run the step unless it is committed already; what the state machine does next.
@@ -90,6 +92,7 @@ class ExecuteStep:
             ids=self.ids,
             patience_seconds=self.patience_seconds,
             clock_margin_seconds=self.clock_margin_seconds,
+            tenants=self.tenants,
             event=event,
             history=history,
             remaining_seconds=remaining_seconds,
@@ -129,7 +132,10 @@ class ExecuteStep:
             self.metrics.step_finished(record, task=history.task)
         else:
             logger.info("step was committed by another attempt", extra={"step": record.number})
-        return self._after(stored, event)
+            self.tenants.give_back(self.store, event.task)  # if it was the last, nobody else will
+        return self._after(
+            stored, replace(event, step=replace(event.step, allowance=done.allowance))
+        )
 
     def _after(self, record: StepRecord, event: StepInput) -> StepOutput:
         """Where the state machine goes from a committed step."""
@@ -140,7 +146,11 @@ class ExecuteStep:
             return StepOutput(event.task, Action.FINISH, event.step, execution, status=status.value)
         lost = uncounted_microusd(self.store, event.task, record) if is_raced(event) else 0
         step = StepRef(
-            record.number + 1, record.next.type, record.next.complexity, lost_microusd=lost
+            record.number + 1,
+            record.next.type,
+            record.next.complexity,
+            lost_microusd=lost,
+            allowance=event.step.allowance,
         )
         is_full = step.number - execution.first_step >= self.steps_per_execution
         action = Action.ROLL_OVER if is_full else Action.STEP

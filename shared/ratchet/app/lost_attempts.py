@@ -28,16 +28,17 @@ NEVER_RAN = frozenset({"Lambda.TooManyRequestsException", *retryable_error_names
 
 def is_wary(event: StepInput) -> bool:
     """Whether other attempts at the step may have been made; on the usual path nobody has to look."""
-    return bool(event.attempt or event.step.waits or event.failure or _begins_later(event))
+    return bool(event.attempt or event.step.waits or event.failure or begins_later(event))
 
 
 def is_raced(event: StepInput) -> bool:
     """Whether another attempt at the step may still be alive."""
-    is_restarted = event.execution.restarts > 0 and _begins_later(event)
+    is_restarted = event.execution.restarts > 0 and begins_later(event)
     return bool(event.attempt or event.step.waits or event.failure or is_restarted)
 
 
-def _begins_later(event: StepInput) -> bool:
+def begins_later(event: StepInput) -> bool:
+    """Whether the step is the first of an execution that follows another one."""
     execution = event.execution
     return execution.generation > 1 and event.step.number == execution.first_step
 
@@ -111,7 +112,7 @@ def _follows_lost(event: StepInput, records: Sequence[StepRecord]) -> bool:
         return True
     if event.attempt:
         return True
-    return _begins_later(event) and (event.execution.restarts > 0 or _was_ended(records))
+    return begins_later(event) and (event.execution.restarts > 0 or _was_ended(records))
 
 
 def _was_ended(records: Sequence[StepRecord]) -> bool:
@@ -128,7 +129,7 @@ def _was_ended(records: Sequence[StepRecord]) -> bool:
 
 def carried_microusd(store: CheckpointStore, event: StepInput, history: History) -> int:
     """What was spent at earlier steps without their records knowing of it: by attempts that lost the race."""
-    if not _begins_later(event):
+    if not begins_later(event):
         return event.step.lost_microusd
     carried = 0
     for record in reversed(history.records):

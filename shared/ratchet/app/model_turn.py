@@ -21,6 +21,7 @@ from ratchet.contracts.limits import MAX_REPAIRS, TIME_RESERVE_SECONDS
 from ratchet.contracts.messages import Route
 from ratchet.contracts.names import StepType
 from ratchet.domain.agent import Agent
+from ratchet.domain.budget import MONEY
 from ratchet.domain.escalation import Escalate
 from ratchet.domain.messages import Message
 from ratchet.domain.models import ModelCatalogue
@@ -147,7 +148,7 @@ class ModelTurn:
                 logger.warning("model call failed", extra={"model": model, "error": exc.code})
                 continue
             except LimitReached as exc:
-                if exc.limit != "max_cost_usd":
+                if exc.limit not in MONEY:
                     raise
                 too_dear = too_dear or exc
                 continue
@@ -155,7 +156,7 @@ class ModelTurn:
                 self.spending.reuse(self.models.spec(model))
             else:
                 self.spending.add(self.models.spec(model), answer.usage)
-            reason = self._reason(model, models, how, is_cheaper=too_dear is not None)
+            reason = self._reason(model, models, how, too_dear)
             self.spending.reason = reason + _where(answer)
             return answer
         if errors or too_dear is None:
@@ -193,10 +194,12 @@ class ModelTurn:
             sending.lose()
             raise
 
-    def _reason(self, model: str, models: tuple[str, ...], how: str, *, is_cheaper: bool) -> str:
+    def _reason(
+        self, model: str, models: tuple[str, ...], how: str, too_dear: LimitReached | None
+    ) -> str:
         place = "preferred" if model == models[0] else f"failover from {models[0]}"
-        if is_cheaper:
-            place = f"cheaper than {models[0]}, which the rest of max_cost_usd does not pay for"
+        if too_dear is not None:
+            place = f"cheaper than {models[0]}, which the rest of {too_dear.limit} does not pay for"
         place = place if self.task.model is None else "task's own model"
         if self.stay is not None and model == self.stay.model == models[0]:
             place = self.stay.reason

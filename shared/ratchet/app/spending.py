@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 
 from ratchet.app.lost_attempts import Reservation, beyond_microusd
 from ratchet.app.prefix_watch import PrefixWatch
+from ratchet.app.tenant_allowance import TenantAllowance
 from ratchet.domain.budget import worst_microusd
 from ratchet.domain.messages import Message
 from ratchet.domain.models import ModelSpec, Usage
@@ -16,15 +17,18 @@ class Spending:
     """What the step has used so far, also when it ends in an error.
 
     `lost_microusd`: what this attempt's own calls without a known answer may have cost. `carried_microusd`: what was
-    spent at earlier steps without their records knowing of it.
+    spent at earlier steps without their records knowing of it. `adopted_microusd`: what was reserved as far as the plan
+    knew that is carried on, perhaps after this attempt looked.
     """
 
     before: Totals
     reservation: Reservation
+    allowance: TenantAllowance
     carried_microusd: int = 0
     usage: Usage = field(default_factory=Usage)
     cost_microusd: int = 0
     lost_microusd: int = 0
+    adopted_microusd: int = 0
     model: str | None = None
     reason: str = ""
     prefix: PrefixWatch = field(default_factory=PrefixWatch)
@@ -46,12 +50,23 @@ class Spending:
         return self.lost_microusd + self.reservation.others_microusd + self.carried_microusd
 
     @property
+    def accounted_microusd(self) -> int:
+        """What of the step's reservation these figures know of."""
+        return max(self.reservation.microusd, self.adopted_microusd)
+
+    @property
     def own_microusd(self) -> int:
         """What this attempt has spent, or may have."""
         return self.cost_microusd + self.lost_microusd
 
     def cover(self, worst_microusd: int) -> None:
-        """Make sure that whoever follows knows of the call that is made next."""
+        """Make sure that the tenant's day has room for the next call, and that whoever follows knows of it.
+
+        Raises:
+            LimitReached: the tenant's day has no room.
+            AttemptSuperseded: another attempt is at work, or the step is committed.
+        """
+        self.allowance.cover(self.totals.cost_microusd, worst_microusd)
         self.reservation.cover(self.own_microusd, worst_microusd)
 
     def lose(self, worst_microusd: int) -> None:
@@ -89,7 +104,7 @@ class Spending:
         self.usage += plan.usage
         self.cost_microusd += plan.cost_microusd
         since = beyond_microusd(self.reservation.microusd, plan)
-        self.reservation.others_microusd = 0
+        self.reservation.others_microusd, self.adopted_microusd = 0, plan.reserved_microusd
         self.lost_microusd, self.carried_microusd = plan.lost_microusd + since, 0
         self.model, self.reason = plan.model, plan.reason
         self.by_model = {use.model: use for use in plan.others}
@@ -105,7 +120,7 @@ class Spending:
             cost_microusd=self.cost_microusd,
             others=self.others,
             lost_microusd=self.all_lost_microusd,
-            reserved_microusd=self.reservation.microusd,
+            reserved_microusd=self.accounted_microusd,
         )
 
     @property
@@ -127,7 +142,7 @@ class Spending:
             prompt_tokens=0 if first == self.usage.input_tokens else first,
             others=self.others,
             lost_microusd=self.all_lost_microusd,
-            reserved_microusd=self.reservation.microusd,
+            reserved_microusd=self.accounted_microusd,
         )
 
 

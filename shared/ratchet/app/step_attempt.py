@@ -14,6 +14,7 @@ from ratchet.app.prefix_watch import StickyRoute, watch
 from ratchet.app.questions import questions
 from ratchet.app.similar_goal import Found, GoalPorts, SimilarGoal
 from ratchet.app.spending import Spending
+from ratchet.app.tenant_allowance import TenantGovernor
 from ratchet.app.tool_runner import EffectPending, ToolResults, ToolRunner
 from ratchet.contracts.errors import (
     AttemptLost,
@@ -30,7 +31,7 @@ from ratchet.contracts.errors import (
     StoreUnavailable,
     TaskError,
 )
-from ratchet.contracts.messages import Route, StepInput, StepOutput
+from ratchet.contracts.messages import Allowance, Route, StepInput, StepOutput
 from ratchet.contracts.names import (
     Action,
     Effect,
@@ -68,6 +69,7 @@ class Attempted:
 
     record: StepRecord
     owns_effects: bool
+    allowance: Allowance | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ class StepAttempt:
     ids: Ids
     patience_seconds: int
     clock_margin_seconds: int
+    tenants: TenantGovernor
     event: StepInput
     history: History
     remaining_seconds: Callable[[], float]
@@ -100,9 +103,13 @@ class StepAttempt:
         owner = self.ids.attempt_id()
         reservation = Reservation.open(self.store, self.event, self.history, owner=owner)
         carried = carried_microusd(self.store, self.event, self.history)
-        spending = Spending(self.history.totals, reservation, carried)
+        allowance = self.tenants.open(self.event, self.history, owner=owner, clock=self.clock)
+        spending = Spending(self.history.totals, reservation, allowance, carried)
         try:
-            return self._outcome(spending, started)
+            done = self._outcome(spending, started)
+            if isinstance(done, Attempted):
+                return replace(done, allowance=allowance.stands)
+            return replace(done, step=replace(done.step, allowance=allowance.stands))
         except RetryableError as exc:
             if spending.own_microusd:
                 raise AttemptLost(f"{type(exc).__name__}: {exc}") from exc

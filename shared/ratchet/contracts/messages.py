@@ -4,7 +4,7 @@ Parsed by hand, not by pydantic: dispatcher and deliverer start without it.
 """
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any, Self
 
 from ratchet.contracts.errors import InvalidRequest
@@ -61,6 +61,22 @@ class Doorbell:
 
 
 @dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a task has been given of its tenant's day: up to what it may be charged over its life.
+
+    `owner` is whose word that is: the attempt that drew last, or the end that gave back.
+    """
+
+    day: str
+    ceiling_microusd: int
+    owner: str
+
+    def covers(self, day: str, microusd: int) -> bool:
+        """Whether the task may be charged so much, this day."""
+        return self.day == day and microusd <= self.ceiling_microusd
+
+
+@dataclass(frozen=True, slots=True)
 class StepRef:
     """The step to run next: `$.step` in the state machine. `place` is held in a provider's quota meanwhile."""
 
@@ -71,8 +87,9 @@ class StepRef:
     waited_seconds: int = 0
     place: str = ""
     lost_microusd: int = 0  # spent at the step before by attempts that its record does not know of
+    allowance: Allowance | None = None  # as it last was; of a tenant with a daily cap
 
-    def to_dict(self) -> dict[str, str | int]:
+    def to_dict(self) -> dict[str, object]:
         """The JSON object that the state machine routes on."""
         place = {"place": self.place} if self.place else {}
         return {
@@ -83,6 +100,7 @@ class StepRef:
             "waits": self.waits,
             "waited_seconds": self.waited_seconds,
             **({"lost_microusd": self.lost_microusd} if self.lost_microusd else {}),
+            **({} if self.allowance is None else {"allowance": list(astuple(self.allowance))}),
         }
 
     @classmethod
@@ -101,6 +119,7 @@ class StepRef:
                 waited_seconds=int(data.get("waited_seconds", 0)),
                 place=str(data.get("place", "")),
                 lost_microusd=int(data.get("lost_microusd", 0)),
+                allowance=Allowance(*data["allowance"]) if "allowance" in data else None,
             )
         except (KeyError, TypeError, ValueError) as exc:
             raise MalformedMessage(f"not a step: {exc!r}") from exc

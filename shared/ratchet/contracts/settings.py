@@ -94,6 +94,7 @@ class StepExecutorSettings(StoreSettings):
     model_patience_seconds: int  # how long a step waits for an unreachable model
     steps_per_execution: int  # after so many, the task goes on in an execution of its own
     clock_margin_seconds: int  # how far clocks of sandboxes may differ
+    tenant_caps: str  # dollars a day by tenant (contracts/tenant_caps.py)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,9 @@ class DelivererSettings(AdmissionSettings):
     queue_url: str
     topic_arn: str
     webhook_secret_arn: str
+    tenant_caps: (
+        str  # as of step_executor: what ended tasks have left goes back to the tenant's day
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,9 @@ from ratchet.domain.models import ModelSpec
 from ratchet.domain.steps import Totals
 from ratchet.domain.task import History, Task
 
+MAX_COST, TENANT_DAY = "max_cost_usd", "tenant_daily_cap"
+MONEY = frozenset({MAX_COST, TENANT_DAY})
+"""The limits that a cheaper model may still keep."""
 MIN_OUTPUT_TOKENS = 256
 """A call that cannot afford even this much output is not made."""
 
@@ -52,7 +55,7 @@ def affordable_output(spec: ModelSpec, task: Task, spent: Totals, *, input_token
         raise LimitReached(
             f"the next call to {spec.name} may cost ${worst / 1e6:.4f}, and "
             f"${max(cost_left, 0) / 1e6:.4f} of max_cost_usd={task.limits.max_cost_usd} is left",
-            "max_cost_usd",
+            MAX_COST,
         )
     by_tokens = task.limits.max_tokens - spent.usage.total_tokens - input_tokens
     if by_tokens < MIN_OUTPUT_TOKENS:

@@ -4,6 +4,7 @@ What all tenants share, a model provider or the running limit, belongs to none o
 
     TENANT#t#TASK#task_...       STEP#000007      one committed step, put once
                                  SPENT#000007     what attempts at the step may have spent, when more than one call did
+                                 ALLOWANCE        what the task has been given of its tenant's day
                                  EFFECT#000007    what the attempt that begins the step's unsafe calls is about to do
                                  EFFECT#000007#k  one unsafe tool call: intent, then result
                                  DELIVERY#evt_..  how announcing one event went
@@ -14,6 +15,7 @@ What all tenants share, a model provider or the running limit, belongs to none o
                                  USER#2026-11-22#u     what was used for user u; other accounts get their own prefix
     TENANT#t#CACHE#sha256        CACHE            what a model answered to a question
     TENANT#t#GOALS#sha256        task_...         a goal that was asked of an agent, as a vector
+    TENANT#t#BUDGET              2026-11-22       what was given to tasks that day, of a tenant with a cap
     PROVIDER#name                CIRCUIT          when a deployment that fails may be tried again
     PROVIDER#name#0              LINE             up to when a shard of its quota is given away
     DEPLOYMENT                   ROUTING          the routing table that stands for the deployed one, if any
@@ -40,6 +42,7 @@ HEAD = "TASK"
 ADMISSION, LIMIT, SLOTS, THROTTLED = "ADMISSION", "LIMIT", "SLOTS", "THROTTLED"
 CACHED = "CACHE"
 STEP_PREFIX = "STEP#"
+ALLOWANCE = "ALLOWANCE"
 DEPLOYMENT = "DEPLOYMENT"
 ROUTING = "ROUTING"
 DUE_SHARDS = 8
@@ -102,6 +105,11 @@ def idempotency_key(tenant: str, key: str) -> str:
 def goals_key(tenant: str, scope: str) -> str:
     """The partition of the goals that are compared with each other."""
     return f"{tenant_key(tenant)}#GOALS#{_safe(scope)}"
+
+
+def tenant_budget_key(tenant: str) -> str:
+    """The partition of a tenant's daily budgets."""
+    return f"{tenant_key(tenant)}#BUDGET"
 
 
 def provider_key(deployment: str, shard: int | None = None) -> str:

@@ -66,6 +66,7 @@ class Site:
             model_patience_seconds=30,
             steps_per_execution=500,
             clock_margin_seconds=600,
+            tenant_caps="none",
         )
 
     def asked(self, name: str) -> list[str]:

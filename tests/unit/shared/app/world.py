@@ -20,11 +20,13 @@ from ratchet.app.routing_in_force import OverridableRouting
 from ratchet.app.similar_goal import GoalPorts
 from ratchet.app.submit_task import SubmitTask
 from ratchet.app.sweep_tasks import SweepTasks
+from ratchet.app.tenant_allowance import TenantGovernor
 from ratchet.app.warm_histories import WarmHistories
 from ratchet.contracts.api import TaskRequest
 from ratchet.contracts.messages import Doorbell, Route, StepInput, StepOutput, TaskRef
 from ratchet.contracts.names import Action
 from ratchet.contracts.routing import RoutingTable
+from ratchet.contracts.tenant_caps import TenantCaps
 from ratchet.domain.keys import due_shards
 from ratchet.domain.steps import StepRecord
 from ratchet.domain.task import History, Task
@@ -38,6 +40,7 @@ from ratchet.testing.queue import InMemoryInbox
 from ratchet.testing.response_cache import InMemoryResponseCache
 from ratchet.testing.routing_override import InMemoryRoutingOverride
 from ratchet.testing.store import InMemoryCheckpoints
+from ratchet.testing.tenant_budgets import InMemoryTenantBudgets
 from ratchet.testing.workflow import InMemoryWorkflow
 
 ROUTING = RoutingTable.load(Path(__file__).parents[4] / "cdk" / "routing.yaml")
@@ -61,6 +64,7 @@ class World:
         patience_seconds: int = 30,
         steps_per_execution: int = 500,
         kept: "tuple[CheckpointStore, FakeClock] | None" = None,
+        tenant_caps: str = "none",
     ) -> None:
         self.clock = kept[1] if kept else FakeClock()
         self.ids = SequentialIds()
@@ -69,6 +73,8 @@ class World:
         self.memo = InMemoryResponseCache(self.clock)
         self.cache: ResponseCache = self.memo
         self.goals = InMemoryKnownGoals(self.clock)
+        self.budgets = InMemoryTenantBudgets()
+        self.tenants = TenantGovernor(self.budgets, TenantCaps.parse(tenant_caps))
         self.inbox, self.outbox = InMemoryInbox(), InMemoryInbox()
         self.workflow = InMemoryWorkflow()
         self.metrics = RecordedMetrics()
@@ -98,7 +104,9 @@ class World:
         self.sweep = SweepTasks(self.store, self.inbox, self.outbox, self.workflow, self.clock)
         self.cancel = CancelTask(self.store, self.workflow, self.outbox, self.clock)
         self.decide = DecideInterrupt(self.store, self.inbox, self.outbox, self.clock)
-        self.announce = AnnounceTask(self.store, (self.sns, self.webhook), self.clock)
+        self.announce = AnnounceTask(
+            self.store, (self.sns, self.webhook), self.clock, tenants=self.tenants
+        )
 
     def executor(self) -> ExecuteStep:
         """A fresh sandbox."""
@@ -114,6 +122,7 @@ class World:
             steps_per_execution=self.steps_per_execution,
             cache=self.cache,
             goals=GoalPorts(self.chat, self.goals),
+            tenants=self.tenants,
         )
 
     def submitted(self, goal: str = "Find the answer.", **request: object) -> TaskRef:

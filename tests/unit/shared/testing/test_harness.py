@@ -1,5 +1,6 @@
 """An agent in the harness: every way to script its model, and the state machine's own ways."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,7 @@ def test_a_task_that_can_neither_run_nor_fail_is_an_error(monkeypatch: pytest.Mo
 
 
 def test_an_agent_that_never_ends_is_stopped_by_its_own_limits() -> None:
-    agent = Shop().agent(policy="react", loop_guard=False)
+    agent = replace(Shop().agent(policy="react"), loop_guard=False)
     outcome = AgentHarness(agent, lambda call: calls("look", order_id="A-1")).run(GOAL)
     assert outcome.status is TaskStatus.BUDGET_EXCEEDED
 
