@@ -13,7 +13,8 @@ from ratchet.contracts.errors import (
 )
 from ratchet.contracts.limits import RING_AGAIN_SECONDS
 from ratchet.contracts.messages import Doorbell, TaskRef
-from ratchet.contracts.names import EffectAnswer, TaskStatus
+from ratchet.contracts.names import BudgetAnswer, EffectAnswer, InterruptKind, TaskStatus
+from ratchet.domain.budget_question import finish, raised
 from ratchet.domain.keys import is_task_id
 from ratchet.domain.messages import Message
 from ratchet.domain.steps import (
@@ -26,7 +27,7 @@ from ratchet.domain.steps import (
     StepRecord,
     StepResult,
 )
-from ratchet.domain.task import UNANSWERED, History, announce_by, step_after
+from ratchet.domain.task import UNANSWERED, History, TaskLimits, announce_by, step_after
 from ratchet.observability import logger
 from ratchet.ports import CheckpointStore, Clock, Inbox, Reopening
 
@@ -72,7 +73,7 @@ class DecideInterrupt:
             if self.clock.now_ms() >= interrupt.expires_at_ms:
                 raise _closed(tip)
             record = self._record(tip, interrupt, request)
-            if self._write(tip, record):
+            if self._write(tip, record, _limits(tip, interrupt, request.answer)):
                 return self.store.load_tip(ref) or tip.with_record(record)
         raise StoreUnavailable("other decisions kept coming first; send it again")
 
@@ -86,23 +87,29 @@ class DecideInterrupt:
             result=StepResult(
                 then.type,
                 then.complexity,
-                messages=_told(tip, interrupt, EffectAnswer(answer)),
+                messages=_told(tip, interrupt, answer),
                 decision=Decision(interrupt.id, answer),
                 agent_version=tip.records[-1].result.agent_version,
             ),
-            next=_next(tip, interrupt, answer),
+            next=self._next(tip, interrupt, answer),
             totals=tip.totals,
             attempt=0,
             started_at_ms=now,
             finished_at_ms=now,
         )
 
-    def _write(self, tip: History, record: StepRecord) -> bool:
+    def _next(self, tip: History, decided: Interrupt, answer: str) -> Step | Paused | End:
+        if decided.kind is InterruptKind.BUDGET and answer == BudgetAnswer.FINISH:
+            history = self.store.load(tip.task.ref) or tip
+            return finish(history, decided, f"a person chose to finish: {decided.question}")
+        return _next(tip, decided, answer)
+
+    def _write(self, tip: History, record: StepRecord, limits: TaskLimits) -> bool:
         """Whether the record took its number; then somebody is rung for."""
         ref, at_ms = tip.task.ref, record.finished_at_ms
         if isinstance(record.next, Step):
             due_at_ms = at_ms + RING_AGAIN_SECONDS * 1000
-            if not self.store.reopen(tip, Reopening(record, tip.task.limits, at_ms, due_at_ms)):
+            if not self.store.reopen(tip, Reopening(record, limits, at_ms, due_at_ms)):
                 return False
             self._ring(self.inbox, Doorbell(ref, tip.state.generation + 1))
             return True
@@ -138,11 +145,21 @@ def _open(tip: History, interrupt_id: str) -> Interrupt | None:
     return next((i for i in asked if i.id == interrupt_id), None)
 
 
-def _told(tip: History, decided: Interrupt, answer: EffectAnswer) -> tuple[Message, ...]:
+def _limits(tip: History, decided: Interrupt, answer: str) -> TaskLimits:
+    """The limits from now on."""
+    if decided.kind is InterruptKind.BUDGET and answer == BudgetAnswer.RAISE:
+        return raised(tip.task.limits, decided.call_id) or tip.task.limits
+    return tip.task.limits
+
+
+def _told(tip: History, decided: Interrupt, answer: str) -> tuple[Message, ...]:
     """What the agent is told; when the task ends here, also of the calls that were still asked about."""
+    if decided.kind is InterruptKind.BUDGET:
+        return ()
     asked = tip.next.interrupts if isinstance(tip.next, Paused) else ()
-    about = asked if answer is EffectAnswer.ABORT else (decided,)
-    return tuple(Message("tool", _TOLD[answer], tool_call_id=i.call_id) for i in about)
+    about = asked if answer == EffectAnswer.ABORT else (decided,)
+    told = _TOLD[EffectAnswer(answer)]
+    return tuple(Message("tool", told, tool_call_id=i.call_id) for i in about)
 
 
 def _next(tip: History, decided: Interrupt, answer: str) -> Step | Paused | End:

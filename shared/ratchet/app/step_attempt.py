@@ -39,7 +39,7 @@ from ratchet.contracts.names import (
     Purpose,
     TaskStatus,
 )
-from ratchet.domain import compaction, escalation
+from ratchet.domain import budget_question, compaction, escalation
 from ratchet.domain.agent import Agent
 from ratchet.domain.backoff import outage_wait_seconds, wait_seconds
 from ratchet.domain.budget import check_limits
@@ -126,7 +126,7 @@ class StepAttempt:
             logger.info("step waits for an attempt to die", extra={"seconds": exc.seconds})
             return self._again_after(exc.seconds, waited_seconds=self.event.step.waited_seconds)
         except TaskError as exc:
-            following = self._end(exc)
+            following = self._question(exc) or self._end(exc)
         except ContextOverflow as exc:
             following = instead_of(step, self.history) or self._end(
                 ContextOverflow(f"{exc}; {compaction.ADVICE}")
@@ -179,7 +179,7 @@ class StepAttempt:
             self._check_limits()
             if self._step.purpose is Purpose.COMPACTION:
                 result = self._length(agent).run(self._turn(agent, spending), self._step)
-                return result, self._next(agent, result, self._last_answer), False
+                return result, self._next(agent, result, self.history.last_answer), False
             found = self._similar(agent, spending)
             if found is not None:
                 return found.result(self._step), found.end, False
@@ -395,14 +395,19 @@ class StepAttempt:
             self.event.task, Action.WAIT, again, self.event.execution, wait_seconds=seconds
         )
 
-    @property
-    def _last_answer(self) -> str | None:
-        return next((r.answer for r in reversed(self.history.work) if r.answer), None)
+    def _question(self, error: TaskError) -> Paused | None:
+        """Ask whether the limit may be raised, if it is one and the agent allows it."""
+        name = self.history.task.agent
+        if not isinstance(error, LimitReached) or not self.agents.get(name).ask_over_budget:
+            return None
+        now_ms = self.clock.now_ms()
+        asked = budget_question.question(self.history, error.limit, str(error), now_ms=now_ms)
+        return None if asked is None else Paused((asked,), self._step)
 
     def _end(self, error: TaskError | ModelError) -> End:
         status = error.status if isinstance(error, TaskError) else TaskStatus.FAILED
         code = error.limit if isinstance(error, LimitReached) else error.code
-        partial = self._last_answer
+        partial = self.history.last_answer
         tells = status is not TaskStatus.FAILED or isinstance(error, LoopDetected)
         output: Json = {"partial": partial} if partial and tells else None
         return End(status, output=output, failure=Failure(code, str(error)))

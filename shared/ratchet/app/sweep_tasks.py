@@ -20,7 +20,8 @@ from ratchet.contracts.errors import (
     RatchetError,
 )
 from ratchet.contracts.messages import Doorbell, TaskRef
-from ratchet.contracts.names import TaskStatus
+from ratchet.contracts.names import InterruptKind, TaskStatus
+from ratchet.domain.budget_question import finish
 from ratchet.domain.keys import due_shards
 from ratchet.domain.steps import End, Failure, Paused
 from ratchet.domain.task import History, announce_by, end_record
@@ -104,7 +105,7 @@ class SweepTasks:
             self._end(tip, TaskStatus.TIMED_OUT, _LATE)
             return
         if self._is_unanswered(tip):
-            self._end(tip, TaskStatus.FAILED, _unanswered(tip))
+            self._end_unanswered(tip)
             return
         if tip.state.status is TaskStatus.QUEUED:
             self.inbox.send(Doorbell(due.ref, tip.state.generation + 1))
@@ -152,8 +153,20 @@ class SweepTasks:
     def _is_unanswered(self, tip: History) -> bool:
         return isinstance(tip.next, Paused) and self.clock.now_ms() >= tip.next.expires_at_ms
 
+    def _end_unanswered(self, tip: History) -> None:
+        """Nobody answered: the task ends as it would have without the question."""
+        asked = tip.next.interrupts[0] if isinstance(tip.next, Paused) else None
+        if asked is None or asked.kind is not InterruptKind.BUDGET:
+            self._end(tip, TaskStatus.FAILED, _unanswered(tip))
+            return
+        history = self.store.load(tip.task.ref) or tip
+        self._commit(tip, finish(history, asked, f"nobody answered in time: {asked.question}"))
+
     def _end(self, tip: History, status: TaskStatus, failure: Failure) -> None:
-        record = end_record(tip, End(status, failure=failure), now_ms=self.clock.now_ms())
+        self._commit(tip, End(status, failure=failure))
+
+    def _commit(self, tip: History, end: End) -> None:
+        record = end_record(tip, end, now_ms=self.clock.now_ms())
         self.store.commit(tip.task, record, due_at_ms=announce_by(record), owns_effects=True)
         self.outbox.send(Doorbell(tip.task.ref))
 

@@ -102,6 +102,8 @@ class InterruptKind(StrEnum):
 
     EFFECT_UNKNOWN = "effect_unknown"
     """An unsafe tool call was begun and gave no answer: did it happen?"""
+    BUDGET = "budget"
+    """A limit of the task is reached: may it go on with twice as much?"""
 
 
 class EffectAnswer(StrEnum):
@@ -119,6 +121,13 @@ class UsageBy(StrEnum):
     MODEL = "model"
     AGENT = "agent"
     USER = "user"
+
+
+class BudgetAnswer(StrEnum):
+    """What a person may answer to `budget`."""
+
+    RAISE = "raise"
+    FINISH = "finish"
 
 
 class Action(StrEnum):

@@ -44,6 +44,8 @@ class Agent:
             task of the same tenant and user whose goal was nearly the same and that had no effects; None: never.
         loop_guard: a task that makes the same calls with the same results five times in a row ends as `loop_detected`.
             False for agents that poll.
+        ask_over_budget: a task that reaches max_cost_usd, max_tokens or max_steps asks a person whether to go on with
+            twice as much, instead of ending as `budget_exceeded`.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Agent:
     cache_ttl_seconds: int | None = None
     semantic_cache: SemanticCache | None = None
     loop_guard: bool = True
+    ask_over_budget: bool = False
 
     def __post_init__(self) -> None:
         if not _NAME.match(self.name):

@@ -36,7 +36,10 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Interrupt:
-    """A question that a person answers with one of `choices`; `call_id` is the tool call that it is about."""
+    """A question that a person answers with one of `choices`.
+
+    `call_id` is the tool call that it is about; of kind `budget`, the limit.
+    """
 
     id: str
     kind: InterruptKind
@@ -44,6 +47,11 @@ class Interrupt:
     question: str
     choices: tuple[str, ...]
     expires_at_ms: int
+
+    @property
+    def unanswered_call(self) -> str | None:
+        """The tool call whose outcome it asks for."""
+        return self.call_id if self.kind is InterruptKind.EFFECT_UNKNOWN else None
 
 
 @dataclass(frozen=True, slots=True)

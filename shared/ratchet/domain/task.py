@@ -122,6 +122,11 @@ class History:
         ]
 
     @property
+    def last_answer(self) -> str | None:
+        """What the model said last; the partial result of a task that ends before its time."""
+        return next((r.answer for r in reversed(self.work) if r.answer), None)
+
+    @property
     def agent_version(self) -> str:
         """The version of the agent that ran last, which is the task's own unless it was upgraded."""
         last = self.records[-1].result.agent_version if self.records else None
@@ -174,7 +179,9 @@ def end_record(tip: History, end: End, *, now_ms: int) -> StepRecord:
             step.type,
             step.complexity,
             purpose=step.purpose,
-            messages=tuple(Message("tool", UNANSWERED, (), i.call_id) for i in waiting),
+            messages=tuple(
+                Message("tool", UNANSWERED, (), i.call_id) for i in waiting if i.unanswered_call
+            ),
             agent_version=last_version,
         ),
         next=end,
