@@ -67,6 +67,7 @@ def definition(table: RoutingTable, *, step_timeout_seconds: int) -> State:
         # An execution may have 25,000 events; long tasks go on in the next one, which the dispatcher starts.
         "Roll over": _ring("${InboxQueueUrl}", {"generation.$": "$.next_generation"}),
         "Announce": _ring("${OutboxQueueUrl}", {}),
+        "Warn": _ring("${OutboxQueueUrl}", {}, then="Go on"),
         "Unroutable": {
             "Type": "Fail",
             "Error": "Unroutable",
@@ -90,6 +91,7 @@ def _route_choice(routes: Mapping[tuple[StepType, Complexity], Route]) -> State:
         {"Variable": "$.action", "StringEquals": Action.FINISH.value, "Next": "Announce"},
         {"Variable": "$.action", "StringEquals": Action.WAIT.value, "Next": "Wait"},
         {"Variable": "$.action", "StringEquals": Action.ROLL_OVER.value, "Next": "Roll over"},
+        {"Variable": "$.action", "StringEquals": Action.WARN.value, "Next": "Warn"},
     ]
     choices.append(
         {
@@ -172,8 +174,8 @@ def _give_up(routes: Iterable[Route], timeout_seconds: int) -> State:
     }
 
 
-def _ring(queue_url: str, details: State) -> State:
-    """The last state: a doorbell on a queue. If it is lost, the sweeper rings again."""
+def _ring(queue_url: str, details: State, then: str | None = None) -> State:
+    """A doorbell on a queue; without `then` the last state. If it is lost, the sweeper rings again."""
     return {
         "Type": "Task",
         "Resource": "arn:aws:states:::sqs:sendMessage",
@@ -194,7 +196,7 @@ def _ring(queue_url: str, details: State) -> State:
             }
         ],
         "ResultPath": None,
-        "End": True,
+        **({"End": True} if then is None else {"Next": then}),
     }
 
 

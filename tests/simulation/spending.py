@@ -321,7 +321,7 @@ class Played:
 
     def _execution(self, state: StepOutput) -> bool:
         """One execution; whether it died."""
-        while state.action in (Action.STEP, Action.WAIT):
+        while state.action in (Action.STEP, Action.WAIT, Action.WARN):
             if state.action is Action.WAIT:
                 self.world.scheduler.sleep(state.wait_seconds * 1000)
             following = self._task_state(state)

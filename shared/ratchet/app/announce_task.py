@@ -5,11 +5,11 @@ from dataclasses import dataclass, field, replace
 
 from ratchet.app.account_usage import AccountUsage
 from ratchet.app.admission import SlotReturn
-from ratchet.app.events import event_of
+from ratchet.app.events import event_of, warnings_of
 from ratchet.app.remains import tip_or_remains
 from ratchet.app.tenant_allowance import TenantGovernor
 from ratchet.contracts.errors import DataMissing, DeliveryFailed
-from ratchet.contracts.limits import DELIVERY_DELAYS_SECONDS
+from ratchet.contracts.limits import BUDGET_WARNINGS_PERCENT, DELIVERY_DELAYS_SECONDS
 from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.domain.steps import End, Paused
 from ratchet.domain.task import History, erase_at
@@ -30,7 +30,9 @@ class AnnounceTask:
     tenants: TenantGovernor = field(default_factory=TenantGovernor)
 
     def __call__(self, bell: Doorbell) -> None:
-        """Deliver each end, and the open question, to every channel on which it has not arrived; the rest is due later.
+        """Deliver warnings, ends and the open question to every channel on which they have not arrived.
+
+        What does not arrive is due later; a warning of a task that goes on, when that ends or asks.
 
         A resumed task has ended more than once, and each end is announced: also one that was resumed before anybody
         heard of it, at the latest when the task ends again.
@@ -46,7 +48,7 @@ class AnnounceTask:
             return
         if self.slots is not None and isinstance(tip.next, End | Paused):
             self.slots(tip)  # first of all: a task that cannot be announced must not keep its slot
-        due = [at for occasion in self._occasions(tip) for at in self._announce(occasion)]
+        due = [at for event in self._events(tip) for at in self._announce(event, tip)]
         if isinstance(tip.next, End | Paused):
             AccountUsage(self.store)(tip)  # not before: the ledger can wait for who is told
             self.tenants.give_back(self.store, bell.task)
@@ -55,12 +57,14 @@ class AnnounceTask:
             at_ms = min([*due, closes])
             self.store.due_again(bell.task, ended_at_ms=last.finished_at_ms, at_ms=at_ms)
 
-    def _occasions(self, tip: History) -> list[History]:
-        """The task as of each of its ends, and as it is if it asks: a question that has been answered is no news."""
+    def _events(self, tip: History) -> list[Event]:
+        """Its warnings and each of its ends, and what it asks now: a question that has been answered is no news."""
         is_resumed = tip.state.opened_at_ms > tip.task.created_at_ms
-        history = (self._whole(tip.task.ref) if is_resumed else tip) or tip
+        needs_all = is_resumed or _may_have_warned(tip)
+        history = (self._whole(tip.task.ref) if needs_all else tip) or tip
         ends = [replace(history, records=(r,)) for r in history.records if isinstance(r.next, End)]
-        return [*ends, tip] if isinstance(tip.next, Paused) else ends
+        occasions = [*ends, tip] if isinstance(tip.next, Paused) else ends
+        return [*warnings_of(history), *map(event_of, occasions)]
 
     def _whole(self, ref: TaskRef) -> History | None:
         try:
@@ -68,11 +72,10 @@ class AnnounceTask:
         except DataMissing:
             return None  # its earlier ends cannot be told apart any more
 
-    def _announce(self, ended: History) -> list[int]:
+    def _announce(self, event: Event, tip: History) -> list[int]:
         """Try the channels whose time has come; when to try the others."""
-        event = event_of(ended)
-        log = self.store.deliveries(ended.task.ref, event.id)
-        waits = [self._try(announcer, event, ended, log) for announcer in self.announcers]
+        log = self.store.deliveries(tip.task.ref, event.id)
+        waits = [self._try(announcer, event, tip, log) for announcer in self.announcers]
         return [at for at in waits if at is not None]
 
     def _try(
@@ -105,6 +108,14 @@ class AnnounceTask:
         details = {"task_id": ref.task_id, "channel": announcer.channel, "ok": ok}
         logger.info("delivery attempted", extra=details)
         return ok
+
+
+def _may_have_warned(tip: History) -> bool:
+    """Whether a step may have reached a share of the budget; under a cap that was raised since, it was resumed."""
+    if any(record.warning is not None for record in tip.records):
+        return True
+    share = BUDGET_WARNINGS_PERCENT[0] * tip.task.limits.max_cost_usd / 100
+    return tip.totals.cost_microusd >= int(share * 1_000_000)
 
 
 def next_try_ms(state: DeliveryState) -> int:

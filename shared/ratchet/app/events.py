@@ -6,9 +6,39 @@ from ratchet.contracts.limits import MAX_EVENT_BYTES
 from ratchet.contracts.names import Json, TaskStatus
 from ratchet.domain.keys import event_id
 from ratchet.domain.rfc3339 import timestamp
-from ratchet.domain.steps import End, Paused
+from ratchet.domain.steps import BudgetWarning, End, Paused, StepRecord
 from ratchet.domain.task import History, Task
 from ratchet.ports import Event
+
+
+def warnings_of(history: History) -> list[Event]:
+    """The announcements of the shares of its budget that the task has reached."""
+    return [
+        _warning_event(history.task, record, record.warning, percent)
+        for record in history.records
+        if record.warning is not None
+        for percent in record.warning.percents
+    ]
+
+
+def _warning_event(task: Task, record: StepRecord, warned: BudgetWarning, percent: int) -> Event:
+    type_ = "budget.warning"
+    data: dict[str, Json] = {
+        "task_id": task.ref.task_id,
+        "agent": task.agent,
+        "user_id": task.user_id,
+        "metadata": dict(task.metadata),
+        "percent": percent,
+        "step": record.number,
+        "cost_usd": record.totals.cost_microusd / 1e6,
+        "max_cost_usd": warned.limit_microusd / 1e6,
+    }
+    return Event(
+        event_id(task.ref, f"{type_}.{percent}", record.number),
+        type_,
+        _envelope(type_, record.finished_at_ms, data),
+        _attributes(task, type_, TaskStatus.RUNNING),
+    )
 
 
 def event_of(tip: History) -> Event:

@@ -154,4 +154,6 @@ class ExecuteStep:
         )
         is_full = step.number - execution.first_step >= self.steps_per_execution
         action = Action.ROLL_OVER if is_full else Action.STEP
+        if record.warning is not None:
+            action = Action.WARN  # a roll-over can wait for one step
         return StepOutput(event.task, action, step, execution)

@@ -42,7 +42,7 @@ from ratchet.contracts.names import (
 from ratchet.domain import budget_question, compaction, escalation
 from ratchet.domain.agent import Agent
 from ratchet.domain.backoff import outage_wait_seconds, wait_seconds
-from ratchet.domain.budget import check_limits
+from ratchet.domain.budget import MAX_COST, check_limits, warning
 from ratchet.domain.messages import Message
 from ratchet.domain.models import ModelCatalogue
 from ratchet.domain.policy import Done
@@ -119,7 +119,7 @@ class StepAttempt:
         step = self._step
         result = StepResult(step.type, step.complexity, purpose=step.purpose)
         following: Step | Paused | End
-        owns_effects = False
+        owns_effects = is_spent = False
         try:
             result, following, owns_effects = self._work(spending)
         except EffectPending as exc:
@@ -127,6 +127,7 @@ class StepAttempt:
             return self._again_after(exc.seconds, waited_seconds=self.event.step.waited_seconds)
         except TaskError as exc:
             following = self._question(exc) or self._end(exc)
+            is_spent = isinstance(exc, LimitReached) and exc.limit == MAX_COST
         except ContextOverflow as exc:
             following = instead_of(step, self.history) or self._end(
                 ContextOverflow(f"{exc}; {compaction.ADVICE}")
@@ -150,6 +151,7 @@ class StepAttempt:
             attempt=self.event.attempt,
             started_at_ms=started,
             finished_at_ms=finished,
+            warning=warning(self.history, totals.cost_microusd, is_spent=is_spent),
         )
         is_bare_end = isinstance(following, End) and not result.messages
         return Attempted(record, owns_effects or is_bare_end)

@@ -35,6 +35,9 @@ MIN_REPLACED_PERCENT = 25
 CUT_RESULT_CHARS = 500
 """What is left of a long tool result when not even the call that summarizes the history takes it whole."""
 
+BUDGET_WARNINGS_PERCENT = (50, 80, 100)
+"""Shares of max_cost_usd that are announced, each once; 100 also when the rest does not pay for the next call."""
+
 # Storage
 INLINE_BODY_BYTES = 32 * 1024
 """Compressed bodies above this go to S3; an item stays far below DynamoDB's 400 KB."""

@@ -135,5 +135,6 @@ class Action(StrEnum):
 
     STEP = "step"
     WAIT = "wait"
+    WARN = "warn"
     ROLL_OVER = "roll_over"
     FINISH = "finish"

@@ -1,9 +1,9 @@
 """What a task may still use. Checked before a model is called, so that a cap is never passed."""
 
 from ratchet.contracts.errors import DeadlineExceeded, LimitReached
-from ratchet.contracts.limits import MAX_OUTPUT_TOKENS
+from ratchet.contracts.limits import BUDGET_WARNINGS_PERCENT, MAX_OUTPUT_TOKENS
 from ratchet.domain.models import ModelSpec
-from ratchet.domain.steps import Totals
+from ratchet.domain.steps import BudgetWarning, Totals
 from ratchet.domain.task import History, Task
 
 MAX_COST, TENANT_DAY = "max_cost_usd", "tenant_daily_cap"
@@ -38,6 +38,22 @@ def is_affordable(spec: ModelSpec, task: Task, spent: Totals, *, input_tokens: i
         cost <= int(task.limits.max_cost_usd * 1_000_000)
         and spent.usage.total_tokens + input_tokens <= task.limits.max_tokens
     )
+
+
+def warning(history: History, cost_microusd: int, *, is_spent: bool) -> BudgetWarning | None:
+    """Which shares of the cap a step reaches that nobody was told of: each once, and anew under another cap."""
+    limit = int(history.task.limits.max_cost_usd * 1_000_000)
+    if not is_spent and cost_microusd * 100 < BUDGET_WARNINGS_PERCENT[0] * limit:
+        return None
+    before = [r.warning for r in history.records if r.warning is not None]
+    told = {p for w in before if w.limit_microusd == limit for p in w.percents}
+    reached = [
+        percent
+        for percent in BUDGET_WARNINGS_PERCENT
+        if cost_microusd * 100 >= percent * limit or (is_spent and percent == 100)
+    ]
+    news = tuple(percent for percent in reached if percent not in told)
+    return BudgetWarning(limit, news) if news else None
 
 
 def affordable_output(spec: ModelSpec, task: Task, spent: Totals, *, input_tokens: int) -> int:

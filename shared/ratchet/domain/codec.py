@@ -26,6 +26,7 @@ from ratchet.domain.complexity import Rating
 from ratchet.domain.messages import Message
 from ratchet.domain.models import Usage
 from ratchet.domain.steps import (
+    BudgetWarning,
     Decision,
     End,
     Failure,
@@ -118,6 +119,7 @@ def encode_record(record: StepRecord) -> dict[str, Any]:
         **_encode_result(record.result),
         **_present({"attempt": record.attempt or None}),
         "totals": [totals.steps, totals.cost_microusd, *_encode_usage(totals.usage)],
+        **_present({"warned": _encode_warning(record.warning)}),
         **_present({"runs": _trimmed(*astuple(totals.runs)) or None}),
         "at": [record.started_at_ms, record.finished_at_ms - record.started_at_ms],
         "next": _encode_next(record.next),
@@ -164,7 +166,16 @@ def decode_record(data: Mapping[str, Any]) -> StepRecord:
         attempt=data.get("attempt", 0),
         started_at_ms=started_at_ms,
         finished_at_ms=started_at_ms + milliseconds,
+        warning=_decode_warning(data.get("warned")),
     )
+
+
+def _encode_warning(warning: BudgetWarning | None) -> list[int] | None:
+    return None if warning is None else [warning.limit_microusd, *warning.percents]
+
+
+def _decode_warning(data: Sequence[int] | None) -> BudgetWarning | None:
+    return None if data is None else BudgetWarning(data[0], tuple(data[1:]))
 
 
 def _decode_result(data: Mapping[str, Any]) -> StepResult:

@@ -202,6 +202,14 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True)
+class BudgetWarning:
+    """Which shares of `limit_microusd` a step was the first to reach, in percent."""
+
+    limit_microusd: int
+    percents: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StepRecord:
     """The durable record of a committed step (a checkpoint). Exactly one per number exists."""
 
@@ -212,6 +220,7 @@ class StepRecord:
     attempt: int
     started_at_ms: int
     finished_at_ms: int
+    warning: BudgetWarning | None = None
 
 
 @dataclass(frozen=True, slots=True)

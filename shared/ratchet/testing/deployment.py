@@ -156,7 +156,9 @@ class Deployment:
     def _loop(self, state: StepOutput) -> None:
         """One execution, from Route to Route; ends with a doorbell on one of the queues."""
         generation = state.execution.generation
-        while state.action in (Action.STEP, Action.WAIT):
+        while state.action in (Action.STEP, Action.WAIT, Action.WARN):
+            if state.action is Action.WARN:
+                self.outbox.send(Doorbell(state.task))
             self.clock.advance(state.wait_seconds)
             state = self._step(state)
         self.workflow.end(state.task, generation)

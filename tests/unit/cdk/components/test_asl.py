@@ -248,8 +248,16 @@ def test_only_ids_and_counters_travel() -> None:
     }
 
 
+def test_a_warning_rings_the_outbox_and_the_next_step_goes_on() -> None:
+    sent = output(Action.WARN, StepType.REASONING, Complexity.SIMPLE)
+    assert choose(sent) == "Warn"
+    warn = STATES["Warn"]
+    assert warn["Parameters"]["QueueUrl"] == "${OutboxQueueUrl}"
+    assert (warn["Next"], warn["ResultPath"], STATES["Go on"]["Next"]) == ("Go on", None, "Route")
+
+
 def test_long_model_names_still_give_valid_state_names() -> None:
     table = RoutingTable(default=("provider/" + "x" * 200,))
     states: Any = definition(table, step_timeout_seconds=60)["States"]
-    assert len(states) == len(PAIRS) + 9
+    assert len(states) == len(PAIRS) + 10
     assert max(map(len, states)) <= 80

@@ -158,6 +158,8 @@ class World:
         for _ in range(1_000):
             if state.action is Action.FINISH:
                 return self.tip(state.task)
+            if state.action is Action.WARN:
+                self.announce_all(state.task)
             if state.action is Action.WAIT:
                 self.clock.advance(state.wait_seconds)
             if state.action is Action.ROLL_OVER:
