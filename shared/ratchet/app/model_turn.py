@@ -96,7 +96,11 @@ class ModelTurn:
             )
 
     def _cheaper(self) -> tuple[str, ...]:
-        return self.route.cheaper if self.task.model is None else ()
+        """Whom to ask when the budget does not pay for the models of a try."""
+        if self.task.model is not None:
+            return ()
+        own = self._models() if self.escalate is not None else ()
+        return (*own, *self.route.cheaper)
 
     def _tries(self) -> list[tuple[tuple[str, ...], str]]:
         models, why = self._models(), ""
@@ -120,7 +124,7 @@ class ModelTurn:
             return accepted
         spending = self.spending
         before = (spending.model, spending.reason, spending.is_cached)
-        if doubted == LOW and self._escalation() and not escalated:
+        if doubted == LOW and self._escalation() and not escalated and self.escalate is None:
             try:
                 how = f"escalated: {LOW} in the answer of {spending.model}"
                 better = check_answer(self._ask(self._escalation(), prompt, how), self.agent, type_)

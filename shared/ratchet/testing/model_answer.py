@@ -69,7 +69,7 @@ class Script:
         calls = self._calls(turn)
         refusal = self._template.text(turn.refusal) if turn.refusal is not None else None
         answer = Answer(
-            content=None if calls or refusal is not None else self._content(turn),
+            content=None if refusal is not None else self._words(turn, calls=bool(calls)),
             calls=calls,
             refusal=refusal,
             finish_reason=turn.finish_reason or ("tool_calls" if calls else "stop"),
@@ -110,6 +110,10 @@ class Script:
         here = self._conversation
         place = digest(here.key, here.turn, here.repairs, number)
         return AnsweredCall(f"call_{place}", name, json.dumps(arguments, ensure_ascii=False))
+
+    def _words(self, turn: Turn, *, calls: bool) -> str | None:
+        """What is said; beside tool calls only what the scenario says in so many words."""
+        return None if calls and turn.content is None else self._content(turn)
 
     def _content(self, turn: Turn) -> str:
         text = None if turn.content is None else self._template.text(turn.content)

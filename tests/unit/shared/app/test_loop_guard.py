@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from ratchet import Agent, tool
+from ratchet import Agent, Limits, tool
 from ratchet.contracts.names import TaskStatus
 from ratchet.domain.messages import ToolCall
 from ratchet.domain.steps import End
@@ -52,3 +52,14 @@ def test_one_other_call_starts_the_count_anew() -> None:
 def test_an_agent_that_polls_may() -> None:
     world = World(replace(LOOP, loop_guard=False), chat=[*[LOOKS] * 8, says("Done.")])
     assert world.run(world.submitted()).state.status is TaskStatus.SUCCEEDED
+
+
+def test_a_step_that_cannot_pay_for_the_better_model_is_done_by_its_own() -> None:
+    agent = replace(LOOP, limits=Limits(max_cost_usd=0.003))
+    world = World(agent, chat=lambda _: LOOKS)
+    ref = world.submitted()
+    world.run(ref)
+    fourth = world.steps(ref)[3].result
+    assert fourth.model == "gpt-4o-mini"
+    assert fourth.reason.startswith("cheaper than gpt-4o, which the rest of max_cost_usd")
+    assert fourth.reason.endswith("escalated: the same call of look with the same result 3 times")
