@@ -43,6 +43,7 @@ class Seen:
     agent_version: str | None = None  # that its steps ran; None before the first
     last: StepRecord | None = None
     ends: list[StepRecord] = field(default_factory=list)
+    warned: list[StepRecord] = field(default_factory=list)
     pauses: list[int] = field(default_factory=list)  # the steps that asked, or left a question open
     is_erased: bool = False
     ended: Future = field(default_factory=Future)
@@ -259,6 +260,7 @@ class Ledger:
 
     def _kept(self, seen: Seen, record: StepRecord) -> None:
         seen.last = record
+        seen.warned += [record] if record.warning else []
         if isinstance(record.next, Paused):
             seen.pauses.append(record.number)
             self._recovered()

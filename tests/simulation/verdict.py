@@ -15,6 +15,7 @@ from ratchet.domain.messages import Message
 from ratchet.domain.steps import End, StepRecord
 from ratchet.domain.task import History
 from tests.simulation.brain import AGENTS, rounds_of
+from tests.simulation.budget_warnings import ids_of, judge_warnings
 from tests.simulation.faults import Fault
 from tests.simulation.ledger import Ledger, Seen
 from tests.simulation.story import Cancel, Submit
@@ -195,6 +196,8 @@ def _judge_events(ledger: Ledger, world: "World") -> None:
                 name = event_id(ref, f"task.{record.next.status.value}", record.number)
                 known[name] = ref
         known |= {event_id(ref, ASKED, number): ref for number in seen.pauses}
+        known |= dict.fromkeys(ids_of(ref, seen.warned), ref)
+        judge_warnings(ledger, world, ref, seen)
     bodies: defaultdict[str, set[bytes]] = defaultdict(set)
     for receiver in ledger.receivers:
         for event in receiver.arrived:
