@@ -12,6 +12,7 @@ from ratchet.app import (
     events,
     model_turn,
     step_attempt,
+    step_waits,
     sweep_tasks,
     tool_runner,
 )
@@ -234,9 +235,7 @@ BUGS: Sequence[Bug] = (
         (),
         ("limit",),
     ),
-    Bug(
-        "throttling taken for a failure", (swap(step_attempt, "is_worth_waiting", lambda _: False),)
-    ),
+    Bug("throttling taken for a failure", (swap(step_waits, "is_worth_waiting", lambda _: False),)),
     Bug("patience spent on throttling", (planted_steps.impatient,)),
     Bug("give-up never commits", (planted_steps.no_give_up,), ("sweeper",)),
     Bug("restarts without end", (swap(limits, "MAX_RESTARTS", 10**9),)),

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from ratchet.app import step_attempt
 from ratchet.app.announce_task import AnnounceTask
 from ratchet.app.decide_interrupt import DecideInterrupt
 from ratchet.app.resume_task import ResumeTask
@@ -13,9 +14,10 @@ from ratchet.app.sweep_tasks import SweepTasks
 from ratchet.app.tool_runner import ToolRunner
 from ratchet.contracts.names import TaskStatus
 from ratchet.domain import keys
-from ratchet.domain.steps import End, Paused
+from ratchet.domain.steps import Paused
 from ratchet.testing.store import InMemoryCheckpoints
 from tests.simulation.bugs import Bug, swap, wrap
+from tests.simulation.verdict_effects import ASKED
 
 STORE = InMemoryCheckpoints
 
@@ -97,7 +99,15 @@ def _pauses_quietly(original: Any, store: Any, ref: Any, partition: Any, record:
 
 
 def _announces_ends(original: Any, use: Any, tip: Any) -> Any:
-    return [h for h in original(use, tip) if isinstance(h.next, End)]
+    return [event for event in original(use, tip) if event.type != ASKED]
+
+
+def _announces_no_warning(original: Any, use: Any, tip: Any) -> Any:
+    return [event for event in original(use, tip) if event.type != "budget.warning"]
+
+
+def _warns_always(original: Any, history: Any, *args: Any, **kwargs: Any) -> Any:
+    return original(replace(history, records=()), *args, **kwargs)
 
 
 def _resumes_at_once(original: Any, use: Any, tip: Any, end: Any, request: Any) -> Any:
@@ -139,7 +149,19 @@ BUGS: Sequence[Bug] = (
         ("unanswered",),
     ),
     Bug("pause without the head", (wrap(STORE, "_settle", _pauses_quietly),)),
-    Bug("question not announced", (wrap(AnnounceTask, "_occasions", _announces_ends),)),
+    Bug("question not announced", (wrap(AnnounceTask, "_events", _announces_ends),)),
+    Bug(
+        "budget warning not announced",
+        (wrap(AnnounceTask, "_events", _announces_no_warning),),
+        (),
+        ("cap",),
+    ),
+    Bug(
+        "budget warning of every step",
+        (wrap(step_attempt, "warning", _warns_always),),
+        (),
+        ("cap",),
+    ),
     Bug("question open for ever", (swap(SweepTasks, "_is_unanswered", lambda *_: False),)),
     Bug("resume tells nothing", (swap(ResumeTask, "_told", lambda *_: ()),)),
     Bug(

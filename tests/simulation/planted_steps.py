@@ -12,6 +12,7 @@ from ratchet.app.announce_task import AnnounceTask
 from ratchet.app.events import event_of
 from ratchet.app.execute_step import ExecuteStep
 from ratchet.app.step_attempt import StepAttempt
+from ratchet.app.step_waits import StepWaits
 from ratchet.app.sweep_tasks import SweepTasks
 from ratchet.app.tool_runner import ToolRunner
 from ratchet.contracts import limits
@@ -94,7 +95,7 @@ def forgetful() -> AbstractContextManager[Any]:
 
 def impatient() -> AbstractContextManager[Any]:
     """Waits for a throttled model count as waits for one that is out."""
-    original = StepAttempt._wait
+    original = StepWaits.for_model
 
     def wait(self: Any, error: Any) -> Any:
         waiting = original(self, error)
@@ -103,7 +104,7 @@ def impatient() -> AbstractContextManager[Any]:
         waited = self.event.step.waited_seconds + waiting.wait_seconds
         return replace(waiting, step=replace(waiting.step, waited_seconds=waited))
 
-    return patch.object(StepAttempt, "_wait", wait)
+    return patch.object(StepWaits, "for_model", wait)
 
 
 def no_give_up() -> AbstractContextManager[Any]:

@@ -9,11 +9,12 @@ from ratchet.app.answer_check import Accepted, check_answer
 from ratchet.app.cached_chat import CachedChat
 from ratchet.app.compact_history import CompactHistory, instead_of, summarizer
 from ratchet.app.lost_attempts import Reservation, carried_microusd, is_wary
-from ratchet.app.model_turn import ModelTurn, is_worth_waiting
+from ratchet.app.model_turn import ModelTurn
 from ratchet.app.prefix_watch import StickyRoute, watch
 from ratchet.app.questions import questions
 from ratchet.app.similar_goal import Found, GoalPorts, SimilarGoal
 from ratchet.app.spending import Spending
+from ratchet.app.step_waits import StepWaits
 from ratchet.app.tenant_allowance import TenantGovernor
 from ratchet.app.tool_runner import EffectPending, ToolResults, ToolRunner
 from ratchet.contracts.errors import (
@@ -25,15 +26,12 @@ from ratchet.contracts.errors import (
     LimitReached,
     LoopDetected,
     ModelError,
-    ModelThrottled,
     RatchetError,
     RetryableError,
-    StoreUnavailable,
     TaskError,
 )
 from ratchet.contracts.messages import Allowance, Route, StepInput, StepOutput
 from ratchet.contracts.names import (
-    Action,
     Effect,
     Json,
     Purpose,
@@ -41,7 +39,6 @@ from ratchet.contracts.names import (
 )
 from ratchet.domain import budget_question, compaction, escalation
 from ratchet.domain.agent import Agent
-from ratchet.domain.backoff import outage_wait_seconds, wait_seconds
 from ratchet.domain.budget import MAX_COST, check_limits, warning
 from ratchet.domain.messages import Message
 from ratchet.domain.models import ModelCatalogue
@@ -59,7 +56,6 @@ from ratchet.domain.steps import (
 )
 from ratchet.domain.task import History
 from ratchet.model_ports import ChatModel, ModelAnswer, ResponseCache
-from ratchet.observability import logger
 from ratchet.ports import CheckpointStore, Clock, Ids
 
 
@@ -123,8 +119,7 @@ class StepAttempt:
         try:
             result, following, owns_effects = self._work(spending)
         except EffectPending as exc:
-            logger.info("step waits for an attempt to die", extra={"seconds": exc.seconds})
-            return self._again_after(exc.seconds, waited_seconds=self.event.step.waited_seconds)
+            return self._waits.for_attempt(exc.seconds)
         except TaskError as exc:
             following = self._question(exc) or self._end(exc)
             is_spent = isinstance(exc, LimitReached) and exc.limit == MAX_COST
@@ -133,7 +128,7 @@ class StepAttempt:
                 ContextOverflow(f"{exc}; {compaction.ADVICE}")
             )
         except ModelError as exc:
-            wait = self._wait(exc)
+            wait = self._waits.for_model(exc)
             if wait is not None:
                 spending.reservation.settle(spending.own_microusd)
                 return wait
@@ -360,42 +355,9 @@ class StepAttempt:
             return compaction.step_before(following)
         return following
 
-    def _wait(self, error: ModelError) -> StepOutput | None:
-        """What to wait for, or None when waiting cannot help any more."""
-        if not is_worth_waiting(error):
-            return None
-        step = self.event.step
-        waited, place = step.waited_seconds, ""
-        # A throttle passes by itself, so only the task's deadline bounds it; an outage may be a wrong address.
-        if isinstance(error, ModelThrottled):
-            seconds = wait_seconds(step.waits, retry_after=error.retry_after_seconds)
-            place = error.place
-            if not place:  # to have one is to wait in line; to get none is one task too many
-                self._note_throttled()
-        else:
-            seconds = outage_wait_seconds(waited)
-            waited += seconds
-            if waited > self.patience_seconds:
-                return None
-        logger.info("step waits for a model", extra={"seconds": seconds, "error": error.code})
-        return self._again_after(seconds, waited_seconds=waited, place=place)
-
-    def _note_throttled(self) -> None:
-        """Tell admission, where tasks are counted, that the provider has had enough."""
-        slot = self.history.state.slot
-        if slot is None or self.throttles is None:
-            return
-        try:
-            self.throttles.note_throttled(slot)
-        except StoreUnavailable:
-            logger.warning("a 429 was not counted")
-
-    def _again_after(self, seconds: int, *, waited_seconds: int, place: str = "") -> StepOutput:
-        step = self.event.step
-        again = replace(step, waits=step.waits + 1, waited_seconds=waited_seconds, place=place)
-        return StepOutput(
-            self.event.task, Action.WAIT, again, self.event.execution, wait_seconds=seconds
-        )
+    @property
+    def _waits(self) -> StepWaits:
+        return StepWaits(self.event, self.history, self.patience_seconds, self.throttles)
 
     def _question(self, error: TaskError) -> Paused | None:
         """Ask whether the limit may be raised, if it is one and the agent allows it."""
