@@ -46,7 +46,10 @@ def test_a_miss_adds_a_read_and_a_write_and_a_hit_a_read(bench: DynamoDbBench) -
     assert step_requests(bench, agent, times=3) == [(2, 2), (2, 1), (2, 1)]
 
 
-def test_a_new_goal_adds_a_read_and_a_write_and_a_known_one_two_reads(bench: DynamoDbBench) -> None:
+def test_a_new_goal_adds_a_read_and_two_writes_and_a_known_one_two_reads(
+    bench: DynamoDbBench,
+) -> None:
+    # The writes: the goal, and the reservation for the model, which is the second paid call after the embedding.
     cache = SemanticCache(threshold=0.9)
     agent = Agent("talker", "Talk.", policy="react", semantic_cache=cache)
-    assert step_requests(bench, agent, times=3) == [(2, 2), (3, 1), (3, 1)]
+    assert step_requests(bench, agent, times=3) == [(2, 3), (3, 1), (3, 1)]
