@@ -28,6 +28,7 @@ class Alarms(Construct):
     ) -> None:
         super().__init__(scope, id_)
         self._watch_models()
+        self._watch_deliveries()
         for name, queue in (("Inbox", inbox), ("Outbox", outbox)):
             self._alarm(
                 f"{name}DeadLetters",
@@ -64,6 +65,21 @@ class Alarms(Construct):
             "Due work waits for more than five minutes, or the sweeper has stopped: no data is an alarm.",
             threshold=300_000,
             no_data=cloudwatch.TreatMissingData.BREACHING,
+        )
+
+    def _watch_deliveries(self) -> None:
+        """What was announced and did not arrive."""
+        self._alarm(
+            "DeliveriesDead",
+            cloudwatch.Metric(
+                namespace=METRICS_NAMESPACE,
+                metric_name="DeliveriesDead",
+                dimensions_map={"service": "deliverer"},
+                period=PERIOD,
+                statistic="sum",
+            ),
+            "An announcement was given up: ten tries failed, or the receiver answered 410. `ratchet deliveries` lists "
+            "them and says why; mend the receiver, then `ratchet redeliver`.",
         )
 
     def _watch_models(self) -> None:

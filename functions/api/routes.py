@@ -10,6 +10,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Header, Query
 from functions.api.caller import tenant_of
 from functions.api.problems import from_request_error, from_validation, problem
 from functions.api.wiring import wiring
+from ratchet.app.delivery_views import dead_view, delivery_view
 from ratchet.app.routing_view import routing_view
 from ratchet.app.task_views import (
     agent_view,
@@ -33,10 +34,12 @@ from ratchet.contracts.api import (
     TaskRequest,
     TaskView,
 )
+from ratchet.contracts.delivery_api import DeadDeliveryListView, DeliveryListView, DeliveryView
 from ratchet.contracts.errors import DataMissing, RequestError, RetryableError, ServiceUnavailable
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import API_VERSION, TaskStatus, UsageBy
 from ratchet.contracts.usage_report import UsageReportView
+from ratchet.delivery_log import Delivery
 from ratchet.domain.task import History
 from ratchet.observability import logger
 from ratchet.ports import Created, ListFilter
@@ -59,6 +62,10 @@ def _tenant() -> str:
 
 def _task(tip: History) -> TaskView:
     return task_view(tip, wiring().sizes)
+
+
+def _delivery(delivery: Delivery) -> DeliveryView:
+    return delivery_view(delivery, now_ms=wiring().deliveries.clock.now_ms())
 
 
 def _accepted(created: Created, wait: int) -> Response[TaskView]:
@@ -182,6 +189,46 @@ def fork_task(
     """A new task that goes on from a committed step of this one, with another model, instruction or tool answer."""
     parent = TaskRef(_tenant(), task_id)
     return _accepted(wiring().fork(parent, body, idempotency_key=idempotency_key), wait)
+
+
+@app.get(
+    "/v1/deliveries",
+    summary="List dead deliveries",
+    operation_id="listDeadDeliveries",
+    tags=["deliveries"],
+)
+def list_dead_deliveries(
+    limit: Annotated[int, Query(ge=1, le=limits.MAX_PAGE_SIZE)] = limits.DEFAULT_PAGE_SIZE,
+    cursor: str | None = None,
+) -> DeadDeliveryListView:
+    """The announcements that were given up: ten tries failed, or the receiver wants no more."""
+    page, next_cursor = wiring().deliveries.dead(_tenant(), limit=limit, cursor=cursor)
+    return dead_view(page, next_cursor)
+
+
+@app.get(
+    "/v1/tasks/<task_id>/deliveries",
+    summary="Read how a task was announced",
+    operation_id="listDeliveries",
+    tags=["deliveries"],
+)
+def list_deliveries(task_id: str) -> DeliveryListView:
+    """Every event's way to SNS and to the webhook, with its tries and what came of them."""
+    found = wiring().deliveries.of_task(TaskRef(_tenant(), task_id))
+    return DeliveryListView(deliveries=[_delivery(delivery) for delivery in found])
+
+
+@app.post(
+    "/v1/tasks/<task_id>/deliveries/<delivery_id>/redeliver",
+    status_code=HTTPStatus.ACCEPTED,
+    summary="Send an announcement again",
+    operation_id="redeliver",
+    tags=["deliveries"],
+)
+def redeliver(task_id: str, delivery_id: str) -> Response[DeliveryView]:
+    """The same id and body, ten tries to go, dead or not; a URL that answered 410 is used again."""
+    sent = wiring().deliveries.redeliver(TaskRef(_tenant(), task_id), delivery_id)
+    return Response(HTTPStatus.ACCEPTED, content_type="application/json", body=_delivery(sent))
 
 
 @app.get("/v1/usage", summary="Read what was used", operation_id="getUsage", tags=["usage"])

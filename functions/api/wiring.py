@@ -13,6 +13,7 @@ from ratchet.adapters.system import SystemClock, UlidIds
 from ratchet.app.agents import AgentDirectory
 from ratchet.app.cancel_task import CancelTask
 from ratchet.app.decide_interrupt import DecideInterrupt
+from ratchet.app.deliveries import Deliveries
 from ratchet.app.deployed_models import DeployedModels
 from ratchet.app.fork_task import ForkTask
 from ratchet.app.read_task import ReadTask
@@ -41,6 +42,7 @@ class Wiring:
     decide: DecideInterrupt
     fork: ForkTask
     usage: ReadUsage
+    deliveries: Deliveries
     agents: AgentDirectory
     sizes: Functions = DEPLOYED  # what a task's AWS side depends on
 
@@ -83,6 +85,7 @@ def wiring() -> Wiring:
         decide=DecideInterrupt(store, inbox, outbox, clock),
         fork=ForkTask.beside(submit),
         usage=ReadUsage(store, clock),
+        deliveries=Deliveries(store, outbox, clock),
         agents=agents,
         sizes=Functions(
             step_executor_mb=settings.step_executor_memory_mb, architecture=settings.architecture

@@ -27,6 +27,12 @@ def override_refused() -> None:
     metrics.flush_metrics()
 
 
+def delivery_given_up() -> None:
+    """An announcement is dead. Nothing is written while all arrive, so this costs nothing then."""
+    metrics.add_metric("DeliveriesDead", MetricUnit.Count, 1)
+    metrics.flush_metrics()
+
+
 class EmfMetrics:
     """Writes step metrics in the embedded metric format: no request, no wait."""
 

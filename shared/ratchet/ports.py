@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ratchet.contracts.messages import Doorbell, StepOutput, TaskRef
 from ratchet.contracts.names import TaskStatus
+from ratchet.delivery_log import DeliveryLog
 from ratchet.domain.steps import StepPlan, StepRecord
 from ratchet.domain.task import History, Task, TaskLimits, TaskState
 from ratchet.usage_ledger import UsageLedger
@@ -93,26 +94,6 @@ class Reserved:
 
 
 @dataclass(frozen=True, slots=True)
-class DeliveryAttempt:
-    """How one try to announce an event went."""
-
-    event_id: str
-    channel: str
-    ok: bool
-    at_ms: int
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryState:
-    """How announcing an event on one channel went so far."""
-
-    ok: bool = False
-    tries: int = 0
-    last_at_ms: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Start:
     """An execution that was started; `restarts` counts the dead ones in a row that it follows."""
 
@@ -147,7 +128,7 @@ class DueTask:
     due_at_ms: int
 
 
-class CheckpointStore(UsageLedger, Protocol):
+class CheckpointStore(UsageLedger, DeliveryLog, Protocol):
     """Tasks and their steps. Every method may raise StoreUnavailable; reads of a task are strongly consistent."""
 
     def create_task(self, task: Task, *, claim: IdempotencyClaim | None, due_at_ms: int) -> Created:
@@ -255,14 +236,6 @@ class CheckpointStore(UsageLedger, Protocol):
         self, tenant: str, *, where: ListFilter, limit: int, after: str | None = None
     ) -> Page:
         """Tasks of a tenant, newest first (eventually consistent)."""
-        ...
-
-    def deliveries(self, ref: TaskRef, event_id: str) -> Mapping[str, DeliveryState]:
-        """How announcing the event went so far, by channel; a channel without a try is absent."""
-        ...
-
-    def record_delivery(self, ref: TaskRef, attempt: DeliveryAttempt) -> None:
-        """Add a try to the event's delivery log."""
         ...
 
     def due_again(self, ref: TaskRef, *, ended_at_ms: int, at_ms: int) -> None:

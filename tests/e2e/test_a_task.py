@@ -189,9 +189,8 @@ def test_the_topic_says_how_it_ended(finished: Finished) -> None:
 def test_the_webhook_is_signed_and_says_the_same(finished: Finished) -> None:
     (message,) = finished.stage.announced(finished.id)
     (request,) = finished.webhooks.requests
-    verified = Webhook(finished.stage.stack.webhook_secret).verify(
-        request.body, dict(request.headers)
-    )
+    secret = finished.stage.stack.webhook_secret(finished.webhooks.url)
+    verified = Webhook(secret).verify(request.body, dict(request.headers))
     assert verified == json.loads(message["Body"])
     assert request.body == message["Body"].encode()
 

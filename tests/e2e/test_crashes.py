@@ -105,7 +105,7 @@ def test_a_deliverer_killed_at_a_hanging_receiver_delivers_the_same_again(
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
     assert first.body == second.body
     for request in (first, second):
-        request.verify(stage.stack.webhook_secret)
+        request.verify(stage.stack.webhook_secret(receiver.url))
 
 
 def _commits(stage: Stage, task_id: str, number: int) -> list[int]:

@@ -302,11 +302,23 @@ def test_there_are_alarms_for_what_should_never_happen(template: Synthesized) ->
     assert watched == [
         *["ApproximateNumberOfMessagesVisible"] * 2,
         "CachedShare",
+        "DeliveriesDead",
         *["Errors"] * 2,
         "ExecutionsFailed",
         "RoutingOverrideRefused",
         "SweeperLag",
     ]
+
+
+def test_one_dead_delivery_is_an_alarm(template: Synthesized) -> None:
+    (dead,) = [
+        alarm
+        for alarm in template.of_type("AWS::CloudWatch::Alarm").values()
+        if alarm["MetricName"] == "DeliveriesDead"
+    ]
+    assert (dead["Threshold"], dead["Statistic"]) == (1, "Sum")
+    assert dead["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
+    assert dead["Dimensions"] == [{"Name": "service", "Value": "deliverer"}]
 
 
 def test_a_sweeper_that_has_stopped_is_an_alarm(template: Synthesized) -> None:

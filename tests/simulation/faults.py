@@ -139,6 +139,8 @@ KINDS: dict[str, tuple[Fault, ...]] = {
             "deliverer:store.load_remains",
             "deliverer:store.deliveries",
             "deliverer:store.record_delivery",
+            "deliverer:store.webhook_disabled_until",
+            "deliverer:store.give_up_delivery",
             "deliverer:store.counted",
             "deliverer:store.count",
             "deliverer:store.due_again",

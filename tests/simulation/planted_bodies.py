@@ -46,9 +46,9 @@ def talkative_log() -> Iterator[None]:
     """The deliverer logs what it delivers."""
     original = AnnounceTask._deliver
 
-    def deliver(self: Any, announcer: Any, event: Any, tip: Any) -> bool:
+    def deliver(self: Any, announcer: Any, event: Any, *given: Any) -> int | None:
         logger.info("delivering", extra={"body": event.body.decode()})
-        return original(self, announcer, event, tip)
+        return original(self, announcer, event, *given)
 
     with patch.object(AnnounceTask, "_deliver", deliver):
         yield

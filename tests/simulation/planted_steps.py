@@ -232,9 +232,8 @@ def careless() -> AbstractContextManager[Any]:
     """A failed try is not tried again."""
     original = AnnounceTask._deliver
 
-    def deliver(self: Any, announcer: Any, event: Any, tip: Any) -> bool:
-        original(self, announcer, event, tip)
-        return True
+    def deliver(self: Any, *given: Any) -> None:
+        original(self, *given)
 
     return patch.object(AnnounceTask, "_deliver", deliver)
 

@@ -6,6 +6,7 @@ from random import Random
 from typing import Protocol, TypeVar
 
 from ratchet.contracts.messages import TaskRef
+from ratchet.delivery_log import DeadPage, Delivery, DeliveryAttempt, DeliveryState
 from ratchet.domain import codec, keys
 from ratchet.domain.steps import StepPlan, StepRecord
 from ratchet.domain.task import History, Task
@@ -13,8 +14,6 @@ from ratchet.ports import (
     Begun,
     Clock,
     Created,
-    DeliveryAttempt,
-    DeliveryState,
     DueTask,
     IdempotencyClaim,
     Intent,
@@ -261,6 +260,45 @@ class Checkpoints(UsageCalls, SlotCalls):
 
     def record_delivery(self, ref: TaskRef, attempt: DeliveryAttempt) -> None:
         self._write("record_delivery", ref, lambda: self.twin.record_delivery(ref, attempt))
+
+    def give_up_delivery(
+        self, ref: TaskRef, event_id: str, *, channel: str, earlier_tries: int
+    ) -> bool:
+        return self._write(
+            "give_up_delivery",
+            ref,
+            lambda: self.twin.give_up_delivery(
+                ref, event_id, channel=channel, earlier_tries=earlier_tries
+            ),
+        )
+
+    def redeliver(self, ref: TaskRef, event_id: str, *, channel: str) -> bool:
+        return self._write(
+            "redeliver", ref, lambda: self.twin.redeliver(ref, event_id, channel=channel)
+        )
+
+    def task_deliveries(self, ref: TaskRef) -> Sequence[Delivery]:
+        return self._read("task_deliveries", ref, lambda: self.twin.task_deliveries(ref))
+
+    def dead_deliveries(self, tenant: str, *, limit: int, after: str | None = None) -> DeadPage:
+        raise NotImplementedError("no use case of the simulation lists dead deliveries")
+
+    def disable_webhook(self, tenant: str, url: str, *, until_ms: int) -> None:
+        def effect() -> None:
+            self.twin.disable_webhook(tenant, url, until_ms=until_ms)
+
+        self._network.call("store.disable_webhook", effect, AWS)
+
+    def enable_webhook(self, tenant: str, url: str) -> None:
+        def effect() -> None:
+            self.twin.enable_webhook(tenant, url)
+
+        self._network.call("store.enable_webhook", effect, AWS)
+
+    def webhook_disabled_until(self, tenant: str, url: str) -> int:
+        return self._read(
+            "webhook_disabled_until", None, lambda: self.twin.webhook_disabled_until(tenant, url)
+        )
 
     def due_again(self, ref: TaskRef, *, ended_at_ms: int, at_ms: int) -> None:
         self._write(

@@ -4,7 +4,6 @@ from collections import Counter, defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ratchet.app.announce_task import MAX_TRIES
 from ratchet.contracts.errors import DataMissing, EffectOutcomeUnknown
 from ratchet.contracts.limits import MAX_RESTARTS
 from ratchet.contracts.messages import TaskRef
@@ -183,7 +182,7 @@ def _judge_announced(ledger: Ledger, world: "World", ref: TaskRef, record: StepR
             continue
         arrived = any(event.id == wanted for event in receiver.arrived)
         log = tries.get(receiver.channel)
-        is_parked = log is not None and log.tries >= MAX_TRIES
+        is_parked = log is not None and log.is_dead
         if not arrived and not is_parked:
             ledger.violate(f"I8: {ref.task_id} has ended and {receiver.channel} was not told")
 

@@ -4,14 +4,18 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ratchet.app.announce_task import MAX_TRIES
-from ratchet.contracts.limits import DELIVERY_DELAYS_SECONDS, INTERRUPT_SECONDS
+from ratchet.contracts.limits import (
+    DELIVERY_DELAYS_SECONDS,
+    DELIVERY_JITTER_PERCENT,
+    INTERRUPT_SECONDS,
+)
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import EffectAnswer
+from ratchet.delivery_log import DeliveryState
+from ratchet.domain.delivery import MAX_TRIES
 from ratchet.domain.keys import event_id
 from ratchet.domain.steps import Paused, StepRecord
 from ratchet.domain.task import History
-from ratchet.ports import DeliveryState
 from tests.simulation.brain import UNSAFE
 from tests.simulation.doors import START_MS
 from tests.simulation.ledger import Ledger
@@ -103,4 +107,5 @@ def judge_questions(ledger: Ledger, world: "World", history: History) -> None:
 
 
 def _wait_ms(tries: int) -> int:
-    return DELIVERY_DELAYS_SECONDS[min(tries, MAX_TRIES - 1) - 1] * 1000 if tries else 0
+    longest = 1000 + 10 * DELIVERY_JITTER_PERCENT
+    return DELIVERY_DELAYS_SECONDS[min(tries, MAX_TRIES - 1) - 1] * longest if tries else 0

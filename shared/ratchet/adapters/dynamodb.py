@@ -16,6 +16,7 @@ from ratchet.adapters import dynamodb_items as items
 from ratchet.adapters import dynamodb_updates as updates
 from ratchet.adapters.dynamodb_agenda import DynamoDbAgenda
 from ratchet.adapters.dynamodb_bodies import Bodies
+from ratchet.adapters.dynamodb_deliveries import DynamoDbDeliveries
 from ratchet.adapters.dynamodb_erasing import DynamoDbErasing
 from ratchet.adapters.dynamodb_ledgers import DynamoDbLedgers
 from ratchet.adapters.dynamodb_listing import DynamoDbListing
@@ -52,7 +53,12 @@ _READS = 4
 
 
 class DynamoDbCheckpoints(
-    DynamoDbLedgers, DynamoDbAgenda, DynamoDbErasing, DynamoDbRemains, DynamoDbUsage
+    DynamoDbLedgers,
+    DynamoDbDeliveries,
+    DynamoDbAgenda,
+    DynamoDbErasing,
+    DynamoDbRemains,
+    DynamoDbUsage,
 ):
     """The CheckpointStore and the SlotStore on AWS."""
 

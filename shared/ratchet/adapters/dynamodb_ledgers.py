@@ -1,6 +1,5 @@
-"""What is noted beside the steps: unsafe tool calls, reservations, and how announcing an event went."""
+"""What is noted beside the steps: unsafe tool calls and reservations."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from ratchet.adapters.dynamodb_bodies import Bodies
@@ -10,14 +9,11 @@ from ratchet.contracts.errors import AttemptSuperseded
 from ratchet.contracts.messages import TaskRef
 from ratchet.domain import codec, keys
 from ratchet.domain.steps import StepPlan
-from ratchet.ports import Begun, DeliveryAttempt, DeliveryState, Intent, Reserved
-
-MAX_ATTEMPTS_KEPT = 20
-MAX_DETAIL_CHARS = 500
+from ratchet.ports import Begun, Intent, Reserved
 
 
 class DynamoDbLedgers:
-    """The effect ledger, the reservations and the delivery log."""
+    """The effect ledger and the reservations."""
 
     def __init__(self, table: Table, bodies: Bodies) -> None:
         self._table = table
@@ -192,64 +188,6 @@ class DynamoDbLedgers:
             return False
         return True
 
-    def deliveries(self, ref: TaskRef, event_id: str) -> Mapping[str, DeliveryState]:
-        """How announcing the event went so far, by channel; a channel without a try is absent."""
-        request = {
-            "KeyConditionExpression": "pk = :pk AND begins_with(sk, :prefix)",
-            "ExpressionAttributeValues": {
-                ":pk": {"S": keys.task_key(ref)},
-                ":prefix": {"S": keys.delivery_sort_key(event_id, "")},
-            },
-            "ConsistentRead": True,
-        }
-        return {
-            item["channel"]["S"]: DeliveryState(
-                ok=item["ok"]["BOOL"],
-                tries=int(item["tries"]["N"]),
-                last_at_ms=int(item["attempts"]["L"][-1]["M"]["at"]["N"]),
-            )
-            for page in self._table.query(request)
-            for item in page["Items"]
-        }
-
-    def record_delivery(self, ref: TaskRef, attempt: DeliveryAttempt) -> None:
-        """Add a try to the event's delivery log, which keeps the latest twenty; once arrived stays arrived."""
-        sk = keys.delivery_sort_key(attempt.event_id, attempt.channel)
-        ok = ":ok" if attempt.ok else "if_not_exists(ok, :ok)"
-        tries = "tries = if_not_exists(tries, :zero) + :plus"
-        counts = {":zero": {"N": "0"}, ":plus": {"N": "1"}}
-        values = {
-            **counts,
-            ":ok": {"BOOL": attempt.ok},
-            ":channel": {"S": attempt.channel},
-            ":none": {"L": []},
-            ":one": {"L": [_log_line(attempt)]},
-            ":kept": {"N": str(MAX_ATTEMPTS_KEPT)},
-        }
-        appended = self._table.update(
-            {
-                "Key": key(keys.task_key(ref), sk),
-                "UpdateExpression": f"SET ok = {ok}, {tries}, channel = :channel, "
-                "attempts = list_append(if_not_exists(attempts, :none), :one)",
-                "ConditionExpression": "attribute_not_exists(attempts) OR size(attempts) < :kept",
-                "ExpressionAttributeValues": values,
-            }
-        )
-        if not appended:
-            self._table.update(
-                {
-                    "Key": key(keys.task_key(ref), sk),
-                    # An index past the end appends: the oldest makes room in the same write.
-                    "UpdateExpression": f"SET ok = {ok}, {tries}, attempts[{MAX_ATTEMPTS_KEPT}] = :one "
-                    "REMOVE attempts[0]",
-                    "ExpressionAttributeValues": {
-                        **counts,
-                        ":ok": values[":ok"],
-                        ":one": _log_line(attempt),
-                    },
-                }
-            )
-
     def _intent(self, ref: TaskRef, item: Item) -> Intent:
         begun = Intent(
             item["attempt_id"]["S"],
@@ -279,14 +217,4 @@ def _began(intent: Intent) -> Item:
         "attempt_id": {"S": intent.attempt_id},
         "call_id": {"S": intent.call_id},
         "dies_at": number(intent.dies_at_ms),
-    }
-
-
-def _log_line(attempt: DeliveryAttempt) -> Item:
-    return {
-        "M": {
-            "ok": {"BOOL": attempt.ok},
-            "at": {"N": str(attempt.at_ms)},
-            "detail": {"S": attempt.detail[:MAX_DETAIL_CHARS]},
-        }
     }

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 
 from ratchet.adapters.aws import AWS_ERRORS, store_error
 from ratchet.contracts.errors import SecretUnavailable, ServiceRefused
+from ratchet.contracts.limits import SECRET_CACHE_SECONDS
 from ratchet.ports import Clock
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
-MAX_AGE_SECONDS = 300.0
-"""A rotated secret is in use everywhere after this."""
+MAX_AGE_SECONDS = float(SECRET_CACHE_SECONDS)
 
 
 class Secrets:

@@ -1,6 +1,5 @@
 """Signed webhooks (https://www.standardwebhooks.com), sent so that no URL can reach into our own network."""
 
-import base64
 import contextlib
 import functools
 import http.client
@@ -10,11 +9,14 @@ import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
 from ratchet.adapters.webhook_address import Address, Resolver, allowed_addresses, resolve
 from ratchet.contracts import limits
-from ratchet.contracts.errors import DeliveryFailed, InvalidRequest
+from ratchet.contracts.errors import DeliveryFailed, InvalidRequest, ReceiverGone
+from ratchet.domain.webhook_keys import WebhookKeys
 from ratchet.domain.webhook_url import WebhookUrl
 from ratchet.ports import Clock, Event
 
@@ -55,7 +57,10 @@ class Network:
 
 
 class WebhookAnnouncer:
-    """An `Announcer`. The receiver's status decides: 2xx is delivered, all else is tried again."""
+    """An `Announcer`. The receiver's status decides: 2xx is delivered, 410 the end, all else is tried again.
+
+    `secret` gives what `WebhookKeys.parse` reads.
+    """
 
     channel = "webhook"
 
@@ -77,24 +82,23 @@ class WebhookAnnouncer:
 
         Raises:
             DeliveryFailed: the address is refused, or the receiver did not answer 2xx in time.
+            ReceiverGone: it answered 410.
             SecretUnavailable: the signing secret could not be read.
         """
+        now_ms = self._clock.now_ms()
         try:
             url = WebhookUrl.parse(target or "", allow_loopback=self._allow_loopback)
+            keys = WebhookKeys.parse(self._secret())
+            secrets = keys.secrets(event.attributes.get("tenant", ""), target or "", now_ms=now_ms)
         except InvalidRequest as exc:
             raise DeliveryFailed(str(exc)) from exc
-        secret = self._secret()
-        if not secret:
-            raise DeliveryFailed(
-                "the signing secret is empty (setting webhook_secret_arn): fill it"
-            )
-        headers = signed_headers(event, secret, self._clock.now_ms())
+        headers = signed_headers(event, secrets, now_ms)
         deadline = _Deadline(self._clock, self._network.total_seconds)
         addresses = allowed_addresses(url, self._network.resolve)
         try:
             with contextlib.closing(self._open(url, addresses, deadline)) as connection:
                 _send(connection, _request(url, headers, event.body), deadline)
-                return _outcome(connection, deadline)
+                return _outcome(connection, deadline, now_ms)
         except ssl.SSLCertVerificationError as exc:
             raise DeliveryFailed(f"the certificate is not valid: {exc.verify_message}") from exc
         except (OSError, http.client.HTTPException) as exc:
@@ -131,21 +135,19 @@ def _system_tls() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def signing_secret(raw: str) -> str:
-    """What a receiver verifies with, in the form of Standard Webhooks, made of the stored secret's bytes."""
-    return "whsec_" + base64.b64encode(raw.encode()).decode()
+def signed_headers(event: Event, secrets: Sequence[str], now_ms: int) -> dict[str, str]:
+    """The Standard Webhooks headers of one attempt: same id and body on every one, a new time and signatures.
 
-
-def signed_headers(event: Event, raw_secret: str, now_ms: int) -> dict[str, str]:
-    """The Standard Webhooks headers of one attempt: same id and body on every one, a new time and signature."""
+    Each secret signs; a receiver takes the request if it knows one of them.
+    """
     from standardwebhooks import Webhook  # noqa: PLC0415 - only the deliverer carries it
 
-    moment = datetime.fromtimestamp(now_ms // 1000, UTC)
-    signer = Webhook(signing_secret(raw_secret))
+    moment, body = datetime.fromtimestamp(now_ms // 1000, UTC), event.body.decode()
+    signatures = [Webhook(secret).sign(event.id, moment, body) for secret in secrets]
     return {
         "webhook-id": event.id,
         "webhook-timestamp": str(now_ms // 1000),
-        "webhook-signature": signer.sign(event.id, moment, event.body.decode()),
+        "webhook-signature": " ".join(signatures),
     }
 
 
@@ -210,7 +212,7 @@ def _send(connection: socket.socket, request: bytes, deadline: _Deadline) -> Non
         left = left[connection.send(left) :]
 
 
-def _outcome(connection: socket.socket, deadline: _Deadline) -> str:
+def _outcome(connection: socket.socket, deadline: _Deadline, now_ms: int) -> str:
     answer = _Answer(connection, deadline)
     response = http.client.HTTPResponse(cast(socket.socket, answer), method="POST")
     with contextlib.closing(response):
@@ -221,7 +223,24 @@ def _outcome(connection: socket.socket, deadline: _Deadline) -> str:
             response.read(limits.WEBHOOK_MAX_RESPONSE_BYTES)
     if 200 <= response.status < 300:
         return note
-    raise DeliveryFailed(f"the receiver answered {note}")
+    if response.status == HTTPStatus.GONE:
+        raise ReceiverGone(f"the receiver answered {note}")
+    wish = retry_after_seconds(response.headers.get("Retry-After", ""), now_ms)
+    raise DeliveryFailed(f"the receiver answered {note}", wish)
+
+
+def retry_after_seconds(value: str, now_ms: int) -> float:
+    """What a receiver's Retry-After asks for, seconds or a date, within our bound; 0 for what is neither."""
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        # No receiver asks for so many digits, and Python refuses to read thousands of them.
+        wish = float(text[:12])
+    else:
+        try:
+            wish = parsedate_to_datetime(text).timestamp() - now_ms / 1000
+        except (ValueError, TypeError, OverflowError):
+            return 0.0
+    return min(max(wish, 0.0), float(limits.MAX_RETRY_AFTER_SECONDS))
 
 
 def _printable(text: str) -> str:

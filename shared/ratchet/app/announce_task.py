@@ -5,18 +5,31 @@ from dataclasses import dataclass, field, replace
 
 from ratchet.app.account_usage import AccountUsage
 from ratchet.app.admission import SlotReturn
-from ratchet.app.events import event_of, warnings_of
+from ratchet.app.occasions import announced_events
 from ratchet.app.remains import tip_or_remains
 from ratchet.app.tenant_allowance import TenantGovernor
-from ratchet.contracts.errors import DataMissing, DeliveryFailed
-from ratchet.contracts.limits import BUDGET_WARNINGS_PERCENT, DELIVERY_DELAYS_SECONDS
-from ratchet.contracts.messages import Doorbell, TaskRef
+from ratchet.contracts.errors import DeliveryFailed, ReceiverGone
+from ratchet.contracts.limits import WEBHOOK_GONE_SECONDS
+from ratchet.contracts.messages import Doorbell
+from ratchet.contracts.names import Channel
+from ratchet.delivery_log import DeliveryAttempt, DeliveryState
+from ratchet.domain.delivery import MAX_TRIES, pause_ms
 from ratchet.domain.steps import End, Paused
 from ratchet.domain.task import History, erase_at
-from ratchet.observability import logger
-from ratchet.ports import Announcer, CheckpointStore, Clock, DeliveryAttempt, DeliveryState, Event
+from ratchet.observability import delivery_given_up, logger
+from ratchet.ports import Announcer, CheckpointStore, Clock, Event
 
-MAX_TRIES = len(DELIVERY_DELAYS_SECONDS) + 1
+_GONE = "the receiver wants no more of this URL since it answered 410; sending this delivery again enables it"
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """How a try went; `is_final` when another one is of no use."""
+
+    ok: bool
+    note: str
+    is_final: bool = False
+    retry_after_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +47,6 @@ class AnnounceTask:
 
         What does not arrive is due later; a warning of a task that goes on, when that ends or asks.
 
-        A resumed task has ended more than once, and each end is announced: also one that was resumed before anybody
-        heard of it, at the latest when the task ends again.
-
         The slot of an ended or paused task goes to the next in line.
 
         Raises:
@@ -48,7 +58,11 @@ class AnnounceTask:
             return
         if self.slots is not None and isinstance(tip.next, End | Paused):
             self.slots(tip)  # first of all: a task that cannot be announced must not keep its slot
-        due = [at for event in self._events(tip) for at in self._announce(event, tip)]
+        due = [
+            at
+            for event in announced_events(self.store, tip)
+            for at in self._announce(event, tip)
+        ]
         if isinstance(tip.next, End | Paused):
             AccountUsage(self.store)(tip)  # not before: the ledger can wait for who is told
             self.tenants.give_back(self.store, bell.task)
@@ -56,21 +70,6 @@ class AnnounceTask:
             closes = tip.next.expires_at_ms if isinstance(tip.next, Paused) else erase_at(last)
             at_ms = min([*due, closes])
             self.store.due_again(bell.task, ended_at_ms=last.finished_at_ms, at_ms=at_ms)
-
-    def _events(self, tip: History) -> list[Event]:
-        """Its warnings and each of its ends, and what it asks now: a question that has been answered is no news."""
-        is_resumed = tip.state.opened_at_ms > tip.task.created_at_ms
-        needs_all = is_resumed or _may_have_warned(tip)
-        history = (self._whole(tip.task.ref) if needs_all else tip) or tip
-        ends = [replace(history, records=(r,)) for r in history.records if isinstance(r.next, End)]
-        occasions = [*ends, tip] if isinstance(tip.next, Paused) else ends
-        return [*warnings_of(history), *map(event_of, occasions)]
-
-    def _whole(self, ref: TaskRef) -> History | None:
-        try:
-            return self.store.load(ref)
-        except DataMissing:
-            return None  # its earlier ends cannot be told apart any more
 
     def _announce(self, event: Event, tip: History) -> list[int]:
         """Try the channels whose time has come; when to try the others."""
@@ -83,43 +82,73 @@ class AnnounceTask:
     ) -> int | None:
         """Deliver on one channel if it is time; when to try next, None for never."""
         before = log.get(announcer.channel, DeliveryState())
-        if before.ok or before.tries >= MAX_TRIES:
+        if before.ok or before.is_dead:
             return None
-        due = next_try_ms(before)
+        if before.tries >= MAX_TRIES:  # who made the last try could not say any more that it was
+            self._give_up(announcer, event, tip, before)
+            return None
+        due = next_try_ms(before, event.id)
         if self.clock.now_ms() < due:
             return due
-        if self._deliver(announcer, event, tip):
+        return self._deliver(announcer, event, tip, before)
+
+    def _deliver(
+        self, announcer: Announcer, event: Event, tip: History, before: DeliveryState
+    ) -> int | None:
+        """Make one try and log it; when to make the next, None for never."""
+        if announcer.channel == Channel.WEBHOOK and tip.task.webhook_url is None:
             return None
+        outcome = self._outcome(announcer, event, tip)
         # After the try, which may have hung for seconds: due before the store agrees would be looked at for nothing.
-        after = DeliveryState(False, before.tries + 1, self.clock.now_ms())
-        return None if after.tries >= MAX_TRIES else next_try_ms(after)
-
-    def _deliver(self, announcer: Announcer, event: Event, tip: History) -> bool:
-        target = tip.task.webhook_url
-        if announcer.channel == "webhook" and target is None:
-            return True
-        try:
-            note, ok = announcer.announce(event, target=target), True
-        except DeliveryFailed as exc:
-            note, ok = str(exc), False
-        ref = tip.task.ref
-        attempt = DeliveryAttempt(event.id, announcer.channel, ok, self.clock.now_ms(), note[:500])
-        self.store.record_delivery(ref, attempt)
-        details = {"task_id": ref.task_id, "channel": announcer.channel, "ok": ok}
+        now, ref = self.clock.now_ms(), tip.task.ref
+        not_before = now + outcome.retry_after_ms if outcome.retry_after_ms else 0
+        self.store.record_delivery(
+            ref,
+            DeliveryAttempt(
+                event.id, announcer.channel, outcome.ok, now, outcome.note[:500], not_before
+            ),
+        )
+        details = {"task_id": ref.task_id, "channel": announcer.channel, "ok": outcome.ok}
         logger.info("delivery attempted", extra=details)
-        return ok
+        if outcome.ok:
+            return None
+        after = replace(before, tries=before.tries + 1, last_at_ms=now, not_before_ms=not_before)
+        if outcome.is_final or after.tries >= MAX_TRIES:
+            self._give_up(announcer, event, tip, before)
+            return None
+        return next_try_ms(after, event.id)
+
+    def _outcome(self, announcer: Announcer, event: Event, tip: History) -> _Outcome:
+        target, tenant = tip.task.webhook_url, tip.task.ref.tenant
+        url = target if announcer.channel == Channel.WEBHOOK else None
+        if url and self.clock.now_ms() < self.store.webhook_disabled_until(tenant, url):
+            return _Outcome(False, f"not sent: {_GONE}", is_final=True)
+        try:
+            return _Outcome(True, announcer.announce(event, target=target))
+        except ReceiverGone as exc:
+            if url:
+                until_ms = self.clock.now_ms() + WEBHOOK_GONE_SECONDS * 1000
+                self.store.disable_webhook(tenant, url, until_ms=until_ms)
+            return _Outcome(False, f"{exc}: {_GONE}", is_final=True)
+        except DeliveryFailed as exc:
+            wait_ms = int(exc.retry_after_seconds * 1000)
+            return _Outcome(False, str(exc), retry_after_ms=wait_ms)
+
+    def _give_up(
+        self, announcer: Announcer, event: Event, tip: History, before: DeliveryState
+    ) -> None:
+        """List the delivery as dead, and raise the alarm if that is news."""
+        ref, channel = tip.task.ref, announcer.channel
+        if self.store.give_up_delivery(
+            ref, event.id, channel=channel, earlier_tries=before.earlier_tries
+        ):
+            delivery_given_up()
+            details = {"task_id": ref.task_id, "tenant": ref.tenant, "channel": channel}
+            logger.warning("delivery given up", extra=details)
 
 
-def _may_have_warned(tip: History) -> bool:
-    """Whether a step may have reached a share of the budget; under a cap that was raised since, it was resumed."""
-    if any(record.warning is not None for record in tip.records):
-        return True
-    share = BUDGET_WARNINGS_PERCENT[0] * tip.task.limits.max_cost_usd / 100
-    return tip.totals.cost_microusd >= int(share * 1_000_000)
-
-
-def next_try_ms(state: DeliveryState) -> int:
-    """When the next try is due: at once for the first, then after the documented delays."""
+def next_try_ms(state: DeliveryState, event_id: str) -> int:
+    """When the next try is due: at once for the first, then after the documented delays, or when the receiver says."""
     if not state.tries:
         return 0
-    return state.last_at_ms + DELIVERY_DELAYS_SECONDS[state.tries - 1] * 1000
+    return max(state.last_at_ms + pause_ms(event_id, state.tries), state.not_before_ms)

@@ -23,6 +23,7 @@ from ratchet.contracts.api import (
     TaskListView,
     TaskView,
 )
+from ratchet.contracts.delivery_api import DeadDeliveryListView, DeliveryListView, DeliveryView
 from ratchet.contracts.names import Json
 from ratchet.contracts.usage_report import UsageReportView
 
@@ -142,6 +143,27 @@ class ApiClient:
         """Create a fork of a task; as with `submit`, a retry creates nothing twice."""
         path = f"/v1/tasks/{_segment(task_id)}/fork"
         return self._create(path, body, idempotency_key=idempotency_key)
+
+    def deliveries(self, task_id: str) -> DeliveryListView:
+        """How a task was announced."""
+        return self._ask(DeliveryListView, "GET", f"/v1/tasks/{_segment(task_id)}/deliveries")
+
+    def dead_deliveries(self, *, limit: int) -> DeadDeliveryListView:
+        """Announcements that were given up, over as many pages as `limit` needs."""
+        found = DeadDeliveryListView(deliveries=[], next_cursor=None)
+        while True:
+            size = min(limit - len(found.deliveries), limits.MAX_PAGE_SIZE)
+            query = _query(limit=size, cursor=found.next_cursor)
+            page = self._ask(DeadDeliveryListView, "GET", "/v1/deliveries", params=query)
+            both = found.deliveries + page.deliveries
+            found = DeadDeliveryListView(deliveries=both, next_cursor=page.next_cursor)
+            if page.next_cursor is None or not page.deliveries or len(both) >= limit:
+                return found
+
+    def redeliver(self, task_id: str, delivery_id: str) -> DeliveryView:
+        """Send an announcement again."""
+        path = f"/v1/tasks/{_segment(task_id)}/deliveries/{_segment(delivery_id)}/redeliver"
+        return self._ask(DeliveryView, "POST", path)
 
     def agents(self) -> AgentListView:
         """What is deployed."""

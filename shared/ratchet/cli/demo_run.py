@@ -62,7 +62,7 @@ class DemoRun:
         as_json: bool,
     ) -> None:
         self.is_scripted = stack.models is not None
-        self._secret = stack.webhook_secret
+        self._secret = stack.webhook_secret(receiver.url)
         self._receiver = receiver
         self._client = client
         self._stages = stages

@@ -26,6 +26,7 @@ _STACK_NAME = "Ratchet"
 _SCRIPTED_KEY = "scripted"
 _LEDGER = "example-refunds.jsonl"
 _NOTHING: Mapping[str, str] = {}
+_TENANT = "default"  # the generated API key's
 _OUTPUTS = {
     "table": "TableName",
     "topic_arn": "TopicArn",
@@ -39,7 +40,7 @@ class Keys:
     """What the stack's secrets hold for its users."""
 
     api_key: str
-    webhook_secret: str
+    webhook_root: str
 
 
 def _quiet(_text: str) -> None:
@@ -61,7 +62,7 @@ class DevStack:
         self.models = models
         self.api_url = local.outputs["ApiUrl"]
         self.api_key = keys.api_key
-        self.webhook_secret = keys.webhook_secret
+        self._webhook_root = keys.webhook_root
         self.model_base_url = model_base_url
         self._cleanup = cleanup
 
@@ -136,9 +137,15 @@ class DevStack:
             "region": self.local.region,
             **{name: self.local.outputs[output] for name, output in _OUTPUTS.items()},
             "function_names": names,
-            "webhook_secret": self.webhook_secret,
+            "webhook_secret_arn": self.local.outputs["WebhookSecretArn"],
             "model_base_url": self.model_base_url,
         }
+
+    def webhook_secret(self, url: str) -> str:
+        """What the receiver at this URL verifies with, as it was when the stack started."""
+        from ratchet.domain.webhook_keys import WebhookKeys  # noqa: PLC0415
+
+        return WebhookKeys.parse(self._webhook_root).secrets(_TENANT, url, now_ms=0)[0]
 
     def close(self) -> None:
         """End the stack, its workers and the scripted model."""
@@ -213,8 +220,6 @@ def _parameters(**values: str | int | None) -> dict[str, str]:
 
 
 def _exchange_keys(local: "LocalStack", model_key: str) -> Keys:
-    from ratchet.adapters.webhook import signing_secret  # noqa: PLC0415
-
     secrets = local.client("secretsmanager")
     secrets.put_secret_value(SecretId=local.outputs["ModelKeySecretArn"], SecretString=model_key)
 
@@ -224,5 +229,5 @@ def _exchange_keys(local: "LocalStack", model_key: str) -> Keys:
 
     return Keys(
         api_key=str(json.loads(read("ApiKeysSecretArn"))["key"]),
-        webhook_secret=signing_secret(read("WebhookSecretArn")),
+        webhook_root=read("WebhookSecretArn"),
     )

@@ -9,6 +9,7 @@ import typer
 from ratchet.cli import (
     answer_command,
     cache_command,
+    delivery_commands,
     demo_command,
     deploy_command,
     dev_command,
@@ -24,6 +25,7 @@ from ratchet.cli import (
     submit_command,
     task_commands,
     usage_command,
+    webhook_secret_command,
 )
 from ratchet.cli.errors import CliError
 from ratchet.cli.output import report
@@ -57,6 +59,9 @@ app.command("fork")(fork_command.fork)
 app.command("agents")(task_commands.agents)
 app.command("routes")(routes_command.routes)
 app.command("usage")(usage_command.usage)
+app.command("deliveries")(delivery_commands.deliveries)
+app.command("redeliver")(delivery_commands.redeliver)
+app.command("webhook-secret")(webhook_secret_command.webhook_secret)
 app.command("models")(models_command.models)
 app.command("prices")(prices_command.prices)
 app.add_typer(cache_command.app, name="cache")

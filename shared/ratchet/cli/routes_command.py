@@ -1,10 +1,11 @@
 """routes: the routing table in force, and putting another one in its place without deploying."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from ratchet.cli.aws_clients import clients, stack_outputs
 from ratchet.cli.config import ApiConfig, api_config
 from ratchet.cli.errors import CliError
 from ratchet.cli.outcome import connect
@@ -74,35 +75,21 @@ def write_override(config: ApiConfig, stack: str, table: str | None) -> None:
     Raises:
         CliError: AWS refuses, or does not answer.
     """
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - as in _clients
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - as in `clients`
 
     from ratchet.adapters.dynamodb_routing import DynamoDbRoutingOverride  # noqa: PLC0415
     from ratchet.contracts.errors import RatchetError  # noqa: PLC0415
 
     try:
-        cloudformation, dynamodb = _clients(config, "cloudformation", "dynamodb")
-        (found,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
-        outputs = {o["OutputKey"]: o["OutputValue"] for o in found["Outputs"]}
-        DynamoDbRoutingOverride(dynamodb, table=outputs["TableName"]).write(table)
+        cloudformation, dynamodb = clients(config, "cloudformation", "dynamodb")
+        table_name = stack_outputs(cloudformation, stack)["TableName"]
+        DynamoDbRoutingOverride(dynamodb, table=table_name).write(table)
     except (BotoCoreError, ClientError, RatchetError) as exc:
         raise CliError(
             f"the override of stack {stack} cannot be written: {exc}",
             "Sign in to the deployment's AWS account and region with the right to read the stack and to write its "
             "table; --stack names the stack.",
         ) from exc
-
-
-def _clients(config: ApiConfig, *services: str) -> list[Any]:
-    import botocore.session  # noqa: PLC0415 - half a second that showing the table need not pay
-
-    from ratchet.cli.signing import region_of  # noqa: PLC0415
-
-    session = botocore.session.get_session()
-    if config.aws_url:
-        session.set_credentials("local", "local")
-    region = config.region or region_of(config.url.partition("://")[2])
-    where: dict[str, Any] = {"region_name": region, "endpoint_url": config.aws_url or None}
-    return [session.create_client(service, **where) for service in services]
 
 
 def _print(shown: RoutingView) -> None:

@@ -13,6 +13,8 @@
     |   |-- InterruptDecided          409 already_decided
     |   |-- InterruptExpired          410 interrupt_expired
     |   |-- TaskNotForkable           409 not_forkable
+    |   |-- DeliveryNotFound          404 not_found
+    |   |-- NothingToDeliver          409 nothing_to_deliver
     |   |-- BodyTooLarge              413 body_too_large
     |   |-- IdempotencyKeyReused      422 idempotency_key_reused
     |   `-- ServiceUnavailable        503 unavailable
@@ -29,6 +31,7 @@
     |   `-- ContextOverflow           context_overflow     (failover, then compact once, then fail)
     |-- ServiceRefused            AWS says no for good: permissions, a missing resource, a bad request
     |-- DeliveryFailed            an announcement did not arrive; tried again
+    |   `-- ReceiverGone              410: the receiver wants no more; not tried again
     `-- TaskError                 the task ends with this code in its `error`
         |-- ModelOutputInvalid        model_output
         |-- ModelRefused              model_refused
@@ -109,6 +112,18 @@ class TaskNotForkable(RequestError):
     """What the step did is not known, so nothing can go on from it."""
 
     code, status, title = "not_forkable", 409, "The task cannot be forked there"
+
+
+class DeliveryNotFound(RequestError):
+    """The task has no announcement of that id."""
+
+    code, status, title = "not_found", 404, "No such delivery"
+
+
+class NothingToDeliver(RequestError):
+    """What was announced no longer holds, so it is not announced again."""
+
+    code, status, title = "nothing_to_deliver", 409, "There is nothing to announce any more"
 
 
 class BodyTooLarge(RequestError):
@@ -234,9 +249,19 @@ class ServiceRefused(RatchetError):
 
 
 class DeliveryFailed(RatchetError):
-    """The receiver did not accept the announcement."""
+    """The receiver did not accept the announcement. `retry_after_seconds`: not to be tried before, as it asked."""
 
     code, retryable = "delivery_failed", True
+
+    def __init__(self, message: str, retry_after_seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class ReceiverGone(DeliveryFailed):
+    """The receiver asks to be sent nothing more."""
+
+    code, retryable = "receiver_gone", False
 
 
 class TaskError(RatchetError):

@@ -104,6 +104,18 @@ CLOCK_MARGIN_SECONDS = 600
 DELIVERY_DELAYS_SECONDS = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 """Pauses between tries, ten tries in all over 75.6 h, as Standard Webhooks proposes:
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md"""
+DELIVERY_JITTER_PERCENT = 10
+"""By up to so much a pause is longer: a receiver that comes back is not met by everything at once."""
+MAX_RETRY_AFTER_SECONDS = 24 * 3600
+"""The longest that a receiver's Retry-After puts off the next try; it never brings one forward."""
+WEBHOOK_GONE_SECONDS = 30 * 24 * 3600
+"""A URL that answered 410 gets nothing for so long, or until somebody sends one of its deliveries again."""
+WEBHOOK_OVERLAP_HOURS = 24
+"""How long a webhook secret that was replaced signs too, so that its receiver can change over in peace."""
+SECRET_CACHE_SECONDS = 300
+"""A secret that was replaced in Secrets Manager is in use everywhere after this."""
+MAX_WEBHOOK_KEYS_BYTES = 60_000
+"""Secrets Manager takes 64 KB: some 300 endpoints whose secret was rotated."""
 MAX_EVENT_BYTES = 20_000
 """Standard Webhooks asks for bodies under 20 kB; a longer result is left out and flagged."""
 WEBHOOK_TOTAL_SECONDS = 15.0

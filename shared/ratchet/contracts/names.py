@@ -114,6 +114,13 @@ class EffectAnswer(StrEnum):
     ABORT = "abort"
 
 
+class Channel(StrEnum):
+    """A way that announcements take."""
+
+    SNS = "sns"
+    WEBHOOK = "webhook"
+
+
 class UsageBy(StrEnum):
     """What `GET /v1/usage` sums up by."""
 

@@ -11,6 +11,7 @@ What all tenants share, a model provider or the running limit, belongs to none o
                                  TASK             the head (sorts last: one descending query reads head and last step)
                                  USAGE            how far the task is in the usage ledger (behind what that query reads)
     TENANT#t#IDEMPOTENCY#sha256  IDEMPOTENCY      the task that a key created
+    TENANT#t#WEBHOOK#sha256      WEBHOOK          up to when a URL that answered 410 gets nothing
     TENANT#t#USAGE#2026-11#3     AGENT#2026-11-22#a#m  what agent a used of model m that day, as shard 3 has counted
                                  USER#2026-11-22#u     what was used for user u; other accounts get their own prefix
     TENANT#t#CACHE#sha256        CACHE            what a model answered to a question
@@ -25,8 +26,9 @@ What all tenants share, a model provider or the running limit, belongs to none o
     ADMISSION#0                  SLOTS            a shard of how many tasks run
                                  THROTTLED        a shard of how many 429s its tasks have met
 
-Indexes: `by_tenant` (tenant_key, task_id) lists tasks; `due` (due, due_at) finds work that a lost message left behind;
-`waiting` (waiting, wait_rank) holds the lines of the tasks that wait for a slot, one for each tenant.
+Indexes: `by_tenant` (tenant_key, task_id) lists tasks and, as TENANT#t#DEAD, deliveries that were given up; `due` (due,
+due_at) finds work that a lost message left behind; `waiting` (waiting, wait_rank) holds the lines of the tasks that wait
+for a slot, one for each tenant.
 """
 
 import hashlib
@@ -47,6 +49,7 @@ DEPLOYMENT = "DEPLOYMENT"
 ROUTING = "ROUTING"
 DUE_SHARDS = 8
 COUNTED = "USAGE"
+WEBHOOK = "WEBHOOK"
 USAGE_SHARDS = 8
 
 _WAITING = "WAITING#"
@@ -95,6 +98,21 @@ def effect_sort_key(number: int, idempotency_key: str) -> str:
 def delivery_sort_key(event_id: str, channel: str) -> str:
     """Sort key of one event's way to one channel."""
     return f"DELIVERY#{_safe(event_id)}#{channel}"
+
+
+def dead_key(tenant: str) -> str:
+    """The partition of a tenant's dead deliveries in the `by_tenant` index."""
+    return f"{tenant_key(tenant)}#DEAD"
+
+
+def dead_sort_key(ref: TaskRef, event_id: str, channel: str) -> str:
+    """Where a dead delivery stands in that index: beside the others of its task."""
+    return f"{_safe(ref.task_id)}#{_safe(event_id)}#{channel}"
+
+
+def webhook_key(tenant: str, url: str) -> str:
+    """The partition of what is noted about a tenant's webhook; hashed, since callers choose it freely."""
+    return f"{tenant_key(tenant)}#WEBHOOK#{hashlib.sha256(url.encode()).hexdigest()}"
 
 
 def idempotency_key(tenant: str, key: str) -> str:
@@ -224,6 +242,22 @@ def interrupt_id(ref: TaskRef, step: int, call_id: str) -> str:
 def event_id(ref: TaskRef, event: str, step: int) -> str:
     """Stable id of what a step announced: the same on every try (`webhook-id`)."""
     return f"evt_{ref.task_id.removeprefix('task_')}_{step}_{event.replace('.', '_')}"
+
+
+def event_type(event_id: str) -> str:
+    """What an event of that id announces: the inverse of `event_id`, without the share that a warning is about."""
+    return re.sub(r"_[0-9]+$", "", event_id.split("_", 3)[-1]).replace("_", ".", 1)
+
+
+def delivery_id(event_id: str, channel: str) -> str:
+    """What callers name one event's way to one channel by."""
+    return f"{event_id}.{channel}"
+
+
+def delivery_of(delivery_id: str) -> tuple[str, str]:
+    """Event id and channel of a delivery id: the inverse of `delivery_id`; empty strings for what is none."""
+    match = re.fullmatch(r"(evt_[A-Za-z0-9_]{1,120})\.([a-z]{1,20})", delivery_id)
+    return (match[1], match[2]) if match else ("", "")
 
 
 def execution_name(ref: TaskRef, generation: int) -> str:

@@ -65,6 +65,19 @@ class WebhookUrl:
         return cls(_public_name(host), HTTPS_PORT, target)
 
 
+def endpoint_of(url: str) -> str:
+    """The URL as far as it names a receiver: without what differs from task to task, the query.
+
+    Raises:
+        InvalidRequest: it is not a URL.
+    """
+    parts, host, port = _split(url)
+    default = HTTPS_PORT if parts.scheme == "https" else 80
+    name = f"[{host}]" if ":" in host else host.removesuffix(".")
+    where = name if port in {None, default} else f"{name}:{port}"
+    return f"{parts.scheme}://{where}{parts.path or '/'}"
+
+
 def check_webhook_url(url: str, *, allow_loopback: bool = False) -> None:
     """Refuse an address at submit time that could never be delivered to.
 

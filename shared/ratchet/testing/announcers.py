@@ -32,6 +32,10 @@ class RecordingAnnouncer:
         """Refuse the next events."""
         self._failures += [DeliveryFailed(reason) for _ in range(times)]
 
+    def fail_with(self, *failures: DeliveryFailed) -> None:
+        """Refuse the next events so."""
+        self._failures += failures
+
     def announce(self, event: Event, *, target: str | None) -> str:
         """Keep the event.
 

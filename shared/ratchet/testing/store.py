@@ -27,6 +27,7 @@ from ratchet.ports import (
     Reopening,
     Start,
 )
+from ratchet.testing.store_deliveries import InMemoryDeliveries
 from ratchet.testing.store_ledgers import InMemoryLedgers
 from ratchet.testing.store_rows import (
     Head,
@@ -37,7 +38,7 @@ from ratchet.testing.store_slots import InMemorySlots
 from ratchet.testing.store_usage import InMemoryUsage
 
 
-class InMemoryCheckpoints(InMemoryLedgers, InMemoryUsage, InMemorySlots):
+class InMemoryCheckpoints(InMemoryLedgers, InMemoryDeliveries, InMemoryUsage, InMemorySlots):
     """The CheckpointStore and the SlotStore without AWS; safe to share between threads."""
 
     def __init__(self, clock: Clock) -> None:
@@ -46,6 +47,7 @@ class InMemoryCheckpoints(InMemoryLedgers, InMemoryUsage, InMemorySlots):
         self._clock = clock
         self._claims: dict[str, tuple[TaskRef, IdempotencyClaim]] = {}
         self._counters = {}
+        self._gone_webhooks = {}
 
     def create_task(self, task: Task, *, claim: IdempotencyClaim | None, due_at_ms: int) -> Created:
         """Write a queued task (and the claim) atomically; with a known key, return what it created instead."""

@@ -1,17 +1,15 @@
-"""What InMemoryCheckpoints notes beside the steps: unsafe tool calls, reservations, deliveries."""
+"""What InMemoryCheckpoints notes beside the steps: unsafe tool calls and reservations."""
 
 import threading
 from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import replace
 
 from ratchet.contracts.errors import AttemptSuperseded
 from ratchet.contracts.messages import TaskRef
 from ratchet.domain import codec, keys
 from ratchet.domain.steps import StepPlan
-from ratchet.ports import Begun, DeliveryAttempt, DeliveryState, Intent, Reserved
+from ratchet.ports import Begun, Intent, Reserved
 from ratchet.testing.store_rows import (
-    Delivery,
     Effect,
     InMemoryPayloads,
     Partition,
@@ -20,11 +18,9 @@ from ratchet.testing.store_rows import (
     sort_key,
 )
 
-MAX_ATTEMPTS_KEPT = 20
-
 
 class InMemoryLedgers:
-    """The effect ledger and the delivery log."""
+    """The effect ledger."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -116,23 +112,6 @@ class InMemoryLedgers:
                 return False
             partition.reserved[step] = after
             return True
-
-    def deliveries(self, ref: TaskRef, event_id: str) -> Mapping[str, DeliveryState]:
-        """How announcing the event went so far, by channel; a channel without a try is absent."""
-        prefix = keys.delivery_sort_key(event_id, "")
-        with self._lock:
-            log = self._partitions[keys.task_key(ref)].deliveries
-            return {d.channel: d.state() for name, d in log.items() if name.startswith(prefix)}
-
-    def record_delivery(self, ref: TaskRef, attempt: DeliveryAttempt) -> None:
-        """Add a try to the event's delivery log, which keeps the latest twenty."""
-        name = sort_key(keys.delivery_sort_key(attempt.event_id, attempt.channel))
-        with self._lock:
-            deliveries = self._partitions[keys.task_key(ref)].deliveries
-            delivery = deliveries.setdefault(name, Delivery(attempt.channel))
-            delivery.ok = delivery.ok or attempt.ok
-            delivery.tries += 1
-            delivery.attempts = [*delivery.attempts, attempt][-MAX_ATTEMPTS_KEPT:]
 
     def _intent(self, effect: Effect) -> Intent:
         if effect.body is None:

@@ -9,12 +9,13 @@ from ratchet.contracts.errors import DataMissing, ServiceRefused
 from ratchet.contracts.limits import INLINE_BODY_BYTES
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import TaskStatus
+from ratchet.delivery_log import DeliveryAttempt, DeliveryState
 from ratchet.domain import codec, keys
 from ratchet.domain.remains import lost_record, lost_task
 from ratchet.domain.steps import StepRecord, Totals
 from ratchet.domain.task import History, Task, TaskState
 from ratchet.domain.usage import Counted
-from ratchet.ports import DeliveryAttempt, DeliveryState, Intent, Reserved, TaskSummary
+from ratchet.ports import Intent, Reserved, TaskSummary
 
 MAX_ITEM_BYTES = 400 * 1024
 MAX_SORT_KEY_BYTES = 1024
@@ -74,17 +75,28 @@ class Plan:
 
 
 @dataclass(slots=True)
-class Delivery:
+class DeliveryRow:
     """One event's way to one channel."""
 
+    event_id: str
     channel: str
     ok: bool = False
     tries: int = 0
+    earlier_tries: int = 0
+    not_before_ms: int = 0
+    is_dead: bool = False
     attempts: list[DeliveryAttempt] = field(default_factory=list)
 
     def state(self) -> DeliveryState:
         """How it went so far."""
-        return DeliveryState(self.ok, self.tries, self.attempts[-1].at_ms)
+        return DeliveryState(
+            self.ok,
+            self.tries - self.earlier_tries,
+            self.attempts[-1].at_ms,
+            self.not_before_ms,
+            self.is_dead,
+            self.earlier_tries,
+        )
 
 
 @dataclass(slots=True)
@@ -95,7 +107,7 @@ class Partition:
     steps: dict[int, Body] = field(default_factory=dict)
     effects: dict[str, Effect] = field(default_factory=dict)
     plans: dict[int, Plan] = field(default_factory=dict)
-    deliveries: dict[str, Delivery] = field(default_factory=dict)
+    deliveries: dict[str, DeliveryRow] = field(default_factory=dict)
     counted: Counted | None = None
     reserved: dict[int, Reserved] = field(default_factory=dict)
 

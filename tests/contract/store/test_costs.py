@@ -8,10 +8,11 @@ import pytest
 
 from ratchet.contracts.limits import TERMINAL_RETENTION_SECONDS
 from ratchet.contracts.names import TaskStatus
+from ratchet.delivery_log import DeliveryAttempt
 from ratchet.domain import keys
 from ratchet.domain.steps import StepRecord
 from ratchet.domain.task import Task
-from ratchet.ports import DeliveryAttempt, DueTask, Start
+from ratchet.ports import DueTask, Start
 from tests.contract.moto_aws import show
 from tests.contract.store.benches import DynamoDbBench
 from tests.contract.store.samples import (

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from ratchet.contracts.errors import RatchetError
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import TaskStatus
+from ratchet.delivery_log import DeliveryAttempt
 from ratchet.domain import keys
 from ratchet.domain.steps import End, Paused, Step
 from ratchet.domain.task import TaskLimits
-from ratchet.ports import DeliveryAttempt, DueTask, IdempotencyClaim, ListFilter
+from ratchet.ports import DueTask, IdempotencyClaim, ListFilter
 from tests.contract.moto_aws import mocked_aws, show
 from tests.contract.store.benches import EVER, Bench, DynamoDbBench, MemoryBench
 from tests.contract.store.samples import (

@@ -13,9 +13,10 @@ from ratchet.contracts.limits import (
     TTL_MARGIN_SECONDS,
 )
 from ratchet.contracts.names import TaskStatus
+from ratchet.delivery_log import DeliveryAttempt
 from ratchet.domain import codec
 from ratchet.domain.task import TaskLimits
-from ratchet.ports import DeliveryAttempt, DueTask, IdempotencyClaim, ListFilter
+from ratchet.ports import DueTask, IdempotencyClaim, ListFilter
 from tests.contract.store.benches import DynamoDbBench
 from tests.contract.store.samples import (
     BROKEN,

@@ -6,9 +6,10 @@ import pytest
 
 from ratchet.contracts.errors import DataMissing, ServiceRefused
 from ratchet.contracts.limits import TERMINAL_RETENTION_SECONDS
+from ratchet.delivery_log import DeliveryAttempt
 from ratchet.domain import codec
 from ratchet.domain.task import TaskLimits
-from ratchet.ports import DeliveryAttempt, IdempotencyClaim
+from ratchet.ports import IdempotencyClaim
 from tests.contract.store.benches import Bench
 from tests.contract.store.samples import (
     BROKEN,

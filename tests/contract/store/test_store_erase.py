@@ -5,8 +5,9 @@ import pytest
 from ratchet.contracts.errors import StoreUnavailable
 from ratchet.contracts.limits import TERMINAL_RETENTION_SECONDS
 from ratchet.contracts.names import TaskStatus
+from ratchet.delivery_log import DeliveryAttempt
 from ratchet.domain.task import erase_at
-from ratchet.ports import DeliveryAttempt, IdempotencyClaim, Reserved
+from ratchet.ports import IdempotencyClaim, Reserved
 from tests.contract.store.benches import Bench
 from tests.contract.store.samples import (
     BROKEN,

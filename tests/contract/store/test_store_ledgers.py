@@ -3,8 +3,9 @@
 import pytest
 
 from ratchet.contracts.errors import AttemptSuperseded
+from ratchet.delivery_log import DeliveryAttempt, DeliveryState
 from ratchet.domain.steps import End, Paused, Step
-from ratchet.ports import Begun, DeliveryAttempt, DeliveryState
+from ratchet.ports import Begun
 from tests.contract.store.benches import Bench
 from tests.contract.store.samples import (
     ACTING,

@@ -33,6 +33,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         world.decide,
         world.fork,
         world.usage,
+        world.deliveries,
         agents,
     )
     monkeypatch.setattr(routes, "wiring", lambda: wired)
@@ -322,6 +323,9 @@ def test_the_openapi_document_is_published_and_complete(world: World) -> None:
         "/v1/tasks",
         "/v1/tasks/{task_id}",
         "/v1/tasks/{task_id}/steps",
+        "/v1/tasks/{task_id}/deliveries",
+        "/v1/tasks/{task_id}/deliveries/{delivery_id}/redeliver",
+        "/v1/deliveries",
         "/v1/tasks/{task_id}/cancel",
         "/v1/tasks/{task_id}/resume",
         "/v1/tasks/{task_id}/interrupts/{interrupt_id}",
@@ -355,6 +359,7 @@ def test_a_task_that_could_reach_a_model_without_a_price_is_refused(
         world.decide,
         world.fork,
         world.usage,
+        world.deliveries,
         agents,
     )
     monkeypatch.setattr(routes, "wiring", lambda: wired)

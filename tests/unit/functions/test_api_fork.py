@@ -42,6 +42,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         world.decide,
         world.fork,
         world.usage,
+        world.deliveries,
         world.fork.agents,
     )
     monkeypatch.setattr(routes, "wiring", lambda: wired)

@@ -40,6 +40,7 @@ def wired(world: World, sizes: Functions) -> Wiring:
         decide=world.decide,
         fork=world.fork,
         usage=world.usage,
+        deliveries=world.deliveries,
         agents=AgentDirectory(world.registry.manifest(), default="support"),
         sizes=sizes,
     )

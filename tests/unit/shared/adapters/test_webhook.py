@@ -1,9 +1,12 @@
 """Signed deliveries: what is sent, and how receivers of every kind are met."""
 
+import base64
 import gzip
 import json
 import socket
 import threading
+import tracemalloc
+import zlib
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -14,16 +17,18 @@ from ratchet.adapters.system import SystemClock
 from ratchet.adapters.webhook import (
     Network,
     WebhookAnnouncer,
+    retry_after_seconds,
     signed_headers,
-    signing_secret,
 )
-from ratchet.contracts.errors import DeliveryFailed
+from ratchet.contracts.errors import DeliveryFailed, ReceiverGone
+from ratchet.domain.webhook_keys import WebhookKeys
 from ratchet.ports import Event
 from ratchet.testing.raw_server import RawServer, answers, drips
 from ratchet.testing.receiver import Answer, WebhookReceiver
 
 SECRET = "a secret of thirty-two bytes ..."
-EVENT = Event("evt_1", "task.succeeded", '{"type":"task.succeeded","data":"ü"}'.encode())
+BODY = '{"type":"task.succeeded","data":"ü"}'.encode()
+EVENT = Event("evt_1", "task.succeeded", BODY, {"tenant": "acme"})
 
 
 class SteppingClock:
@@ -64,13 +69,17 @@ def test_the_library_verifies_what_we_sign() -> None:
         announcer = WebhookAnnouncer(lambda: SECRET, clock, allow_loopback=True)
         announcer.announce(EVENT, target=receiver.url)
         (request,) = receiver.requests
-    assert request.verify(signing_secret(SECRET)) == json.loads(EVENT.body)
+        (secret,) = WebhookKeys.parse(SECRET).secrets("acme", receiver.url, now_ms=0)
+    assert request.verify(secret) == json.loads(EVENT.body)
 
 
 def test_we_sign_as_the_library_signs() -> None:
-    headers = signed_headers(EVENT, SECRET, 1_700_000_000_999)
+    secrets = ["whsec_" + base64.b64encode(raw).decode() for raw in (b"n" * 32, b"o" * 32)]
+    headers = signed_headers(EVENT, secrets, 1_700_000_000_999)
     moment = datetime.fromtimestamp(1_700_000_000, UTC)
-    expected = Webhook(SECRET.encode()).sign(EVENT.id, moment, EVENT.body.decode())
+    expected = " ".join(
+        Webhook(raw).sign(EVENT.id, moment, EVENT.body.decode()) for raw in (b"n" * 32, b"o" * 32)
+    )
     assert headers == {
         "webhook-id": "evt_1",
         "webhook-timestamp": "1700000000",
@@ -104,7 +113,7 @@ def test_the_request_says_what_it_is() -> None:
 
 def test_an_empty_secret_signs_nothing() -> None:
     announcer = WebhookAnnouncer(lambda: "", SteppingClock(), allow_loopback=True)
-    with pytest.raises(DeliveryFailed, match="signing secret"):
+    with pytest.raises(DeliveryFailed, match="secret is empty"):
         announcer.announce(EVENT, target="http://127.0.0.1:9/")
 
 
@@ -120,6 +129,77 @@ def test_every_status_but_2xx_is_a_failure_without_the_body(status: int) -> None
     ):
         local().announce(EVENT, target=receiver.url)
     assert "canary" not in str(caught.value)
+
+
+NOW_MS = 1_700_000_000_000  # 2023-11-14T22:13:20Z
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("0", 0),
+        (" 120 ", 120),
+        ("Tue, 14 Nov 2023 22:15:20 GMT", 120),
+        ("Tue, 14 Nov 2023 22:13:19 GMT", 0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 86_400),
+        ("86401", 86_400),
+        ("9" * 60_000, 86_400),
+        *(
+            (nonsense, 0)
+            for nonsense in ("", "-5", "1.5", "soon", "٣٠", "1e9", "nan", "inf", "\x00")
+        ),
+        ("Tue, 14 Nov 99999999999999 22:15:20 GMT", 0),
+        ("Tue, 99 Nov 2023 22:15:20 GMT", 0),
+    ],
+)
+def test_a_wish_to_be_asked_later_is_taken_within_bounds(value: str, seconds: float) -> None:
+    assert retry_after_seconds(value, NOW_MS) == seconds
+
+
+@pytest.mark.parametrize("status", [429, 503, 301])
+def test_a_refusal_says_when_the_receiver_lets_itself_be_asked_again(status: int) -> None:
+    later = Answer(status, {"Retry-After": "3600"})
+    with WebhookReceiver.start(later) as receiver, pytest.raises(DeliveryFailed) as caught:
+        local().announce(EVENT, target=receiver.url)
+    assert caught.value.retry_after_seconds == 3600
+
+
+def test_gone_is_told_apart_from_other_refusals() -> None:
+    with (
+        WebhookReceiver.start(Answer(410)) as receiver,
+        pytest.raises(ReceiverGone, match="410 Gone"),
+    ):
+        local().announce(EVENT, target=receiver.url)
+
+
+def test_a_receiver_that_never_shakes_hands_is_left_at_the_deadline() -> None:
+    def stare(connection: socket.socket) -> None:
+        stop.wait()
+
+    stop = threading.Event()
+    with RawServer(stare) as server:
+        network = Network(total_seconds=0.1)
+        announcer = WebhookAnnouncer(
+            lambda: SECRET, SteppingClock(), allow_loopback=True, network=network
+        )
+        with pytest.raises(DeliveryFailed, match="TimeoutError"):
+            announcer.announce(EVENT, target=f"https://127.0.0.1:{server.port}/")
+        stop.set()
+
+
+def test_a_gzip_bomb_of_a_gigabyte_takes_less_than_a_megabyte_of_memory() -> None:
+    packer = zlib.compressobj(9, wbits=31)
+    bomb = b"".join(packer.compress(bytes(1_000_000)) for _ in range(1_000)) + packer.flush()
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n"
+    with RawServer(answers(head + bomb)) as server:
+        deliver_to(server)  # what is loaded once is no part of it
+        tracemalloc.start()
+        try:
+            assert deliver_to(server) == "200 OK"
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < 1_000_000, f"{len(bomb)} bytes on the wire took {peak} bytes"
 
 
 def test_a_reason_is_cut_and_made_printable() -> None:

@@ -15,6 +15,7 @@ from ratchet.contracts.errors import (
     TaskNotFound,
     UnknownAgent,
 )
+from ratchet.contracts.limits import DELIVERY_JITTER_PERCENT
 from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.contracts.names import TaskStatus
 from ratchet.domain.task import History
@@ -212,7 +213,9 @@ def test_a_failed_channel_is_tried_again_on_schedule_and_the_other_is_left_alone
     world.announce(bell)  # rung again too early: not tried
     assert len(world.webhook.attempts) == 1
     for delay in (5, 300):
-        world.clock.advance(delay)
+        world.clock.advance(delay - 0.1)
+        world.announce(bell)  # never early
+        world.clock.advance(0.1 + delay * DELIVERY_JITTER_PERCENT / 100)
         world.announce(bell)
     world.announce(bell)
     assert len(world.sns.attempts) == 1
@@ -235,9 +238,9 @@ def test_a_receiver_that_hangs_is_due_again_counted_from_the_end_of_the_try(
 
     monkeypatch.setattr(world.webhook, "announce", hang)
     world.announce(Doorbell(ref))
-    world.clock.advance(4)
+    world.clock.advance(4.9)
     assert world.sweep().tasks == 0
-    world.clock.advance(1)
+    world.clock.advance(0.6)
     assert world.sweep().tasks == 1
     world.announce(Doorbell(ref))
     assert [a.ok for a in world.webhook.attempts] == [False, True]

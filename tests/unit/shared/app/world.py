@@ -9,6 +9,7 @@ from ratchet.app.agents import AgentDirectory, AgentRegistry
 from ratchet.app.announce_task import AnnounceTask
 from ratchet.app.cancel_task import CancelTask
 from ratchet.app.decide_interrupt import DecideInterrupt
+from ratchet.app.deliveries import Deliveries
 from ratchet.app.deployed_models import DeployedModels
 from ratchet.app.dispatch_task import DispatchTask
 from ratchet.app.execute_step import ExecuteStep
@@ -104,6 +105,7 @@ class World:
         self.sweep = SweepTasks(self.store, self.inbox, self.outbox, self.workflow, self.clock)
         self.cancel = CancelTask(self.store, self.workflow, self.outbox, self.clock)
         self.decide = DecideInterrupt(self.store, self.inbox, self.outbox, self.clock)
+        self.deliveries = Deliveries(self.store, self.outbox, self.clock)
         self.announce = AnnounceTask(
             self.store, (self.sns, self.webhook), self.clock, tenants=self.tenants
         )
