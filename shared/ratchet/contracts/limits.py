@@ -106,8 +106,9 @@ DELIVERY_DELAYS_SECONDS = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 8
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md"""
 DELIVERY_JITTER_PERCENT = 10
 """By up to so much a pause is longer: a receiver that comes back is not met by everything at once."""
-MAX_RETRY_AFTER_SECONDS = 24 * 3600
-"""The longest that a receiver's Retry-After puts off the next try; it never brings one forward."""
+MAX_RETRY_AFTER_SECONDS = 12 * 3600
+"""The longest that a receiver's Retry-After puts off the next try; it never brings one forward. With it at every try, a
+delivery is over within six days."""
 WEBHOOK_GONE_SECONDS = 30 * 24 * 3600
 """A URL that answered 410 gets nothing for so long, or until somebody sends one of its deliveries again."""
 WEBHOOK_OVERLAP_HOURS = 24
