@@ -39,7 +39,9 @@ class Secrets:
 
     def _read(self, arn: str) -> str:
         try:
-            text = self._client.get_secret_value(SecretId=arn).get("SecretString")
+            # Named, though it is the default: moto forgets that a label can move.
+            answer = self._client.get_secret_value(SecretId=arn, VersionStage="AWSCURRENT")
+            text = answer.get("SecretString")
         except AWS_ERRORS as exc:
             error = store_error(exc)
             if error.retryable:

@@ -76,7 +76,7 @@ def stored_keys(config: ApiConfig, stack: str, *, change: Change | None = None) 
     try:
         cloudformation, manager = clients(config, "cloudformation", "secretsmanager")
         arn = stack_outputs(cloudformation, stack)["WebhookSecretArn"]
-        read = manager.get_secret_value(SecretId=arn)
+        read = manager.get_secret_value(SecretId=arn, VersionStage="AWSCURRENT")
         keys = WebhookKeys.parse(read["SecretString"])
         if change is not None:
             keys = change(keys)

@@ -27,8 +27,8 @@ What all tenants share, a model provider or the running limit, belongs to none o
                                  THROTTLED        a shard of how many 429s its tasks have met
 
 Indexes: `by_tenant` (tenant_key, task_id) lists tasks and, as TENANT#t#DEAD, deliveries that were given up; `due` (due,
-due_at) finds work that a lost message left behind; `waiting` (waiting, wait_rank) holds the lines of the tasks that wait
-for a slot, one for each tenant.
+due_at) finds work that a lost message left behind; `waiting` (waiting, wait_rank) holds the lines of the tasks that
+wait for a slot, one for each tenant.
 """
 
 import hashlib

@@ -183,10 +183,23 @@ def effects(draw: st.DrawFn) -> Operation:
 @st.composite
 def deliveries(draw: st.DrawFn) -> Operation:
     ref, event, channel = draw(refs), draw(st.sampled_from(["e1", "e10"])), draw(names)
-    if draw(flags):
-        return call("deliveries", ref, event)
-    attempt = DeliveryAttempt(event, channel, draw(flags), draw(times), "200")
-    return call("record_delivery", ref, attempt)
+    kinds = ("look", "log", "record", "record", "give_up", "redeliver", "dead")
+    match draw(st.sampled_from(kinds)):
+        case "look":
+            return call("deliveries", ref, event)
+        case "log":
+            return call("task_deliveries", ref)
+        case "record":
+            times_of = (draw(times), "200", draw(times))
+            attempt = DeliveryAttempt(event, channel, draw(flags), *times_of)
+            return call("record_delivery", ref, attempt)
+        case "give_up":
+            earlier = draw(st.integers(0, 2))
+            return call("give_up_delivery", ref, event, channel=channel, earlier_tries=earlier)
+        case "redeliver":
+            return call("redeliver", ref, event, channel=channel)
+        case _:
+            return call("dead_deliveries", draw(tenants), limit=draw(st.integers(1, 3)))
 
 
 @st.composite
