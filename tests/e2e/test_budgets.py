@@ -75,7 +75,9 @@ def test_a_task_that_has_spent_its_budget_gives_what_there_is_and_has_warned(
     assert task["cost_usd"] <= 0.0008
     said = bodies(budgets, task_id)
     warned = [body["data"]["percent"] for body in said if body["type"] == "budget.warning"]
-    assert 100 in warned  # on a slow machine a lost attempt may take what is left before half is spent
+    assert (
+        100 in warned
+    )  # on a slow machine a lost attempt may take what is left before half is spent
     assert max(Counter(warned).values()) == 1
     assert [b["type"] for b in said].count("task.budget_exceeded") == 1
 

@@ -3,11 +3,11 @@
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from ratchet.app.announce_task import MAX_TRIES
 from ratchet.contracts.messages import TaskRef
+from ratchet.delivery_log import DeliveryState
+from ratchet.domain.delivery import MAX_TRIES
 from ratchet.domain.keys import event_id
 from ratchet.domain.steps import StepRecord
-from ratchet.ports import DeliveryState
 
 if TYPE_CHECKING:
     from tests.simulation.ledger import Ledger, Seen

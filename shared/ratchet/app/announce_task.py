@@ -59,9 +59,7 @@ class AnnounceTask:
         if self.slots is not None and isinstance(tip.next, End | Paused):
             self.slots(tip)  # first of all: a task that cannot be announced must not keep its slot
         due = [
-            at
-            for event in announced_events(self.store, tip)
-            for at in self._announce(event, tip)
+            at for event in announced_events(self.store, tip) for at in self._announce(event, tip)
         ]
         if isinstance(tip.next, End | Paused):
             AccountUsage(self.store)(tip)  # not before: the ledger can wait for who is told

@@ -259,3 +259,7 @@ def test_ids_tell_what_they_stand_for(type_: str) -> None:
     event = f"evt_01ARZ3NDEKTSV4RRFFQ69G5FAV_12_{type_.replace('.', '_')}"
     assert event_type(event) == type_
     assert delivery_of(delivery_id(event, "webhook")) == (event, "webhook")
+
+
+def test_a_warning_is_a_warning_whatever_its_share() -> None:
+    assert event_type("evt_01ARZ3NDEKTSV4RRFFQ69G5FAV_12_budget_warning_80") == "budget.warning"
