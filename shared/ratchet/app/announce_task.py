@@ -69,6 +69,9 @@ class AnnounceTask:
             at_ms = min([*due, closes])
             self.store.due_again(bell.task, ended_at_ms=last.finished_at_ms, at_ms=at_ms)
 
+    def _events(self, tip: History) -> list[Event]:
+        return announced_events(self.store, tip)
+
     def _announce(self, event: Event, tip: History) -> list[int]:
         """Try the channels whose time has come; when to try the others."""
         log = self.store.deliveries(tip.task.ref, event.id)
