@@ -29,8 +29,9 @@ def refusal(event: dict[str, Any]) -> Response[str] | None:
 
 
 def _takes_json(method: str, path: str) -> bool:
-    """Whether the route reads its body: submit, resume and fork do."""
-    return method == "POST" and (path == "/v1/tasks" or path.endswith(("/resume", "/fork")))
+    """Whether the route reads its body: submit, resume, fork and decisions do."""
+    reads = path == "/v1/tasks" or path.endswith(("/resume", "/fork")) or "/interrupts/" in path
+    return method == "POST" and reads
 
 
 def _unreadable(event: dict[str, Any]) -> Response[str] | None:

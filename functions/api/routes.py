@@ -7,7 +7,7 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 from aws_lambda_powertools.event_handler.openapi.params import Header, Query
 
-from functions.api.caller import tenant_of
+from functions.api.caller import principal_of, tenant_of
 from functions.api.problems import from_request_error, from_validation, problem
 from functions.api.wiring import wiring
 from ratchet.app.delivery_views import dead_view, delivery_view
@@ -170,7 +170,8 @@ def list_interrupts(
 )
 def decide_interrupt(task_id: str, interrupt_id: str, body: DecisionRequest) -> TaskView:
     """The first answer counts; once none is missing, the task goes on."""
-    return _task(wiring().decide(TaskRef(_tenant(), task_id), interrupt_id, body))
+    by = principal_of(app.current_event.raw_event)
+    return _task(wiring().decide(TaskRef(_tenant(), task_id), interrupt_id, body, by=by))
 
 
 @app.post(

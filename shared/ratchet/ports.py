@@ -84,6 +84,11 @@ class Begun:
     plan: StepPlan
     intents: Mapping[str, Intent]
 
+    @property
+    def call_ids(self) -> frozenset[str]:
+        """The calls that were begun."""
+        return frozenset(intent.call_id for intent in self.intents.values())
+
 
 @dataclass(frozen=True, slots=True)
 class Reserved:

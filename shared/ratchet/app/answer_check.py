@@ -7,11 +7,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from ratchet.app.tool_runner import PlannedCall
-from ratchet.contracts.errors import ModelRefused
+from ratchet.contracts.errors import EffectOutcomeUnknown, ModelRefused
 from ratchet.contracts.limits import MAX_TOOL_CALLS_PER_STEP
+from ratchet.contracts.messages import StepRef
 from ratchet.contracts.names import Complexity, Json, StepType
 from ratchet.domain.agent import Agent
 from ratchet.domain.messages import Message, ToolCall
+from ratchet.domain.steps import StepPlan
 from ratchet.domain.tools import ToolArgumentsInvalid
 from ratchet.model_ports import ModelAnswer
 
@@ -57,6 +59,24 @@ def check_answer(answer: ModelAnswer, agent: Agent, type_: StepType) -> Accepted
     if type_ is StepType.FINAL_SYNTHESIS:
         return _check_output(message, agent)
     return Accepted(message, output=answer.content)
+
+
+def check_again(plan: StepPlan, agent: Agent, step: StepRef) -> Accepted:
+    """The answer that an earlier attempt acted on, taken up again: its effects are part of the task.
+
+    Raises:
+        EffectOutcomeUnknown: the agent that is deployed now would not have accepted it.
+    """
+    message = plan.message
+    answer = ModelAnswer(message.content, message.tool_calls, "tool_calls", plan.usage)
+    verdict = check_answer(answer, agent, step.type)
+    if isinstance(verdict, Accepted):
+        return verdict
+    asked = ", ".join(f"{call.name}({call.arguments[:200]})" for call in message.tool_calls)
+    raise EffectOutcomeUnknown(
+        f"step {step.number} had begun {asked} when it was interrupted, and the agent that is "
+        f"deployed now cannot go on with it: {verdict.problem}"
+    )
 
 
 def _check_calls(answer: ModelAnswer, agent: Agent) -> Accepted | Repair:

@@ -1,45 +1,29 @@
 """Decide an interrupt: a person's answer is a step of the log. The first one counts."""
 
+import json
 from dataclasses import dataclass
+from typing import assert_never
 
+from ratchet.app.decision_log import write_decision
 from ratchet.contracts.api import DecisionRequest
 from ratchet.contracts.errors import (
-    EffectOutcomeUnknown,
     InterruptDecided,
     InterruptExpired,
     InterruptNotFound,
     InvalidRequest,
     StoreUnavailable,
 )
-from ratchet.contracts.limits import RING_AGAIN_SECONDS
-from ratchet.contracts.messages import Doorbell, TaskRef
-from ratchet.contracts.names import BudgetAnswer, EffectAnswer, InterruptKind, TaskStatus
-from ratchet.domain.budget_question import finish, raised
+from ratchet.contracts.messages import TaskRef
+from ratchet.contracts.names import ApprovalAnswer, InterruptKind
+from ratchet.domain.approvals import canonical
 from ratchet.domain.keys import is_task_id
-from ratchet.domain.messages import Message
-from ratchet.domain.steps import (
-    Decision,
-    End,
-    Failure,
-    Interrupt,
-    Paused,
-    Step,
-    StepRecord,
-    StepResult,
-)
-from ratchet.domain.task import UNANSWERED, History, TaskLimits, announce_by, step_after
-from ratchet.observability import logger
-from ratchet.ports import CheckpointStore, Clock, Inbox, Reopening
+from ratchet.domain.steps import Decision, Interrupt, Paused, StepRecord
+from ratchet.domain.task import History
+from ratchet.domain.verdicts import decision_record, limits_after, needs_history, with_digest
+from ratchet.ports import CheckpointStore, Clock, Inbox
 
 MAX_RACES = 5
 """Decisions of other interrupts that may come first before this one gives up and asks for another try."""
-
-_TOLD = {
-    EffectAnswer.HAPPENED: "A person has looked: this call happened. Do not make it again.",
-    EffectAnswer.DID_NOT_HAPPEN: "error: this call did not happen, as a person has found out. Make it again if it is "
-    "still needed.",
-    EffectAnswer.ABORT: UNANSWERED,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +35,10 @@ class DecideInterrupt:
     outbox: Inbox
     clock: Clock
 
-    def __call__(self, ref: TaskRef, interrupt_id: str, request: DecisionRequest) -> History:
-        """Record the answer; once none is missing, the task goes on. The same answer again: the same result.
+    def __call__(
+        self, ref: TaskRef, interrupt_id: str, request: DecisionRequest, *, by: str = ""
+    ) -> History:
+        """Record the answer of `by`; once none is missing, the task goes on. The same answer again: the same result.
 
         The task's deadline counts from the last answer on.
 
@@ -60,7 +46,7 @@ class DecideInterrupt:
             InterruptNotFound: this tenant has no such task, or it never asked that.
             InterruptDecided: somebody has answered otherwise.
             InterruptExpired: nobody answered in time, or the task has ended since.
-            InvalidRequest: the answer is none of the choices.
+            InvalidRequest: the answer does not fit the question.
             StoreUnavailable: send the same request again.
         """
         for _ in range(MAX_RACES):
@@ -72,104 +58,90 @@ class DecideInterrupt:
                 return self._decided_before(tip, interrupt_id, request)
             if self.clock.now_ms() >= interrupt.expires_at_ms:
                 raise _closed(tip)
-            record = self._record(tip, interrupt, request)
-            if self._write(tip, record, _limits(tip, interrupt, request.answer)):
+            decision = with_digest(tip, interrupt, decision_of(interrupt, request, by=by))
+            record = self._write(tip, interrupt, decision)
+            if record is not None:
                 return self.store.load_tip(ref) or tip.with_record(record)
         raise StoreUnavailable("other decisions kept coming first; send it again")
 
-    def _record(self, tip: History, interrupt: Interrupt, request: DecisionRequest) -> StepRecord:
-        answer, then = request.answer, step_after(tip)
-        if answer not in interrupt.choices:
-            raise InvalidRequest(f"answer: choose one of {', '.join(interrupt.choices)}")
-        now = self.clock.now_ms()
-        return StepRecord(
-            number=tip.next_number,
-            result=StepResult(
-                then.type,
-                then.complexity,
-                messages=_told(tip, interrupt, answer),
-                decision=Decision(interrupt.id, answer),
-                agent_version=tip.records[-1].result.agent_version,
-            ),
-            next=self._next(tip, interrupt, answer),
-            totals=tip.totals,
-            attempt=0,
-            started_at_ms=now,
-            finished_at_ms=now,
-        )
-
-    def _next(self, tip: History, decided: Interrupt, answer: str) -> Step | Paused | End:
-        if decided.kind is InterruptKind.BUDGET and answer == BudgetAnswer.FINISH:
-            history = self.store.load(tip.task.ref) or tip
-            return finish(history, decided, f"a person chose to finish: {decided.question}")
-        return _next(tip, decided, answer)
-
-    def _write(self, tip: History, record: StepRecord, limits: TaskLimits) -> bool:
-        """Whether the record took its number; then somebody is rung for."""
-        ref, at_ms = tip.task.ref, record.finished_at_ms
-        if isinstance(record.next, Step):
-            due_at_ms = at_ms + RING_AGAIN_SECONDS * 1000
-            if not self.store.reopen(tip, Reopening(record, limits, at_ms, due_at_ms)):
-                return False
-            self._ring(self.inbox, Doorbell(ref, tip.state.generation + 1))
-            return True
-        if self.store.commit(tip.task, record, due_at_ms=announce_by(record)) != record:
-            return False
-        self._ring(self.outbox, Doorbell(ref))
-        return True
-
-    def _ring(self, queue: Inbox, bell: Doorbell) -> None:
-        try:
-            queue.send(bell)
-        except StoreUnavailable:
-            # The task is due: the sweeper rings again.
-            logger.warning("doorbell failed", extra={"task_id": bell.task.task_id})
+    def _write(self, tip: History, interrupt: Interrupt, decision: Decision) -> StepRecord | None:
+        """The decision as a step; None if its number was taken."""
+        history = self.store.load(tip.task.ref) if needs_history(interrupt, decision) else None
+        now_ms = self.clock.now_ms()
+        record = decision_record(tip, interrupt, decision, now_ms=now_ms, history=history)
+        limits = limits_after(tip, interrupt, decision)
+        queues = {"inbox": self.inbox, "outbox": self.outbox}
+        return record if write_decision(self.store, tip, record, limits=limits, **queues) else None
 
     def _decided_before(self, tip: History, interrupt_id: str, request: DecisionRequest) -> History:
         history = self.store.load(tip.task.ref)
         records = history.records if history is not None else ()
-        decisions = [r.result.decision for r in records if r.result.decision is not None]
-        for decision in decisions:
-            if decision.interrupt_id == interrupt_id:
-                if decision.answer == request.answer:
-                    return tip
-                raise InterruptDecided(f"it was answered with {decision.answer!r}, which counts")
-        asked = [r.next for r in records if isinstance(r.next, Paused)]
-        if any(i.id == interrupt_id for paused in asked for i in paused.interrupts):
+        asked = (i for r in records if isinstance(r.next, Paused) for i in r.next.interrupts)
+        interrupt = next((i for i in asked if i.id == interrupt_id), None)
+        if interrupt is None:
+            raise _never_asked(interrupt_id)
+        made = [r.result.decision for r in records if r.result.decision is not None]
+        first = next((d for d in made if d.interrupt_id == interrupt_id), None)
+        if first is None or first.is_expiry:
             raise _closed(tip)
-        raise _never_asked(interrupt_id)
+        if first.is_same_as(decision_of(interrupt, request, by="")):
+            return tip
+        with_whom = f" by {first.by}" if first.by else ""
+        raise InterruptDecided(f"it was answered with {first.answer!r}{with_whom}, which counts")
+
+
+def decision_of(interrupt: Interrupt, request: DecisionRequest, *, by: str) -> Decision:
+    """What the request says about this interrupt.
+
+    Raises:
+        InvalidRequest: it does not fit what was asked.
+    """
+    match interrupt.kind:
+        case InterruptKind.EFFECT_UNKNOWN | InterruptKind.BUDGET:
+            return Decision(interrupt.id, _choice(interrupt, request), by=by)
+        case InterruptKind.QUESTION:
+            if interrupt.choices:
+                return Decision(interrupt.id, _choice(interrupt, request), by=by)
+            return Decision(interrupt.id, _text(request), by=by)
+        case InterruptKind.APPROVAL:
+            return _approval(interrupt, request, by)
+        case _ as never:
+            assert_never(never)
+
+
+def _approval(interrupt: Interrupt, request: DecisionRequest, by: str) -> Decision:
+    said = request.answer if request.decision == "answer" else request.decision
+    if said not in interrupt.choices:
+        raise InvalidRequest(f"decision: choose one of {', '.join(interrupt.choices)}")
+    reason = request.reason or ""
+    if said != ApprovalAnswer.EDIT:
+        if request.arguments is not None:
+            raise InvalidRequest("arguments: only `edit` takes other arguments; leave them out")
+        return Decision(interrupt.id, said, reason=reason, by=by)
+    if request.arguments is None:
+        raise InvalidRequest("arguments: say with which arguments the tool is to be called instead")
+    arguments = canonical(json.dumps(request.arguments))
+    return Decision(interrupt.id, said, arguments, reason=reason, by=by)
+
+
+def _choice(interrupt: Interrupt, request: DecisionRequest) -> str:
+    answer = _text(request)
+    if answer not in interrupt.choices:
+        raise InvalidRequest(f"answer: choose one of {', '.join(interrupt.choices)}")
+    return answer
+
+
+def _text(request: DecisionRequest) -> str:
+    if request.decision != "answer" or request.arguments is not None:
+        raise InvalidRequest("decision: nothing is to be approved here; send {answer: ...}")
+    if request.answer is None:
+        raise InvalidRequest("answer: is required")
+    return request.answer
 
 
 def _open(tip: History, interrupt_id: str) -> Interrupt | None:
     asked = tip.next.interrupts if isinstance(tip.next, Paused) else ()
     return next((i for i in asked if i.id == interrupt_id), None)
-
-
-def _limits(tip: History, decided: Interrupt, answer: str) -> TaskLimits:
-    """The limits from now on."""
-    if decided.kind is InterruptKind.BUDGET and answer == BudgetAnswer.RAISE:
-        return raised(tip.task.limits, decided.call_id) or tip.task.limits
-    return tip.task.limits
-
-
-def _told(tip: History, decided: Interrupt, answer: str) -> tuple[Message, ...]:
-    """What the agent is told; when the task ends here, also of the calls that were still asked about."""
-    if decided.kind is InterruptKind.BUDGET:
-        return ()
-    asked = tip.next.interrupts if isinstance(tip.next, Paused) else ()
-    about = asked if answer == EffectAnswer.ABORT else (decided,)
-    told = _TOLD[EffectAnswer(answer)]
-    return tuple(Message("tool", told, tool_call_id=i.call_id) for i in about)
-
-
-def _next(tip: History, decided: Interrupt, answer: str) -> Step | Paused | End:
-    if not isinstance(tip.next, Paused):
-        raise TypeError(f"{tip.task.ref.task_id} asks nothing")
-    if answer == EffectAnswer.ABORT:
-        message = f"a person ended the task instead of answering: {decided.question}"
-        return End(TaskStatus.FAILED, failure=Failure(EffectOutcomeUnknown.code, message))
-    left = tuple(i for i in tip.next.interrupts if i.id != decided.id)
-    return Paused(left, tip.next.then) if left else tip.next.then
 
 
 def _never_asked(interrupt_id: str) -> InterruptNotFound:

@@ -3,12 +3,16 @@
 import json
 
 from ratchet.contracts.limits import MAX_EVENT_BYTES
-from ratchet.contracts.names import Json, TaskStatus
+from ratchet.contracts.names import InterruptKind, Json, TaskStatus
+from ratchet.domain.approvals import value_of
 from ratchet.domain.keys import event_id
 from ratchet.domain.rfc3339 import timestamp
-from ratchet.domain.steps import BudgetWarning, End, Paused, StepRecord
+from ratchet.domain.steps import BudgetWarning, End, Interrupt, Paused, StepRecord
 from ratchet.domain.task import History, Task
 from ratchet.ports import Event
+
+_SHORT_QUESTION_CHARS = 200
+"""Sixteen questions of these, and what stands around them, stay below the limit of an event."""
 
 
 def warnings_of(history: History) -> list[Event]:
@@ -61,21 +65,35 @@ def _interrupt_event(tip: History, paused: Paused) -> Event:
         "agent": task.agent,
         "user_id": task.user_id,
         "metadata": dict(task.metadata),
-        "interrupts": [
-            {
-                "id": interrupt.id,
-                "kind": interrupt.kind.value,
-                "question": interrupt.question,
-                "choices": list(interrupt.choices),
-                "expires_at": timestamp(interrupt.expires_at_ms),
-            }
-            for interrupt in paused.interrupts
-        ],
+        "interrupts": [_asked(interrupt) for interrupt in paused.interrupts],
     }
     body = _envelope(type_, last.finished_at_ms, data)
+    if len(body) > MAX_EVENT_BYTES:
+        short: list[Json] = [_shortened(_asked(interrupt)) for interrupt in paused.interrupts]
+        body = _envelope(type_, last.finished_at_ms, {**data, "interrupts": short})
     return Event(
         event_id(task.ref, type_, last.number), type_, body, _attributes(task, type_, status)
     )
+
+
+def _asked(interrupt: Interrupt) -> dict[str, Json]:
+    asked: dict[str, Json] = {
+        "id": interrupt.id,
+        "kind": interrupt.kind.value,
+        "question": interrupt.question,
+        "choices": list(interrupt.choices),
+        "expires_at": timestamp(interrupt.expires_at_ms),
+    }
+    if interrupt.call is not None and interrupt.kind is InterruptKind.APPROVAL:
+        asked |= {"tool": interrupt.call.tool, "arguments": value_of(interrupt.call.arguments)}
+    return asked
+
+
+def _shortened(asked: dict[str, Json]) -> dict[str, Json]:
+    """What fits however much is asked: GET /v1/interrupts shows the rest."""
+    question = str(asked["question"])[:_SHORT_QUESTION_CHARS]
+    kept = {name: value for name, value in asked.items() if name not in ("arguments", "choices")}
+    return {**kept, "question": question, "shortened": True}
 
 
 def _attributes(task: Task, type_: str, status: TaskStatus) -> dict[str, str]:

@@ -1,27 +1,29 @@
 """One attempt at one step: check limits, ask a model, run its tools. What it did is committed by `execute_step`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ratchet.admission_ports import Throttles
 from ratchet.app.agents import AgentRegistry
-from ratchet.app.answer_check import Accepted, check_answer
+from ratchet.app.answer_check import Accepted, check_again
+from ratchet.app.approved_calls import ApprovedCalls
 from ratchet.app.cached_chat import CachedChat
 from ratchet.app.compact_history import CompactHistory, instead_of, summarizer
+from ratchet.app.held_calls import asked_about, is_tainted, sort_calls
 from ratchet.app.lost_attempts import Reservation, carried_microusd, is_wary
 from ratchet.app.model_turn import ModelTurn
 from ratchet.app.prefix_watch import StickyRoute, watch
 from ratchet.app.questions import questions
 from ratchet.app.similar_goal import Found, GoalPorts, SimilarGoal
 from ratchet.app.spending import Spending
+from ratchet.app.step_ends import closed, runs_of
 from ratchet.app.step_waits import StepWaits
 from ratchet.app.tenant_allowance import TenantGovernor
-from ratchet.app.tool_runner import EffectPending, ToolResults, ToolRunner
+from ratchet.app.tool_runner import EffectPending, PlannedCall, ToolResults, ToolRunner
 from ratchet.contracts.errors import (
     AttemptLost,
     AttemptSuperseded,
     ContextOverflow,
-    EffectOutcomeUnknown,
     ExecutionFailed,
     LimitReached,
     LoopDetected,
@@ -48,15 +50,15 @@ from ratchet.domain.steps import (
     End,
     Failure,
     Paused,
-    Runs,
     Step,
     StepPlan,
     StepRecord,
     StepResult,
 )
-from ratchet.domain.task import History
-from ratchet.model_ports import ChatModel, ModelAnswer, ResponseCache
-from ratchet.ports import CheckpointStore, Clock, Ids
+from ratchet.domain.task import History, work_of
+from ratchet.domain.tools import Tool
+from ratchet.model_ports import ChatModel, ResponseCache
+from ratchet.ports import Begun, CheckpointStore, Clock, Ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,7 @@ class StepAttempt:
                 spending.reservation.settle(spending.own_microusd)
                 return wait
             following = self._end(exc)
+        is_bare_end = isinstance(following, End) and not result.messages
         result = replace(spending.on(result), agent_version=self._other_version())
         finished = self.clock.now_ms()
         # An end that refused to begin a step is no step.
@@ -140,37 +143,28 @@ class StepAttempt:
         totals = before.plus(result) if result.model else before.after_end(result)
         record = StepRecord(
             number=self.event.step.number,
-            result=result,
+            result=closed(result, self.history) if is_bare_end else result,
             next=following,
-            totals=totals.after(self._run_of(result, finished - started)),
+            totals=totals.after(runs_of(self.event, result, self._toolbox, finished - started)),
             attempt=self.event.attempt,
             started_at_ms=started,
             finished_at_ms=finished,
             warning=warning(self.history, totals.cost_microusd, is_spent=is_spent),
         )
-        is_bare_end = isinstance(following, End) and not result.messages
         return Attempted(record, owns_effects or is_bare_end)
-
-    def _run_of(self, result: StepResult, milliseconds: int) -> Runs:
-        """What this attempt, and those at this step before it, took of AWS."""
-        runs = result.tool_runs
-        tools = self.agents.get(self.history.task.agent).toolbox if runs else {}
-        return Runs(
-            milliseconds=max(milliseconds, 0),  # a clock that was set back
-            waits=self.event.step.waits,
-            retries=self.event.attempt,
-            unsafe_calls=sum(tools[run.name].effect is Effect.UNSAFE for run in runs),
-            idle=0 if result.model else 1,
-        )
 
     def _work(self, spending: Spending) -> tuple[StepResult, Step | Paused | End, bool]:
         """What was done, what follows, and whether it had effects that may happen only once."""
         owner = spending.reservation.owner
-        before = self._adopted(owner)
+        begun = self._adopted(owner)
+        before = None if begun is None else begun.plan
         agent = self.agents.get(self.history.task.agent)
+        if self._step.purpose is Purpose.CALLS:
+            return self._make_approved(agent, before, owner)
         directive = agent.decides.directive(self._step, self.history.work)
         if before is not None and self.event.failure is None:
-            accepted = self._repeated(agent, before, spending)
+            spending.carry_on(before)
+            accepted = check_again(before, agent, self.event.step)
         else:
             self._count_lost(agent, directive, spending)
             self._check_limits()
@@ -181,7 +175,12 @@ class StepAttempt:
             if found is not None:
                 return found.result(self._step), found.end, False
             accepted = self._ask(agent, directive, spending)
-        tools = self._run_tools(accepted, spending.plan(owner, accepted.message))
+        calls = sort_calls(
+            accepted.calls,
+            is_tainted=is_tainted(self.history.results, agent),
+            begun=begun.call_ids if begun else (),
+        )
+        tools = self._run_tools(calls.free, spending.plan(owner, accepted.message))
         opening = (Message("user", directive),) if directive else ()
         result = StepResult(
             type=self.event.step.type,
@@ -190,13 +189,40 @@ class StepAttempt:
             tool_runs=tools.runs,
             rating=accepted.rating,
             route=self._route.name,
+            untrusted=any(planned.tool.untrusted for planned in calls.free),
         )
-        following = self._next(agent, result, accepted.output)
-        has_effects = any(planned.tool.effect is Effect.UNSAFE for planned in accepted.calls)
+        # What follows when every held call is refused; what is approved comes before it, and decides anew.
+        runs = (*result.tool_runs, *calls.as_refused)
+        following = self._next(agent, replace(result, tool_runs=runs), accepted.output)
+        has_effects = any(planned.tool.effect is Effect.UNSAFE for planned in calls.free)
+        if tools.unknown or calls.held:
+            return result, self._paused(following, tools, calls.held), has_effects
+        return result, following, has_effects
+
+    def _paused(
+        self, following: Step | End, tools: ToolResults, held: Sequence[PlannedCall] = ()
+    ) -> Paused:
+        now_ms = self.clock.now_ms()
+        version = self.agents.version_of(self.history.task.agent) or ""
+        about = asked_about(self.event, held, version=version, now_ms=now_ms)
+        # Calls that have been made, or may have been, are not made again.
+        then = following if isinstance(following, Step) else replace(self._step, calls=())
+        return Paused((*questions(self.event, tools.unknown, now_ms=now_ms), *about), then)
+
+    def _make_approved(
+        self, agent: Agent, before: StepPlan | None, owner: str
+    ) -> tuple[StepResult, Step | Paused | End, bool]:
+        """Make the calls that people have approved. It asks no model, so no limit of the task stands in its way."""
+        if self.event.failure is not None:
+            raise ExecutionFailed(f"the step could not be run: {self.event.failure}")
+        approved = ApprovedCalls.of(self.history, agent, self._step.calls)
+        approved.check(before)
+        tools = self._run_tools(approved.planned, StepPlan(owner, approved.message))
+        result = approved.result(tools, self._step.complexity)
+        following = self._next(agent, result, None)
+        has_effects = any(call.tool.effect is Effect.UNSAFE for call in approved.planned)
         if tools.unknown:
-            then = following if isinstance(following, Step) else self._step
-            asked = questions(self.event, tools.unknown, now_ms=self.clock.now_ms())
-            return result, Paused(asked, then), has_effects
+            return result, self._paused(following, tools), has_effects
         return result, following, has_effects
 
     def _similar(self, agent: Agent, spending: Spending) -> Found | None:
@@ -236,7 +262,7 @@ class StepAttempt:
         version = self.agents.version_of(self.history.task.agent)
         return None if version == self.history.task.agent_version else version
 
-    def _adopted(self, owner: str) -> StepPlan | None:
+    def _adopted(self, owner: str) -> Begun | None:
         """What an earlier attempt at this step was about to do, when it had begun effects."""
         ref, step = self.event.task, self.event.step
         if not is_wary(self.event) or self.event.failure is not None:
@@ -246,27 +272,20 @@ class StepAttempt:
             return None
         if not self.store.adopt_plan(ref, begun.plan, step=step.number, owner=owner):
             raise AttemptSuperseded(f"another attempt has taken over step {step.number}")
-        return begun.plan
+        return begun
 
-    def _repeated(self, agent: Agent, plan: StepPlan, spending: Spending) -> Accepted:
-        """The answer that an earlier attempt acted on, taken up again: its effects are part of the task."""
-        spending.carry_on(plan)
-        message = plan.message
-        answer = ModelAnswer(message.content, message.tool_calls, "tool_calls", plan.usage)
-        verdict = check_answer(answer, agent, self.event.step.type)
-        if isinstance(verdict, Accepted):
-            return verdict
-        asked = ", ".join(f"{call.name}({call.arguments[:200]})" for call in message.tool_calls)
-        raise EffectOutcomeUnknown(
-            f"step {self.event.step.number} had begun {asked} when it was interrupted, and the agent that is "
-            f"deployed now cannot go on with it: {verdict.problem}"
-        )
+    @property
+    def _toolbox(self) -> dict[str, Tool]:
+        """The agent's tools; none when it is not deployed any more."""
+        name = self.history.task.agent
+        return {} if self.agents.version_of(name) is None else self.agents.get(name).toolbox
 
     @property
     def _step(self) -> Step:
         following = self.history.next
-        purpose = following.purpose if isinstance(following, Step) else Purpose.WORK
-        return Step(self.event.step.type, self.event.step.complexity, purpose)
+        if not isinstance(following, Step):
+            return Step(self.event.step.type, self.event.step.complexity)
+        return replace(following, type=self.event.step.type, complexity=self.event.step.complexity)
 
     @property
     def _route(self) -> Route:
@@ -331,7 +350,7 @@ class StepAttempt:
             ttl_seconds=agent.cache_ttl_seconds,
         )
 
-    def _run_tools(self, accepted: Accepted, plan: StepPlan) -> ToolResults:
+    def _run_tools(self, calls: Sequence[PlannedCall], plan: StepPlan) -> ToolResults:
         runner = ToolRunner(
             store=self.store,
             clock=self.clock,
@@ -340,11 +359,10 @@ class StepAttempt:
             plan=plan,
             alive_seconds=lambda: self.remaining_seconds() + self.clock_margin_seconds,
         )
-        return runner.run(accepted.calls)
+        return runner.run(calls)
 
     def _next(self, agent: Agent, result: StepResult, output: Json) -> Step | End:
-        work = self.history.work
-        worked = work if result.is_summary else [*work, result]
+        worked = work_of([*self.history.results, result])
         following = agent.decides.next_step(worked, agent.traits)
         if isinstance(following, Done):
             return End(TaskStatus.SUCCEEDED, output=output)

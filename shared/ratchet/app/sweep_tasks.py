@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from ratchet.admission_ports import Gauge
 from ratchet.app.admission import Admission
+from ratchet.app.decision_log import write_decision
 from ratchet.app.dispatch_task import start_execution
 from ratchet.app.remains import end_unreadable
 from ratchet.contracts import limits
@@ -20,11 +21,12 @@ from ratchet.contracts.errors import (
     RatchetError,
 )
 from ratchet.contracts.messages import Doorbell, TaskRef
-from ratchet.contracts.names import InterruptKind, TaskStatus
+from ratchet.contracts.names import EXPIRED, NOBODY, InterruptKind, TaskStatus
 from ratchet.domain.budget_question import finish
 from ratchet.domain.keys import due_shards
-from ratchet.domain.steps import End, Failure, Paused
+from ratchet.domain.steps import Decision, End, Failure, Paused
 from ratchet.domain.task import History, announce_by, end_record
+from ratchet.domain.verdicts import decision_record, may_expire
 from ratchet.observability import logger
 from ratchet.ports import CheckpointStore, Clock, DueTask, ExecutionState, Inbox, Start, Workflow
 
@@ -105,7 +107,7 @@ class SweepTasks:
             self._end(tip, TaskStatus.TIMED_OUT, _LATE)
             return
         if self._is_unanswered(tip):
-            self._end_unanswered(tip)
+            self._close(tip)
             return
         if tip.state.status is TaskStatus.QUEUED:
             self.inbox.send(Doorbell(due.ref, tip.state.generation + 1))
@@ -153,14 +155,28 @@ class SweepTasks:
     def _is_unanswered(self, tip: History) -> bool:
         return isinstance(tip.next, Paused) and self.clock.now_ms() >= tip.next.expires_at_ms
 
-    def _end_unanswered(self, tip: History) -> None:
-        """Nobody answered: the task ends as it would have without the question."""
-        asked = tip.next.interrupts[0] if isinstance(tip.next, Paused) else None
-        if asked is None or asked.kind is not InterruptKind.BUDGET:
-            self._end(tip, TaskStatus.FAILED, _unanswered(tip))
+    def _close(self, tip: History) -> None:
+        """Nobody answered in time: the task goes on, or ends, as it would without an answer."""
+        paused = tip.next
+        if not isinstance(paused, Paused):
             return
-        history = self.store.load(tip.task.ref) or tip
-        self._commit(tip, finish(history, asked, f"nobody answered in time: {asked.question}"))
+        asked = paused.interrupts[0]
+        if asked.kind is InterruptKind.BUDGET:
+            history = self.store.load(tip.task.ref) or tip
+            self._commit(tip, finish(history, asked, f"nobody answered in time: {asked.question}"))
+        elif may_expire(paused):
+            self._expire(tip, paused)
+        else:
+            self._end(tip, TaskStatus.FAILED, _unanswered(tip))
+
+    def _expire(self, tip: History, paused: Paused) -> None:
+        """The calls count as rejected, and the agent's own questions as unanswered."""
+        for interrupt in paused.interrupts:
+            decision = Decision(interrupt.id, EXPIRED, by=NOBODY)
+            record = decision_record(tip, interrupt, decision, now_ms=self.clock.now_ms())
+            if not write_decision(self.store, tip, record, inbox=self.inbox, outbox=self.outbox):
+                return  # somebody was faster: it is looked at again
+            tip = self._tip(tip.task.ref) or tip.with_record(record)
 
     def _end(self, tip: History, status: TaskStatus, failure: Failure) -> None:
         self._commit(tip, End(status, failure=failure))

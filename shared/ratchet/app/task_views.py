@@ -1,10 +1,13 @@
 """How tasks and steps look from outside: domain values to the answers of the HTTP API."""
 
+from typing import Any
+
 from ratchet.app.agents import AgentInfo
 from ratchet.contracts.api import (
     AgentView,
     CachedFromView,
     CostView,
+    DecisionView,
     ErrorView,
     InterruptView,
     LimitsView,
@@ -18,13 +21,14 @@ from ratchet.contracts.api import (
     ToolRunView,
     UsageView,
 )
-from ratchet.contracts.names import CacheKind, ComplexitySource
+from ratchet.contracts.names import CacheKind, ComplexitySource, InterruptKind, Purpose
+from ratchet.domain.approvals import value_of
 from ratchet.domain.aws_bill import NANO
 from ratchet.domain.complexity import source_of
 from ratchet.domain.models import Usage
 from ratchet.domain.rfc3339 import timestamp
-from ratchet.domain.steps import End, Paused, StepRecord, StepResult
-from ratchet.domain.task import History, Task, TaskLimits, step_after
+from ratchet.domain.steps import End, Interrupt, Paused, StepRecord, StepResult
+from ratchet.domain.task import NOT_MADE, UNHEARD, History, Task, TaskLimits, step_after
 from ratchet.domain.task_bill import Functions
 from ratchet.domain.task_cost import DEPLOYED, aws_side
 from ratchet.ports import Page
@@ -75,27 +79,58 @@ def interrupt_views(tip: History) -> list[InterruptView]:
             question=interrupt.question,
             choices=list(interrupt.choices),
             expires_at=timestamp(interrupt.expires_at_ms),
+            **_action_view(interrupt),
         )
         for interrupt in asked
     ]
 
 
+def _action_view(interrupt: Interrupt) -> dict[str, Any]:
+    call = interrupt.call
+    if call is None or interrupt.kind is not InterruptKind.APPROVAL:
+        return {}
+    return {"tool": call.tool, "arguments": value_of(call.arguments)}
+
+
 def timeline_view(history: History) -> StepListView:
-    """The timeline of a task; a cancel takes a step number but is no step."""
+    """The timeline of a task; a cancel takes a step number but is no step, and nor is a decision."""
     counted = [0, *(record.totals.steps for record in history.records)]
     task, results = history.task, history.results
     inherited = len(results) - len(history.records)
     steps = [
         _step_view(record, task, source_of(task.rating, results[: inherited + i]))
         for i, (record, before) in enumerate(zip(history.records, counted, strict=False))
-        if record.totals.steps > before
+        if record.totals.steps > before or _made_calls(record)
     ]
     return StepListView(
         task_id=task.ref.task_id,
         steps=steps,
         parent=_parent_view(task),
         cached_steps=sum(step.cached is not None for step in steps),
+        decisions=[v for r in history.records for v in _decision_views(r)],
     )
+
+
+def _made_calls(record: StepRecord) -> bool:
+    told = {message.content for message in record.result.messages}
+    is_closing = told <= {NOT_MADE, UNHEARD}  # the last words of a task on calls that were not made
+    return record.result.purpose is Purpose.CALLS and not is_closing
+
+
+def _decision_views(record: StepRecord) -> list[DecisionView]:
+    decision = record.result.decision
+    if decision is None:
+        return []
+    arguments = None if decision.arguments is None else value_of(decision.arguments)
+    view = DecisionView(
+        interrupt_id=decision.interrupt_id,
+        answer=decision.answer,
+        arguments=arguments,
+        reason=decision.reason or None,
+        decided_by=decision.by or None,
+        decided_at=timestamp(record.finished_at_ms),
+    )
+    return [view]
 
 
 def list_view(page: Page, next_cursor: str | None) -> TaskListView:

@@ -132,10 +132,10 @@ class ApiClient:
             )
         return found
 
-    def answer(self, task_id: str, interrupt_id: str, answer: str) -> TaskView:
+    def answer(self, task_id: str, interrupt_id: str, body: Mapping[str, Json]) -> TaskView:
         """Answer a question; the same answer again gets the same result."""
         path = f"/v1/tasks/{_segment(task_id)}/interrupts/{_segment(interrupt_id)}"
-        return self._ask(TaskView, "POST", path, json={"answer": answer})
+        return self._ask(TaskView, "POST", path, json=body)
 
     def fork(
         self, task_id: str, body: Mapping[str, Json], *, idempotency_key: str | None = None

@@ -81,10 +81,24 @@ def status_text(status: TaskStatus) -> "Text":
 def question_lines(interrupt: InterruptView) -> list[str]:
     """A question, and the command that answers it."""
     command = f"ratchet answer {interrupt.task_id} {interrupt.id}"
+    choices = _printable("|".join(interrupt.choices)) or "TEXT"
     return [
-        interrupt.question,
-        f"  open until {moment(interrupt.expires_at)}; answer:  {command} {'|'.join(interrupt.choices)}",
+        _printable(interrupt.question),
+        *_argument_lines(interrupt),
+        f"  open until {moment(interrupt.expires_at)}; answer:  {command} {choices}",
     ]
+
+
+def _argument_lines(interrupt: InterruptView) -> list[str]:
+    """What would be called, argument by argument and whole: what is approved must be seen."""
+    if not isinstance(interrupt.arguments, dict):
+        return []
+    return [_printable(f"  {name}: {_plain(value)}") for name, value in interrupt.arguments.items()]
+
+
+def _printable(text: str) -> str:
+    """Text of a model without what a terminal would act on."""
+    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
 
 
 def outcome_lines(task: TaskView) -> list[str]:

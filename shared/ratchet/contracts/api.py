@@ -27,6 +27,7 @@ Metadata = Annotated[dict[ShortText, MetadataValue], Field(max_length=bounds.MAX
 Instruction = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=bounds.MAX_GOAL_CHARS)
 ]
+Words = Annotated[str, StringConstraints(min_length=1, max_length=bounds.MAX_ANSWER_CHARS)]
 ToolAnswer = Annotated[str, StringConstraints(max_length=bounds.MAX_TOOL_RESULT_CHARS)]
 
 Priority = Annotated[
@@ -81,10 +82,16 @@ class ResumeRequest(_Request):
 
 
 class DecisionRequest(_Request):
-    """Body of `POST /v1/tasks/{task_id}/interrupts/{interrupt_id}`: one of the question's `choices`."""
+    """Body of `POST /v1/tasks/{task_id}/interrupts/{interrupt_id}`: `{answer}`, or a `decision` about an approval.
 
-    decision: Literal["answer"] = "answer"
-    answer: ShortText
+    `answer` is one of the question's `choices`, or any text where it has none. `edit` lets the tool be called with
+    `arguments` in place of the agent's. `reason` is told to the agent when its call is rejected.
+    """
+
+    decision: Literal["answer", "approve", "reject", "edit"] = "answer"
+    answer: Words | None = None
+    arguments: dict[str, Any] | None = None
+    reason: Words | None = None
 
 
 class TaskRequest(_Request):
@@ -156,7 +163,10 @@ class LimitsView(_Answer):
 
 
 class InterruptView(_Answer):
-    """A question that waits for a person; `choices` are the answers that are taken."""
+    """A question that waits for a person; `choices` are the answers that are taken, any text where there are none.
+
+    Of an approval, `tool` and `arguments` are exactly what would be called.
+    """
 
     id: str
     task_id: str
@@ -164,6 +174,8 @@ class InterruptView(_Answer):
     question: str
     choices: list[str]
     expires_at: str
+    tool: str | None = None
+    arguments: Any | None = None
 
 
 class InterruptListView(_Answer):
@@ -263,9 +275,10 @@ class StepView(_Answer):
     `expected_cached_tokens` are those of the input that the provider's cache should have held, by what the same model
     had read in this task; compare `usage.cached_tokens`. `complexity_source` is null while nothing has rated the task,
     which makes a step simple. One whose `purpose` is `compaction` summarized the steps before it; later prompts carry
-    the summary instead of them. One that is `cached` has its answer from the response cache (`exact`,
-    which costs nothing), or from the task in `cached_from` (`semantic`, which costs an embedding).
-    `lost_cost_usd` is the part of `cost_usd` that calls without a known answer may have cost, at the most.
+    the summary instead of them. One whose `purpose` is `calls` made the calls that people had approved. One that is
+    `cached` has its answer from the response cache (`exact`, which costs nothing), or from the task in `cached_from`
+    (`semantic`, which costs an embedding). `lost_cost_usd` is the part of `cost_usd` that calls without a known answer
+    may have cost, at the most.
     """
 
     number: int
@@ -289,13 +302,28 @@ class StepView(_Answer):
     cached_from: CachedFromView | None = None
 
 
+class DecisionView(_Answer):
+    """What was decided about a question of the task, and by whom; `arguments` are those of an edited call."""
+
+    interrupt_id: str
+    answer: str
+    arguments: Any | None = None
+    reason: str | None = None
+    decided_by: str | None = None
+    decided_at: str
+
+
 class StepListView(_Answer):
-    """The timeline of a task: its own steps, after what it inherited from `parent`; how many of them are `cached`."""
+    """The timeline of a task: its own steps, after what it inherited from `parent`, and what people decided.
+
+    `cached_steps` counts those that are `cached`.
+    """
 
     task_id: str
     steps: list[StepView]
     parent: ParentView | None = None
     cached_steps: int = 0
+    decisions: list[DecisionView] = Field(default_factory=list)
 
 
 class AgentView(_Answer):

@@ -96,7 +96,16 @@ STEPS_PER_EXECUTION = 500
 """Some 7 history events a step and 3 a retry, against the 25,000 that an execution may have."""
 
 INTERRUPT_SECONDS = 7 * 24 * 3600
-"""How long a question to a person stays open. Then the task ends as it would without an answer."""
+"""How long a question to a person stays open. Then a call counts as rejected and a question of the agent as unanswered,
+and the agent is told; a task that asked what became of an unsafe call fails."""
+MAX_ANSWER_CHARS = 10_000
+"""Of an answer to a question of the agent, and of a reason."""
+MAX_QUESTION_CHARS = 4_000
+"""Of a question that an agent asks by `ask_human`."""
+MAX_CHOICES = 10
+MAX_CHOICE_CHARS = 128
+SHOWN_ARGUMENTS_CHARS = 500
+"""Of a call's arguments in the words of a question; `arguments` beside it holds them whole."""
 CLOCK_MARGIN_SECONDS = 600
 """How much longer than its invocation an attempt is taken to be alive: two clocks may be off by five minutes each."""
 

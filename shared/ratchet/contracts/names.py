@@ -83,10 +83,11 @@ class CacheKind(StrEnum):
 
 
 class Purpose(StrEnum):
-    """What a step is for: the agent's work, or a summary that keeps its history short."""
+    """What a step is for: the agent's work, a summary that keeps its history short, or calls that people approved."""
 
     WORK = "work"
     COMPACTION = "compaction"
+    CALLS = "calls"
 
 
 class Effect(StrEnum):
@@ -104,6 +105,10 @@ class InterruptKind(StrEnum):
     """An unsafe tool call was begun and gave no answer: did it happen?"""
     BUDGET = "budget"
     """A limit of the task is reached: may it go on with twice as much?"""
+    APPROVAL = "approval"
+    """The agent wants to make a tool call: may it?"""
+    QUESTION = "question"
+    """The agent asks a person something, by its tool `ask_human`."""
 
 
 class EffectAnswer(StrEnum):
@@ -119,6 +124,19 @@ class Channel(StrEnum):
 
     SNS = "sns"
     WEBHOOK = "webhook"
+
+
+class ApprovalAnswer(StrEnum):
+    """What a person may answer to `approval`."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+    EDIT = "edit"
+
+
+EXPIRED = "expired"
+NOBODY = "nobody"
+"""What stands in the place of an answer that nobody gave in time, and who gave it."""
 
 
 class UsageBy(StrEnum):

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from ratchet.contracts.limits import MAX_CACHE_TTL_SECONDS
+from ratchet.domain.ask_human import ASK
 from ratchet.domain.confidence import Check
 from ratchet.domain.policy import POLICIES, AgentTraits, Policy
 from ratchet.domain.semantic_cache import SemanticCache
@@ -46,6 +47,7 @@ class Agent:
             False for agents that poll.
         ask_over_budget: a task that reaches max_cost_usd, max_tokens or max_steps asks a person whether to go on with
             twice as much, instead of ending as `budget_exceeded`.
+        ask_human: gives it the tool `ask_human`: the task waits, and the answer of a person is the tool's result.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Agent:
     semantic_cache: SemanticCache | None = None
     loop_guard: bool = True
     ask_over_budget: bool = False
+    ask_human: bool = False
 
     def __post_init__(self) -> None:
         if not _NAME.match(self.name):
@@ -76,7 +79,7 @@ class Agent:
             raise ValueError(
                 f"agent {self.name!r}: cache_ttl_seconds is 1 to {MAX_CACHE_TTL_SECONDS}, or None for no cache"
             )
-        described = tuple(as_tool(t) for t in self.tools)
+        described = tuple(as_tool(t) for t in self.tools) + ((ASK,) if self.ask_human else ())
         if len({t.name for t in described}) != len(described):
             raise ValueError(f"agent {self.name!r}: two tools have the same name")
         object.__setattr__(self, "_toolbox", {t.name: t for t in described})

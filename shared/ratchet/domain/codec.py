@@ -16,7 +16,6 @@ from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import (
     Complexity,
     ComplexitySource,
-    InterruptKind,
     Purpose,
     StepType,
     TaskStatus,
@@ -25,12 +24,19 @@ from ratchet.contracts.pinned_routes import PinnedRoutes
 from ratchet.domain.complexity import Rating
 from ratchet.domain.messages import Message
 from ratchet.domain.models import Usage
+from ratchet.domain.pause_codec import (
+    decode_decision,
+    decode_interrupt,
+    decode_step,
+    encode_decision,
+    encode_interrupt,
+    encode_step,
+    unusual,
+)
 from ratchet.domain.steps import (
     BudgetWarning,
-    Decision,
     End,
     Failure,
-    Interrupt,
     ModelUse,
     Paused,
     Runs,
@@ -136,10 +142,9 @@ def _encode_result(result: StepResult) -> dict[str, Any]:
         "agent_version": result.agent_version,
         "usage": _encode_usage(result.usage) or None,
         "cost": _encode_cost(result),
-        "decision": [result.decision.interrupt_id, result.decision.answer]
-        if result.decision
-        else None,
-        "purpose": _unusual(result.purpose),
+        "decision": None if result.decision is None else encode_decision(result.decision),
+        "purpose": unusual(result.purpose),
+        "untrusted": result.untrusted or None,
         "prefix": _trimmed(result.expected_cached_tokens, result.prompt_tokens) or None,
         "others": _encode_others(result.others),
         "cached": result.is_cached or None,
@@ -192,8 +197,9 @@ def _decode_result(data: Mapping[str, Any]) -> StepResult:
         agent_version=data.get("agent_version"),
         usage=Usage(*data.get("usage", ())),
         **_decode_cost(data),
-        decision=Decision(*data["decision"]) if "decision" in data else None,
+        decision=decode_decision(data["decision"]) if "decision" in data else None,
         purpose=Purpose(data.get("purpose", Purpose.WORK)),
+        untrusted=data.get("untrusted", False),
         expected_cached_tokens=expected,
         prompt_tokens=prompt,
         others=_decode_others(data),
@@ -218,7 +224,7 @@ def encode_task(task: Task) -> dict[str, Any]:
         "goal": task.goal,
         "agent": task.agent,
         "agent_version": task.agent_version,
-        "first_step": _encode_step(task.first_step),
+        "first_step": encode_step(task.first_step),
         "limits": {
             "max_steps": task.limits.max_steps,
             "max_cost_usd": task.limits.max_cost_usd,
@@ -236,7 +242,7 @@ def decode_task(ref: TaskRef, created_at_ms: int, data: Mapping[str, Any]) -> Ta
         goal=data["goal"],
         agent=data["agent"],
         agent_version=data["agent_version"],
-        first_step=_decode_step(data["first_step"]),
+        first_step=decode_step(data["first_step"]),
         limits=TaskLimits(**data["limits"]),
         created_at_ms=created_at_ms,
         user_id=data.get("user_id"),
@@ -267,10 +273,6 @@ def _decode_fork(data: Mapping[str, Any]) -> Fork:
 
 def _present(optional: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in optional.items() if value is not None}
-
-
-def _unusual(purpose: Purpose) -> str | None:
-    return None if purpose is Purpose.WORK else purpose.value
 
 
 def _encode_usage(usage: Usage) -> list[int]:
@@ -332,14 +334,11 @@ def decode_plan(owner: str, data: Mapping[str, Any]) -> StepPlan:
 
 def _encode_next(following: Step | Paused | End) -> dict[str, Any]:
     if isinstance(following, Step):
-        return {"step": _encode_step(following)}
+        return {"step": encode_step(following)}
     if isinstance(following, Paused):
         return {
-            "asks": [
-                [i.id, i.kind.value, i.call_id, i.question, list(i.choices), i.expires_at_ms]
-                for i in following.interrupts
-            ],
-            "then": _encode_step(following.then),
+            "asks": [encode_interrupt(interrupt) for interrupt in following.interrupts],
+            "then": encode_step(following.then),
         }
     data: dict[str, Any] = {"status": following.status.value}
     if following.output is not None:
@@ -350,25 +349,12 @@ def _encode_next(following: Step | Paused | End) -> dict[str, Any]:
     return data
 
 
-def _encode_step(step: Step) -> list[str]:
-    purpose = _unusual(step.purpose)
-    return [step.type.value, step.complexity.value, *([purpose] if purpose else [])]
-
-
-def _decode_step(data: Sequence[str]) -> Step:
-    type_, complexity, *purpose = data
-    return Step(StepType(type_), Complexity(complexity), Purpose(*purpose or [Purpose.WORK]))
-
-
 def _decode_next(data: Mapping[str, Any]) -> Step | Paused | End:
     if "step" in data:
-        return _decode_step(data["step"])
+        return decode_step(data["step"])
     if "asks" in data:
-        asks = tuple(
-            Interrupt(id_, InterruptKind(kind), call_id, question, tuple(choices), expires_at_ms)
-            for id_, kind, call_id, question, choices, expires_at_ms in data["asks"]
-        )
-        return Paused(asks, _decode_step(data["then"]))
+        asks = tuple(decode_interrupt(asked) for asked in data["asks"])
+        return Paused(asks, decode_step(data["then"]))
     failure = data.get("failure")
     return End(
         status=TaskStatus(data["status"]),

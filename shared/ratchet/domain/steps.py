@@ -3,7 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from ratchet.contracts.names import Complexity, InterruptKind, Json, Purpose, StepType, TaskStatus
+from ratchet.contracts.names import (
+    EXPIRED,
+    NOBODY,
+    Complexity,
+    InterruptKind,
+    Json,
+    Purpose,
+    StepType,
+    TaskStatus,
+)
 from ratchet.domain.messages import Message
 from ratchet.domain.models import Usage
 
@@ -15,6 +24,21 @@ class Step:
     type: StepType
     complexity: Complexity
     purpose: Purpose = Purpose.WORK
+    calls: "tuple[HeldCall, ...]" = ()  # that people have approved, and that this step is to make
+
+
+@dataclass(frozen=True, slots=True)
+class HeldCall:
+    """A tool call as it is asked about, or as it was approved: `digest` is of exactly this action.
+
+    `step` is the one in which the agent asked for it.
+    """
+
+    call_id: str
+    tool: str
+    arguments: str
+    step: int
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +62,8 @@ class End:
 class Interrupt:
     """A question that a person answers with one of `choices`.
 
-    `call_id` is the tool call that it is about; of kind `budget`, the limit.
+    `call_id` is the tool call that it is about; of kind `budget`, the limit. `call` is that call where it has not been
+    made. A question of the agent without choices takes any text.
     """
 
     id: str
@@ -47,6 +72,7 @@ class Interrupt:
     question: str
     choices: tuple[str, ...]
     expires_at_ms: int
+    call: HeldCall | None = None
 
     @property
     def unanswered_call(self) -> str | None:
@@ -69,10 +95,23 @@ class Paused:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a person answered to an interrupt."""
+    """What a person answered to an interrupt, and who it was; `digest` is of the action that was let happen."""
 
     interrupt_id: str
     answer: str
+    arguments: str | None = None  # of an edited call
+    reason: str = ""
+    digest: str = ""
+    by: str = ""
+
+    @property
+    def is_expiry(self) -> bool:
+        """Whether it stands for the answer that nobody gave in time."""
+        return (self.answer, self.by) == (EXPIRED, NOBODY)
+
+    def is_same_as(self, other: "Decision") -> bool:
+        """Whether both say the same, whoever said it and for whatever reason."""
+        return (self.answer, self.arguments) == (other.answer, other.arguments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +160,9 @@ class StepResult:
     reserved_microusd: int = 0  # of the step's reservations, what the two figures above account for
     decision: Decision | None = None  # of a step that a person took
     purpose: Purpose = Purpose.WORK
+    untrusted: bool = (
+        False  # it brought what a tool declared untrusted has returned into the history
+    )
     expected_cached_tokens: int = 0  # of the input, what the provider's cache should have held
     prompt_tokens: int = 0  # of the first call, where there were several
     others: tuple[ModelUse, ...] = ()  # of usage and cost, the part of models other than `model`

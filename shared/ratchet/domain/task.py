@@ -9,7 +9,16 @@ from ratchet.contracts.names import Purpose, TaskStatus, WaitingFor
 from ratchet.contracts.pinned_routes import PinnedRoutes
 from ratchet.domain.complexity import Rating
 from ratchet.domain.messages import Message
-from ratchet.domain.steps import End, Paused, Step, StepRecord, StepResult, Totals, summary_position
+from ratchet.domain.steps import (
+    End,
+    Paused,
+    Step,
+    StepRecord,
+    StepResult,
+    ToolRun,
+    Totals,
+    summary_position,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +123,7 @@ class History:
     @property
     def work(self) -> list[StepResult]:
         """What the steps did that did anything: ends, resumes and summaries leave no trace for the policy."""
-        return [
-            result
-            for result in self.results
-            if result.purpose is Purpose.WORK
-            and any(m.role == "assistant" for m in result.messages)
-        ]
+        return work_of(self.results)
 
     @property
     def last_answer(self) -> str | None:
@@ -140,6 +144,28 @@ class History:
     def with_record(self, record: StepRecord) -> "History":
         """The history after one more committed step."""
         return replace(self, records=(*self.records, record))
+
+
+def work_of(results: Sequence[StepResult]) -> list[StepResult]:
+    """The results that a policy knows; what calls gave that people had to decide on is part of who asked for them."""
+    work: list[StepResult] = []
+    for result in results:
+        if result.purpose is Purpose.COMPACTION:
+            continue
+        if any(m.role == "assistant" for m in result.messages):
+            work.append(result)
+        elif work and (result.tool_runs or any(m.role == "tool" for m in result.messages)):
+            work[-1] = _with_results(work[-1], result)
+    return work
+
+
+def _with_results(asked: StepResult, later: StepResult) -> StepResult:
+    """The step with the results of its calls that came later, in the order of the calls."""
+    ids = [call.id for message in asked.messages for call in message.tool_calls]
+    order = {call_id: place for place, call_id in enumerate(ids)}
+    runs = sorted((*asked.tool_runs, *later.tool_runs), key=lambda r: order.get(r.call_id, 0))
+    results = tuple(m for m in later.messages if m.role == "tool")
+    return replace(asked, messages=(*asked.messages, *results), tool_runs=tuple(runs))
 
 
 def _messages(results: Sequence[StepResult]) -> list[Message]:
@@ -163,14 +189,15 @@ def is_over(state: TaskState, *, now_ms: int) -> bool:
 
 
 UNANSWERED = "error: whether this call happened is not known"
+NOT_MADE = "error: not called: the task ended before it was"
+UNHEARD = "error: the task ended before this approved call gave a result"
 
 
 def end_record(tip: History, end: End, *, now_ms: int) -> StepRecord:
     """A step that did no work and ends the task: it takes the next number, so no other step can.
 
-    Tool calls whose outcome was still asked for get a message that says so: a conversation must not dangle.
+    Tool calls that have no result get a message that says so: a conversation must not dangle.
     """
-    waiting = tip.next.interrupts if isinstance(tip.next, Paused) else ()
     step = step_after(tip)
     last_version = tip.records[-1].result.agent_version if tip.records else None
     return StepRecord(
@@ -179,9 +206,8 @@ def end_record(tip: History, end: End, *, now_ms: int) -> StepRecord:
             step.type,
             step.complexity,
             purpose=step.purpose,
-            messages=tuple(
-                Message("tool", UNANSWERED, (), i.call_id) for i in waiting if i.unanswered_call
-            ),
+            messages=closing_messages(tip),
+            tool_runs=closing_runs(tip),
             agent_version=last_version,
         ),
         next=end,
@@ -190,6 +216,29 @@ def end_record(tip: History, end: End, *, now_ms: int) -> StepRecord:
         started_at_ms=now_ms,
         finished_at_ms=now_ms,
     )
+
+
+def closing_messages(tip: History) -> tuple[Message, ...]:
+    """The last words on calls that have no result when the task ends. An approval is used up by that."""
+    texts: dict[str, str] = {}
+    for interrupt in tip.next.interrupts if isinstance(tip.next, Paused) else ():
+        if interrupt.call is not None:
+            texts[interrupt.call_id] = NOT_MADE
+        elif interrupt.unanswered_call is not None:
+            texts[interrupt.call_id] = UNANSWERED
+    if isinstance(tip.next, Paused):
+        texts |= {call.call_id: NOT_MADE for call in tip.next.then.calls}
+    if isinstance(tip.next, Step):
+        texts |= {call.call_id: UNHEARD for call in tip.next.calls}
+    return tuple(Message("tool", text, (), call_id) for call_id, text in texts.items())
+
+
+def closing_runs(tip: History) -> tuple[ToolRun, ...]:
+    """The calls among them that were never made: a policy that goes on later must see that they were asked for."""
+    held = [i.call for i in tip.next.interrupts if i.call] if isinstance(tip.next, Paused) else []
+    following = tip.next.then if isinstance(tip.next, Paused) else tip.next
+    approved = following.calls if isinstance(following, Step) else ()
+    return tuple(ToolRun(call.call_id, call.tool, False, 0) for call in (*held, *approved))
 
 
 def step_after(tip: History) -> Step:

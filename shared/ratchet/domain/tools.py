@@ -4,15 +4,17 @@ import inspect
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar, get_type_hints, overload
+from typing import Any, Literal, TypeVar, get_type_hints, overload
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
 from pydantic.json_schema import GenerateJsonSchema
 
 from ratchet.contracts import limits
-from ratchet.contracts.names import Effect, Json
+from ratchet.contracts.names import Effect, InterruptKind, Json
 
 F = TypeVar("F", bound=Callable[..., Any])
+Approval = Literal["always", "never", "untrusted"] | Callable[..., bool]
+"""When a call of a tool needs a person's approval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,27 @@ class Tool:
     arguments: type[BaseModel]
     context_parameter: str | None
     verify: Callable[..., str | None] | None = None
+    approval: Approval = "never"
+    untrusted: bool = False
+    asks: InterruptKind = InterruptKind.APPROVAL  # what a person is asked in place of a call
+
+    def needs_approval(self, arguments: dict[str, Any], *, is_tainted: bool) -> bool:
+        """Whether a person has to approve a call with these arguments first; also when the predicate cannot tell.
+
+        `is_tainted` says whether untrusted content has entered the task's history.
+        """
+        match self.approval:
+            case "always":
+                return True
+            case "never":
+                return False
+            case "untrusted":
+                return is_tainted
+            case predicate:
+                try:
+                    return bool(predicate(**arguments))
+                except Exception:  # noqa: BLE001 - a team's own code: whatever it raises, a person decides
+                    return True
 
     def schema(self) -> dict[str, Any]:
         """The tool as chat completions take it (`tools[]`)."""
@@ -112,10 +135,12 @@ def tool(
     name: str | None = ...,
     parallel: bool | None = ...,
     verify: Callable[..., str | None] | None = ...,
+    approval: Approval = ...,
+    untrusted: bool = ...,
 ) -> Callable[[F], F]: ...
 
 
-def tool(
+def tool(  # noqa: PLR0913 - each keyword is something of its own that a tool's author says about it
     function: F | None = None,
     /,
     *,
@@ -123,6 +148,8 @@ def tool(
     name: str | None = None,
     parallel: bool | None = None,
     verify: Callable[..., str | None] | None = None,
+    approval: Approval = "never",
+    untrusted: bool = False,
 ) -> F | Callable[[F], F]:
     """Mark a function as a tool.
 
@@ -134,9 +161,15 @@ def tool(
     sandbox died, or the tool raised TimeoutError or ConnectionError). It returns the call's result if it happened, None
     if it surely has not and will not, and raises if it cannot tell: then a person is asked, as without `verify`.
 
+    `approval` says when a person has to approve a call before it is made: `never`, `always`, a function of the same
+    arguments (but no `ToolContext`; it must say the same whenever it is asked, and where it raises, a person is asked),
+    or `untrusted`: once untrusted content is in the task's history. That is so from the step on that follows the first
+    call of a tool with `untrusted=True` (one that returns what strangers wrote: web pages, mails), whatever it gave,
+    and for ever: a summary, a fork and a resume keep it.
+
     Raises:
         TypeError: a parameter has no annotation, or is `*args`/`**kwargs`; or `verify` is given to a tool that is not
-            unsafe.
+            unsafe; or `approval` is none of these.
     """
 
     def mark(f: F) -> F:
@@ -145,7 +178,13 @@ def tool(
         described = _describe(f, name or f.__name__, effect=kind, parallel=beside)
         if verify is not None and kind is not Effect.UNSAFE:
             raise TypeError(f"tool {described.name!r}: verify is for effect='unsafe' only")
-        f.__ratchet_tool__ = replace(described, verify=verify)  # type: ignore[attr-defined]
+        if not callable(approval) and approval not in ("always", "never", "untrusted"):
+            raise TypeError(
+                f"tool {described.name!r}: approval is 'always', 'never', 'untrusted' or a function"
+            )
+        f.__ratchet_tool__ = replace(  # type: ignore[attr-defined]
+            described, verify=verify, approval=approval, untrusted=untrusted
+        )
         return f
 
     return mark(function) if function is not None else mark
