@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from ratchet import Agent, Answer, Confidence, Limits, tool
 from ratchet.contracts.limits import MAX_DEADLINE_SECONDS, MAX_STEPS_CAP
 from ratchet.contracts.messages import TaskRef
+from ratchet.domain.approvals import ASK_HUMAN
 from ratchet.domain.compaction import DIRECTIVE, GO_ON
 from ratchet.domain.messages import Message, ToolCall
 from ratchet.domain.models import Usage
@@ -32,6 +33,10 @@ _PLAN = f'{{"plan":["go {CANARY}"],"complexity":"simple"}}'
 _REPORT = f'{{"text":"{_DONE}"}}'
 LARGE_BYTES = 40_000
 USAGE = Usage(input_tokens=100, cached_tokens=0, output_tokens=20)
+
+
+COLOURS = ["red", "green", "blue"]
+"""What a question of an agent lets one choose from, if anything."""
 
 
 class Stage(Protocol):
@@ -97,6 +102,24 @@ def fetch(n: int, note: str, context: ToolContext) -> str:
     return _use("fetch", context, n)
 
 
+@tool(effect="read", untrusted=True)
+def page(n: int, note: str, context: ToolContext) -> str:
+    """Read what a stranger wrote."""
+    return _use("page", context, n) + SEEN
+
+
+@tool(effect="unsafe", approval="always")
+def buy(n: int, note: str, context: ToolContext) -> str:
+    """Move money, if a person lets it."""
+    return _use("buy", context, n)
+
+
+@tool(effect="unsafe", approval="untrusted")
+def mail(n: int, note: str, context: ToolContext) -> str:
+    """Tell somebody."""
+    return _use("mail", context, n)
+
+
 class Report(BaseModel):
     """A structured result."""
 
@@ -107,10 +130,12 @@ def _unsure(_: Answer) -> Confidence:
     return Confidence.LOW
 
 
-UNSAFE = frozenset({"pay", "send"})
+UNSAFE = frozenset({"pay", "send", "buy", "mail"})
 TOOLS = [look, put, pay, send, fetch]
+CAREFUL = [*TOOLS, page, buy, mail]
 SMALL = Limits(max_steps=30, deadline_seconds=24 * 3600)
 TERSE = 500
+FORGETFUL = 900
 VAST = Limits(
     max_steps=MAX_STEPS_CAP,
     max_cost_usd=1e6,
@@ -125,6 +150,16 @@ AGENTS = (
     Agent("terse", "Loop.", tools=TOOLS, policy="react", limits=SMALL, compact_at_tokens=TERSE),
     Agent("hasty", "Loop.", tools=TOOLS, policy="react", limits=Limits(max_steps=2)),
     Agent("doubtful", "Loop.", tools=TOOLS, policy="react", limits=SMALL, check=_unsure),
+    Agent("careful", "Loop.", tools=CAREFUL, policy="react", limits=SMALL, ask_human=True),
+    Agent("prudent", "Plan.", tools=CAREFUL, limits=SMALL, ask_human=True),
+    Agent(
+        "forgetful",
+        "Loop.",
+        tools=CAREFUL,
+        policy="react",
+        limits=SMALL,
+        compact_at_tokens=FORGETFUL,
+    ),
 )
 
 
@@ -200,10 +235,17 @@ def _differently(names: Sequence[str], fickle: str) -> Sequence[str]:
 
 def _asks(names: Sequence[str], first: int, usage: Usage) -> ModelAnswer:
     calls = tuple(
-        ToolCall(f"call_{first}_{i}", name, f'{{"n":{first + i % 10},"note":"{CANARY}"}}')
+        ToolCall(f"call_{first}_{i}", name, _arguments(name, first + i % 10))
         for i, name in enumerate(names)
     )
     return ModelAnswer(None, calls, "tool_calls", usage)
+
+
+def _arguments(name: str, n: int) -> str:
+    if name != ASK_HUMAN:
+        return f'{{"n":{n},"note":"{CANARY}"}}'
+    choices = f"{COLOURS}" if n % 2 else "[]"
+    return f'{{"question":"Which colour {n} {CANARY}?","choices":{choices}}}'.replace("'", '"')
 
 
 def _says(text: str, usage: Usage = USAGE) -> ModelAnswer:

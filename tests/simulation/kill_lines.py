@@ -41,6 +41,8 @@ STORIES = (
     "unanswered",
     "abort",
     "resume-unsafe",
+    "approved",
+    "nobody-approves",
     "parallel",
     "cancel-running",
     "resume",

@@ -10,8 +10,10 @@ from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import TaskStatus
 from ratchet.domain import keys
 from ratchet.domain.steps import End, Paused, Step, StepRecord, Totals
+from ratchet.domain.task import History
 from ratchet.testing.store import InMemoryCheckpoints
 from ratchet.testing.store_rows import Body, Partition
+from tests.simulation.approvals import Approvals
 from tests.simulation.bodies import is_gone, is_unreadable_end
 from tests.simulation.brain import UNSAFE, rounds_of
 from tests.simulation.canary import CANARY
@@ -61,6 +63,8 @@ class Ledger:
         self._inherited: dict[TaskRef, int] = {}  # rounds of the program that a parent has done
         self.deeds: set[tuple[str, TaskRef, int, int]] = set()  # the same by argument
         self.pauses = Pauses(self.violate)
+        self.approvals = Approvals(self.violate, self._history)
+        self.pauses.on_decided = self.approvals.decided
         self.spent = Spent()
         self.acted: defaultdict[tuple[str, TaskRef, int], Counter[str]] = defaultdict(Counter)
         self.longest_recovery_ms = 0
@@ -138,6 +142,7 @@ class Ledger:
         """A tool is called, whatever becomes of it."""
         if argument % 100 // 10 < self._rounds_inherited(ref):
             self.violate(f"I3: {ref.task_id} called {name} again, which its parent had done")
+        self.approvals.called(name, ref, argument)
         if name != ONCE:
             return
         self.called[ref, step] += 1
@@ -205,6 +210,9 @@ class Ledger:
         if self._twin is None:
             raise RuntimeError("no table")
         return self._twin.payloads.read_record(body)
+
+    def _history(self, ref: TaskRef) -> History | None:
+        return None if self._twin is None else self._twin.load(ref)
 
     def _program(self, ref: TaskRef) -> Sequence[Sequence[str]]:
         head = self.partition(ref).head

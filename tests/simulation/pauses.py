@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ratchet.contracts.messages import TaskRef
-from ratchet.contracts.names import EffectAnswer
+from ratchet.contracts.names import EffectAnswer, InterruptKind
 from ratchet.domain.steps import Decision, End, Interrupt, Paused, StepRecord
 from tests.simulation.story import Visit
 
@@ -19,13 +19,18 @@ def keys_in(text: str) -> list[str]:
 
 @dataclass(slots=True)
 class Question:
-    """A question that was asked; `answer` once it is decided."""
+    """A question that was asked; `decision` once it is made."""
 
     ref: TaskRef
     interrupt: Interrupt
     step: int
-    answer: str | None = None
+    decision: Decision | None = None
     visits: tuple[Visit, ...] = ()  # of the people who come
+
+    @property
+    def answer(self) -> str | None:
+        """What was decided."""
+        return None if self.decision is None else self.decision.answer
 
     @property
     def key(self) -> str | None:
@@ -39,6 +44,7 @@ class Pauses:
     def __init__(self, violate: Callable[[str], None]) -> None:
         self.questions: dict[str, Question] = {}
         self.on_asked: Callable[[Question], None] = _nobody
+        self.on_decided: Callable[[TaskRef, Interrupt, Decision], None] = _nothing
         self.lied_to: set[TaskRef] = set()  # tasks whose records may be wrong, because somebody was
         self._violate = violate
 
@@ -64,15 +70,19 @@ class Pauses:
         open_ = {interrupt.id: interrupt for interrupt in asked.interrupts}
         interrupt = open_.pop(decision.interrupt_id, None)
         question = self.questions.get(decision.interrupt_id)
-        if interrupt is None or question is None or question.answer is not None:
+        if interrupt is None or question is None or question.decision is not None:
             self._violate(f"I7: {decision.interrupt_id} of {ref.task_id} was decided twice")
             return
-        question.answer = decision.answer
-        if decision.answer not in interrupt.choices:
+        question.decision = decision
+        self.on_decided(ref, interrupt, decision)
+        if decision.is_expiry:
+            if record.finished_at_ms < interrupt.expires_at_ms or is_effect(interrupt):
+                self._violate(f"I7: {interrupt.id} of {ref.task_id} was closed too early")
+        elif interrupt.choices and decision.answer not in interrupt.choices:
             self._violate(f"I7: {ref.task_id} took {decision.answer!r} for an answer")
         left = record.next.interrupts if isinstance(record.next, Paused) else ()
         is_over = isinstance(record.next, End)
-        if is_over != (decision.answer == EffectAnswer.ABORT):
+        if is_over != (is_effect(interrupt) and decision.answer == EffectAnswer.ABORT):
             self._violate(f"I7: {ref.task_id} did not do what {decision.answer!r} says")
         elif not is_over and {i.id for i in left} != set(open_):
             self._violate(f"I7: {ref.task_id} has lost a question, or asks it again")
@@ -85,8 +95,16 @@ class Pauses:
                 question = Question(ref, interrupt, number)
                 self.questions[interrupt.id] = question
                 self.on_asked(question)
-            elif self.questions[interrupt.id].answer is not None:
+            elif self.questions[interrupt.id].decision is not None:
                 self._violate(f"I7: {ref.task_id} asks {interrupt.id} again")
 
 
+def is_effect(interrupt: Interrupt) -> bool:
+    """Whether it asks what became of a call."""
+    return interrupt.kind is InterruptKind.EFFECT_UNKNOWN
+
+
 def _nobody(_: Question) -> None: ...
+
+
+def _nothing(_ref: TaskRef, _about: Interrupt, _decision: Decision) -> None: ...

@@ -7,7 +7,7 @@ from typing import Any
 
 from ratchet.app import step_attempt
 from ratchet.app.announce_task import AnnounceTask
-from ratchet.app.decide_interrupt import DecideInterrupt
+from ratchet.app.decide_interrupt import DecideInterrupt, decision_of
 from ratchet.app.resume_task import ResumeTask
 from ratchet.app.step_attempt import StepAttempt
 from ratchet.app.sweep_tasks import SweepTasks
@@ -69,16 +69,18 @@ def _decides_over(original: Any, store: Any, tip: Any, reopening: Any) -> bool:
     return bool(original(store, tip, reopening))
 
 
-def _decides_again(original: Any, use: Any, ref: Any, interrupt_id: str, request: Any) -> Any:
+def _decides_again(
+    original: Any, use: Any, ref: Any, interrupt_id: str, request: Any, **who: Any
+) -> Any:
     """A question that is closed takes answers as long as another one is open."""
     tip = use.store.load(ref)
     asked = [r.next for r in tip.records if isinstance(r.next, Paused)] if tip else []
     found = next((i for p in asked for i in p.interrupts if i.id == interrupt_id), None)
     if tip is None or found is None or isinstance(tip.next, Paused):
-        return original(use, ref, interrupt_id, request)
+        return original(use, ref, interrupt_id, request, **who)
     last = replace(tip.records[-1], next=Paused((found,), asked[0].then))
     tip = replace(tip, records=(*tip.records[:-1], last))
-    use._write(tip, use._record(tip, found, request))
+    use._write(tip, found, decision_of(found, request, by=""))
     return tip
 
 

@@ -124,6 +124,46 @@ SCENARIOS: tuple[Story, ...] = (
         silent_calls=1,
         lost_calls=1,
     ),
+    Story("approved", (Submit("buy+look;look", agent="careful", webhook=True), Trespass())),
+    Story(
+        "edited",
+        (Submit("buy+buy", agent="careful"), Fork(after_ms=100)),
+        visits=(Visit(1_000, Says.LIE), Visit(1_020), Visit(1_040, Says.LIE)),
+    ),
+    Story("rejected", (Submit("buy;look", agent="prudent"),), visits=(Visit(says=Says.ABORT),)),
+    Story("asked-a-colour", (Submit("ask_human+ask_human;put", agent="careful"),)),
+    Story("tainted", (Submit("mail+page;mail", agent="careful"),)),
+    Story("tainted-summary", (Submit("page;look;look;look;mail", agent="forgetful"),)),
+    Story(
+        "nobody-approves",
+        (Submit("buy+ask_human", agent="careful"),),
+        visits=NOBODY,
+        limit_ms=LONG_MS,
+    ),
+    Story(
+        "approved-late",
+        (Submit("buy", agent="careful"),),
+        visits=(Visit(WEEK_MS + HOUR_MS),),
+        limit_ms=LONG_MS,
+    ),
+    Story(
+        "approved-silence",
+        (Submit("buy+buy;look", agent="careful"),),
+        silent_calls=1,
+        deadly_calls=1,
+    ),
+    Story(
+        "approved-cancel",
+        (Submit("buy+look", agent="careful"), Cancel(at_ms=1_300)),
+        visits=(Visit(1_000),),
+    ),
+    Story(
+        "approved-resume",
+        (Submit("buy;look", agent="careful"), Resume(after_ms=100)),
+        visits=(Visit(1_000),),
+        spared_steps=1,
+        dying_steps=7,
+    ),
     Story("resume-unsafe", (Submit("pay"), Resume(after_ms=100)), spared_steps=1, dying_steps=7),
     Story("large-result", (Submit("fetch;look"),), is_erased=True, limit_ms=40 * 24 * HOUR_MS),
     Story(
@@ -205,6 +245,16 @@ DAYS_OF_PEOPLE = (
     (Visit(10_000), Visit(10_000), Visit(10_010)),
     (Visit(1_000), Visit(1_000, Says.LIE)),
 )
+ASKING_GOALS = (
+    "buy",
+    "buy+buy",
+    "look+buy;put",
+    "page;mail",
+    "page+buy;mail",
+    "mail;page",
+    "pay+buy",
+    "buy+send",
+)
 AGENTS = ("loop", "loop", "planner", "writer")
 TENANTS = ("acme", "globex", "initech")
 
@@ -219,6 +269,7 @@ def random_story(seed: int) -> Story:
     for number in range(count):
         acts += _verbs(dice, number)
     acts += _forks(Random(f"{seed}/forks"), count)
+    acts += _approvals(Random(f"{seed}/approvals"), count)
     return places.limited(Random(f"{seed}/places"), _day(dice, seed, acts))
 
 
@@ -246,6 +297,21 @@ def _day(dice: Random, seed: int, acts: list[Act]) -> Story:
         limit_ms=LONG_MS,
         inline_bytes=dice.choice((INLINE_BODY_BYTES, INLINE_BODY_BYTES, INLINE_BODY_BYTES, 0)),
     )
+
+
+def _approvals(dice: Random, of: int) -> list[Act]:
+    """One more task, that needs people; dice of its own, as those of forks."""
+    if dice.random() < 0.6:
+        return []
+    submit = Submit(
+        goal=dice.choice(ASKING_GOALS),
+        agent=dice.choice(("careful", "careful", "prudent", "forgetful")),
+        tenant=dice.choice(TENANTS),
+        key="approvals",
+        at_ms=dice.randrange(0, 400),
+        webhook=dice.random() < 0.3,
+    )
+    return [submit, *_verbs(dice, of), *_forks(dice, 0)]
 
 
 def _submit(dice: Random, number: int) -> Submit:

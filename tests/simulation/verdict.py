@@ -78,9 +78,15 @@ def _judge_task(ledger: Ledger, world: "World", ref: TaskRef, seen: Seen) -> Non
         _judge_end(ledger, world, ref, history.records[max(0, record.number - 2) : record.number])
     if history.next.status is TaskStatus.SUCCEEDED:
         judge_effects(ledger, ref, history.records)
+        ledger.approvals.judge(ref, history.records, is_steady=not _is_upgraded(world))
         _judge_program(ledger, world, history)
     _judge_announced(ledger, world, ref, history.records[-1])
     judge_questions(ledger, world, history)
+
+
+def _is_upgraded(world: "World") -> bool:
+    """Whether another version of the agents may have run: it does not make what was approved of the one before."""
+    return bool(world.story.deployed_at_ms) or Fault.UPGRADED in world.injector.injected.values()
 
 
 def _judge_robbed(ledger: Ledger, world: "World", ref: TaskRef) -> None:

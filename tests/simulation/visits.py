@@ -1,8 +1,9 @@
 """People who look what became of a call, and answer what the tasks ask; and strangers who try to."""
 
+import json
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 from ratchet.contracts.api import DecisionRequest
 from ratchet.contracts.errors import (
@@ -12,8 +13,11 @@ from ratchet.contracts.errors import (
     RequestError,
 )
 from ratchet.contracts.messages import TaskRef
-from ratchet.contracts.names import EffectAnswer
-from ratchet.domain.steps import Paused
+from ratchet.contracts.names import EffectAnswer, InterruptKind
+from ratchet.domain.steps import Decision, Paused
+from tests.simulation.approvals import edited
+from tests.simulation.brain import COLOURS
+from tests.simulation.canary import CANARY
 from tests.simulation.pauses import Question
 from tests.simulation.scheduler import Life
 from tests.simulation.story import Act, Says, Trespass
@@ -66,11 +70,27 @@ class Visitors:
         self._scheduler.at(after_ms, arrive)
 
     def _visit(self, question: Question, says: Says) -> None:
-        answer = self._answer(question, says)
+        request = self._request(question, says)
         for _ in range(COMES_BACK):
-            if self._is_answered(question, answer):
+            if self._is_answered(question, request):
                 return
             self._scheduler.sleep(COMES_BACK_MS)
+
+    def _request(self, question: Question, says: Says) -> DecisionRequest:
+        """What somebody says; about a call: let it happen, change it, or refuse it."""
+        match question.interrupt.kind:
+            case InterruptKind.EFFECT_UNKNOWN:
+                return DecisionRequest(answer=self._answer(question, says).value)
+            case InterruptKind.APPROVAL if says is Says.TRUTH:
+                return DecisionRequest(decision="approve")
+            case InterruptKind.APPROVAL if says is Says.LIE:
+                return DecisionRequest(decision="edit", arguments=edited(question.interrupt))
+            case InterruptKind.APPROVAL:
+                return DecisionRequest(decision="reject", reason=f"no {CANARY}")
+            case InterruptKind.QUESTION:
+                return DecisionRequest(answer=COLOURS[list(Says).index(says)])
+            case _ as never:
+                assert_never(never)
 
     def _answer(self, question: Question, says: Says) -> EffectAnswer:
         if says is Says.ABORT:
@@ -83,27 +103,28 @@ class Visitors:
             has_happened = not has_happened
         return EffectAnswer.HAPPENED if has_happened else EffectAnswer.DID_NOT_HAPPEN
 
-    def _is_answered(self, question: Question, answer: EffectAnswer) -> bool:
+    def _is_answered(self, question: Question, request: DecisionRequest) -> bool:
         """Send the answer; whether there was one to it, which must fit the books."""
         world, ref, id_ = self._world, question.ref, question.interrupt.id
-        request = DecisionRequest(answer=answer.value)
         try:
-            tip = self._ask("decide", lambda: world.decide(ref, id_, request))
+            tip = self._ask("decide", lambda: world.decide(ref, id_, request, by="key:somebody"))
         except InterruptDecided:
-            is_right, told = question.answer not in (None, answer), "taken"
+            is_right, told = not _is_same(question.decision, request), "taken"
         except InterruptExpired:
-            is_right, told = question.answer is None and self._is_closed(question), "closed"
+            first = question.decision
+            is_right = (first is None or first.is_expiry) and self._is_closed(question)
+            told = "closed"
         except InterruptNotFound:
             is_right, told = world.ledger.tasks[ref].is_erased, "not there"
         except RequestError as exc:
             is_right, told = False, repr(exc)
         else:
-            is_right, told = tip is None or question.answer == answer, "answered"
+            is_right, told = tip is None or _is_same(question.decision, request), "answered"
             if tip is None:
                 return False
         if not is_right:
             world.ledger.violate(
-                f"I7: {id_} was said to be {told} for {answer.value!r}, and its answer is {question.answer!r}"
+                f"I7: {id_} was said to be {told} for {request!r}, and its answer is {question.decision!r}"
             )
         return True
 
@@ -126,3 +147,12 @@ class Visitors:
             found = exc
         if found is not None:
             self._world.ledger.violate(f"I9: {ref.tenant} could answer another tenant's task")
+
+
+def _is_same(first: Decision | None, request: DecisionRequest) -> bool:
+    """Whether what counts is what this request says."""
+    if first is None or first.is_expiry:
+        return False
+    said = request.answer if request.decision == "answer" else request.decision
+    arguments = None if first.arguments is None else json.loads(first.arguments)
+    return (first.answer, arguments) == (said, request.arguments)

@@ -86,8 +86,11 @@ class DecideInterrupt:
             raise _closed(tip)
         if first.is_same_as(decision_of(interrupt, request, by="")):
             return tip
-        with_whom = f" by {first.by}" if first.by else ""
-        raise InterruptDecided(f"it was answered with {first.answer!r}{with_whom}, which counts")
+        # An error is for logs too, and what a person writes in answer to an agent is for neither.
+        answer = "" if interrupt.kind is InterruptKind.QUESTION else f" with {first.answer!r}"
+        raise InterruptDecided(
+            f"it was answered{answer}, which counts; GET /v1/tasks/{tip.task.ref.task_id}/steps tells by whom"
+        )
 
 
 def decision_of(interrupt: Interrupt, request: DecisionRequest, *, by: str) -> Decision:
@@ -127,7 +130,9 @@ def _approval(interrupt: Interrupt, request: DecisionRequest, by: str) -> Decisi
 def _choice(interrupt: Interrupt, request: DecisionRequest) -> str:
     answer = _text(request)
     if answer not in interrupt.choices:
-        raise InvalidRequest(f"answer: choose one of {', '.join(interrupt.choices)}")
+        is_agents = interrupt.kind is InterruptKind.QUESTION
+        known = "the question's choices" if is_agents else ", ".join(interrupt.choices)
+        raise InvalidRequest(f"answer: choose one of {known}")
     return answer
 
 

@@ -194,7 +194,7 @@ def test_the_first_decision_counts_the_same_again_is_the_same_and_another_is_ref
     shop.world.decide(ref, first, TWENTY, by="key:ann")
     shop.world.decide(ref, first, TWENTY, by="key:bob")
     for other in (APPROVE, REJECT, replace_arguments(21)):
-        with pytest.raises(InterruptDecided, match="'edit' by key:ann"):
+        with pytest.raises(InterruptDecided, match="with 'edit'"):
             shop.world.decide(ref, first, other)
     shop.world.decide(ref, second, REJECT)
     shop.world.decide(ref, second, DecisionRequest(decision="reject", reason="another reason"))
@@ -322,7 +322,7 @@ class TestAskHuman:
     def test_with_choices_one_of_them_is_taken(self) -> None:
         shop = Shop(self.CHOOSE)
         ref = shop.asked()
-        with pytest.raises(InvalidRequest, match="red, blue"):
+        with pytest.raises(InvalidRequest, match="the question's choices"):
             shop.decide(ref, 0, DecisionRequest(answer="green"))
         with pytest.raises(InvalidRequest, match="nothing is to be approved"):
             shop.decide(ref, 0, APPROVE)
@@ -507,7 +507,7 @@ def test_a_step_that_names_another_action_than_the_approved_one_runs_nothing(fie
     forged = replace(last.next.calls[0], **{field: values[field]})  # type: ignore[arg-type]
     records = (*history.records[:-1], replace(last, next=replace(last.next, calls=(forged,))))
 
-    def load(ref: TaskRef, *, after: int = 0) -> History | None:  # noqa: ARG001
+    def load(ref: TaskRef, *, after: int = 0) -> History | None:
         return replace(history, records=records[after:])
 
     shop.world.store.load = load  # type: ignore[method-assign]
