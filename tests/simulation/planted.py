@@ -30,6 +30,7 @@ from ratchet.domain.task import History, TaskState, end_record
 from ratchet.testing.store import InMemoryCheckpoints
 from tests.simulation import (
     orchestrator,
+    planted_approvals,
     planted_bodies,
     planted_pauses,
     planted_slots,
@@ -179,6 +180,7 @@ NETS: dict[str, Patch] = {
     "store refuses a second end": wrap(STORE, "_settle", _ends_again),
     "restarts, and 25,000 events": planted_steps.small_executions,
     "one attempt begins a step's effects": planted_pauses.any_owner,
+    "the approved action": planted_approvals.any_action,
 }
 _LARGE = ("large-result",)
 BUGS: Sequence[Bug] = (
@@ -293,6 +295,7 @@ BUGS: Sequence[Bug] = (
     Bug("announced before the end", (planted_steps.early_announcer,)),
     Bug("timeout of a step not retried", (planted_steps.no_retry,)),
     *planted_pauses.BUGS,
+    *planted_approvals.BUGS,
     *planted_usage.BUGS,
     *planted_slots.BUGS,
     Bug("large body not put", (planted_bodies.no_put,), (), _LARGE),

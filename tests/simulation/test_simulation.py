@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation import planted_usage
+from tests.simulation import planted_approvals, planted_usage
 from tests.simulation.explore import Figures, play, play_dice
 from tests.simulation.explored import PAIRS, SCHEDULES, Explored
 from tests.simulation.faults import Fault
@@ -97,6 +97,7 @@ def test_a_dead_process_makes_no_more_calls() -> None:
         "content in an error",
         "roll-over takes the current version",
         "resume forgets the version",
+        *(bug.name for bug in planted_approvals.BUGS),
         *(bug.name for bug in planted_usage.BUGS),
         "running limit not checked",
         "slot taken without a look at the counters",
