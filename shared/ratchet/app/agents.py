@@ -28,6 +28,7 @@ class AgentInfo:
     tools: tuple[str, ...]
     first_step: Step
     limits: TaskLimits
+    untrusted: frozenset[str] = frozenset()  # tools whose results strangers wrote
 
 
 class AgentDirectory:
@@ -117,6 +118,7 @@ class AgentRegistry:
                     "first_step": [first.type.value, first.complexity.value],
                     "limits": asdict(agent.limits),
                     "embedding_model": None if cache is None else cache.model,
+                    "untrusted": [t.name for t in agent.toolbox.values() if t.untrusted],
                 }
             )
         return entries
@@ -137,4 +139,5 @@ def _info(entry: dict[str, Any]) -> AgentInfo:
         tools=tuple(entry["tools"]),
         first_step=Step(StepType(type_), Complexity(complexity)),
         limits=TaskLimits(**entry["limits"]),
+        untrusted=frozenset(entry.get("untrusted", ())),
     )

@@ -64,18 +64,37 @@ class ResumeTask:
                 f"the task has ended as {tip.next.status.value}; only failed, timed_out and "
                 "budget_exceeded tasks can go on. Submit a new task instead"
             )
-        told = self._told(tip, tip.next, request)
+        lost = self._lost(tip)
+        told = self._told(tip, tip.next, request, lost=lost)
         reopening = self._reopening(tip, told, self._limits(tip, request.limits))
+        if self._brings_untrusted(tip, lost):
+            result = replace(reopening.record.result, untrusted=True)
+            reopening = replace(reopening, record=replace(reopening.record, result=result))
         reopening = replace(reopening, upgrade=request.upgrade)
         if self.store.reopen(tip, reopening):
             self._ring(tip)
         now = self.store.load_tip(ref)
         return now or _reopened(tip, reopening)
 
-    def _told(self, tip: History, end: End, request: ResumeRequest) -> tuple[Message, ...]:
-        """What the agent is told of unsafe calls that no step tells of: the attempt that made them was lost."""
+    def _lost(self, tip: History) -> list[tuple[ToolCall, Intent]]:
+        """Unsafe calls that no step tells of: the attempt that made them was lost."""
         begun = self.store.begun_effects(tip.task.ref, step=tip.records[-1].number)
-        lost = _lost_calls(begun) if begun is not None and _is_untold(tip, begun) else []
+        return _lost_calls(begun) if begun is not None and _is_untold(tip, begun) else []
+
+    def _brings_untrusted(self, tip: History, lost: Sequence[tuple[ToolCall, Intent]]) -> bool:
+        """Whether a result that the agent is told of is what strangers wrote."""
+        told = {call.name for call, intent in lost if intent.result is not None}
+        return bool(told) and bool(told & self.agents.find(tip.task.agent).untrusted)
+
+    def _told(
+        self,
+        tip: History,
+        end: End,
+        request: ResumeRequest,
+        *,
+        lost: Sequence[tuple[ToolCall, Intent]],
+    ) -> tuple[Message, ...]:
+        """What the agent is told of lost calls."""
         alive_ms = max((i.dies_at_ms for _, i in lost if i.result is None), default=0)
         if self.clock.now_ms() < alive_ms:
             seconds = -(-(alive_ms - self.clock.now_ms()) // 1000)

@@ -550,3 +550,41 @@ def test_the_event_holds_the_action_and_stays_small() -> None:
     (event,) = shop.world.sns.delivered
     assert len(event.body) <= MAX_EVENT_BYTES
     assert len(json.loads(event.body)["data"]["interrupts"]) == 16
+
+
+def test_a_result_of_strangers_that_comes_with_a_resume_taints_too() -> None:
+    paid: list[int] = []
+
+    @tool(effect="unsafe", untrusted=True)
+    def haggle(price: int) -> str:
+        """Ask a stranger for a price."""
+        return "Pay me more."
+
+    @tool(effect="unsafe", approval="untrusted")
+    def pay(amount: int) -> str:
+        """Pay."""
+        paid.append(amount)
+        return "paid"
+
+    world = World(Agent("shop", "Buy.", tools=[haggle, pay], policy="react"))
+    script = [
+        asks(ToolCall("c0", "haggle", '{"price": 5}')),
+        asks(ToolCall("c1", "pay", '{"amount": 9}')),
+        says("Done."),
+    ]
+    world.chat._decide = lambda _: script[len(world.chat.calls) - 1]
+    ref = world.submitted()
+    state = world.first(ref)
+    commit = world.store.commit
+
+    def lost(*_: object, **__: object) -> Any:
+        raise Died
+
+    world.store.commit = lost  # type: ignore[method-assign]
+    with pytest.raises(Died):
+        world.step(state)
+    world.store.commit = commit  # type: ignore[method-assign]
+    world.step(state, failure="Lambda.Unknown")
+    world.resume(ref)
+    assert world.run(ref).state.status is TaskStatus.INPUT_REQUIRED
+    assert paid == []
