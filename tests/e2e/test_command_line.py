@@ -18,9 +18,8 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 _SECONDS = 120
 
 
-@pytest.fixture
-def ratchet(stage: Stage, tmp_path: Path) -> Command:
-    """Runs a command as a user would, away from the checkout."""
+def command_of(stage: Stage, folder: Path) -> Command:
+    """Runs a command as a user of this stack would, away from the checkout."""
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": os.pathsep.join([str(ROOT / "shared"), str(ROOT)]),
@@ -31,7 +30,7 @@ def ratchet(stage: Stage, tmp_path: Path) -> Command:
     def run(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-W", "error", "-m", "ratchet.cli.main", *arguments],
-            cwd=tmp_path,
+            cwd=folder,
             env=environment,
             input=stdin,
             capture_output=True,
@@ -41,6 +40,12 @@ def ratchet(stage: Stage, tmp_path: Path) -> Command:
         )
 
     return run
+
+
+@pytest.fixture
+def ratchet(stage: Stage, tmp_path: Path) -> Command:
+    """The command line of the shared stack."""
+    return command_of(stage, tmp_path)
 
 
 def _document(done: subprocess.CompletedProcess[str], code: int = 0) -> Json:

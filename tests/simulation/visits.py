@@ -13,7 +13,7 @@ from ratchet.contracts.errors import (
     RequestError,
 )
 from ratchet.contracts.messages import TaskRef
-from ratchet.contracts.names import EffectAnswer, InterruptKind
+from ratchet.contracts.names import BudgetAnswer, EffectAnswer, InterruptKind
 from ratchet.domain.steps import Decision, Paused
 from tests.simulation.approvals import edited
 from tests.simulation.brain import COLOURS
@@ -87,6 +87,8 @@ class Visitors:
                 return DecisionRequest(decision="edit", arguments=edited(question.interrupt))
             case InterruptKind.APPROVAL:
                 return DecisionRequest(decision="reject", reason=f"no {CANARY}")
+            case InterruptKind.BUDGET:
+                return DecisionRequest(answer=BudgetAnswer.FINISH.value)
             case InterruptKind.QUESTION:
                 return DecisionRequest(answer=COLOURS[list(Says).index(says)])
             case _ as never:

@@ -63,3 +63,41 @@ def test_watch_and_wait_show_the_question_until_it_is_answered(
     done = ratchet("watch", TASK_ID)
     assert done.code == 0
     assert "ratchet answer" in done.out
+
+
+APPROVAL = {
+    **QUESTION,
+    "kind": "approval",
+    "question": "The agent wants to call 'pay' with {}. May it?",
+    "choices": ["approve", "reject", "edit"],
+    "tool": "pay",
+    "arguments": {"amount": 5, "to": "bob\x1b[2J"},
+}
+
+
+def test_an_approval_shows_every_argument_and_nothing_that_a_terminal_acts_on(
+    api: FakeApi, ratchet: Command
+) -> None:
+    hostile = {**APPROVAL, "question": "May it?\x1b]0;owned\x07\nReally?", "choices": []}
+    api.on("GET /v1/interrupts", ok({"interrupts": [APPROVAL, hostile], "next_cursor": None}))
+    done = ratchet("interrupts")
+    assert "  amount: 5\n  to: bob\ufffd[2J\n" in done.out
+    assert f"ratchet answer {TASK_ID} int_1 approve|reject|edit" in done.out
+    assert f"ratchet answer {TASK_ID} int_1 TEXT" in done.out
+    assert "\x1b" not in done.out
+    assert "\x07" not in done.out
+
+
+def test_edits_and_reasons_are_sent(api: FakeApi, ratchet: Command) -> None:
+    api.on(f"POST /v1/tasks/{TASK_ID}/interrupts/int_1", ok(task("queued", 1)))
+    ratchet("answer", TASK_ID, "int_1", "edit", "--arguments", '{"amount": 4}')
+    assert api.last_json == {"answer": "edit", "arguments": {"amount": 4}}
+    ratchet("answer", TASK_ID, "int_1", "reject", "--reason", "too much")
+    assert api.last_json == {"answer": "reject", "reason": "too much"}
+
+
+def test_arguments_that_are_no_object_are_not_sent(api: FakeApi, ratchet: Command) -> None:
+    for text in ("[1]", "nothing", "4"):
+        done = ratchet("answer", TASK_ID, "int_1", "edit", "--arguments", text)
+        assert done.code == 1
+        assert "is no JSON object" in done.err

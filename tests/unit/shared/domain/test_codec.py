@@ -28,6 +28,7 @@ from ratchet.domain.steps import (
     Decision,
     End,
     Failure,
+    HeldCall,
     Interrupt,
     ModelUse,
     Paused,
@@ -52,7 +53,14 @@ json_values: st.SearchStrategy[Json] = st.recursive(
 )
 usages = st.builds(Usage, counts, counts, counts, counts, counts)
 purposes = st.sampled_from(Purpose)
-steps = st.builds(Step, st.sampled_from(StepType), st.sampled_from(Complexity), purposes)
+held = st.builds(HeldCall, texts, texts, texts, counts, texts)
+steps = st.builds(
+    Step,
+    st.sampled_from(StepType),
+    st.sampled_from(Complexity),
+    purposes,
+    st.lists(held, max_size=2).map(tuple),
+)
 calls = st.builds(ToolCall, texts, texts, texts)
 messages = st.one_of(
     st.builds(Message, st.sampled_from(["system", "user"]), texts),
@@ -68,6 +76,7 @@ interrupts = st.builds(
     texts,
     st.lists(texts, max_size=3).map(tuple),
     counts,
+    st.none() | held,
 )
 pauses = st.builds(Paused, st.lists(interrupts, min_size=1, max_size=3).map(tuple), steps)
 others = st.lists(st.builds(ModelUse, texts, usages, counts), max_size=2).map(tuple)
@@ -95,8 +104,9 @@ results = st.builds(
     cost_microusd=counts,
     lost_microusd=counts,
     reserved_microusd=counts,
-    decision=st.none() | st.builds(Decision, texts, texts),
+    decision=st.none() | st.builds(Decision, texts, texts, maybe, texts, texts, texts),
     purpose=purposes,
+    untrusted=st.booleans(),
     expected_cached_tokens=counts,
     prompt_tokens=counts,
     others=others,

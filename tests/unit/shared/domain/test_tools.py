@@ -143,3 +143,28 @@ def test_the_version_follows_what_shapes_the_prompts() -> None:
     assert agent.version == Agent("a", "x", tools=[book]).version
     assert agent.version != Agent("a", "y", tools=[book]).version
     assert agent.version != Agent("a", "x").version
+
+
+def test_a_call_needs_approval_as_its_tool_says() -> None:
+    def asks(approval: Any, *, is_tainted: bool = False) -> bool:
+        @tool(effect="read", approval=approval)
+        def look(n: int) -> str:
+            return ""
+
+        return as_tool(look).needs_approval({"n": 3}, is_tainted=is_tainted)
+
+    assert asks("always")
+    assert not asks("never", is_tainted=True)
+    assert not asks("untrusted")
+    assert asks("untrusted", is_tainted=True)
+    assert asks(lambda n: n > 2)
+    assert not asks(lambda n: n > 3)
+    assert asks(lambda n: n / 0), "nobody can tell, so a person must"
+
+
+def test_an_approval_that_means_nothing_is_refused_where_it_is_written() -> None:
+    with pytest.raises(TypeError, match="approval is 'always'"):
+
+        @tool(approval="sometimes")  # type: ignore[arg-type]
+        def pay() -> str:
+            return ""
