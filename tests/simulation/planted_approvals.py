@@ -11,8 +11,7 @@ from ratchet.app.tool_runner import PlannedCall
 from ratchet.contracts.names import ApprovalAnswer, Purpose
 from ratchet.domain import verdicts
 from ratchet.domain.messages import ToolCall
-from ratchet.domain.steps import Decision, Step
-from ratchet.domain.task import summary_position
+from ratchet.domain.steps import Decision, Step, summary_position
 from ratchet.domain.tools import Tool
 from tests.simulation.bugs import Bug, swap, wrap
 

@@ -165,6 +165,6 @@ def test_a_call_needs_approval_as_its_tool_says() -> None:
 def test_an_approval_that_means_nothing_is_refused_where_it_is_written() -> None:
     with pytest.raises(TypeError, match="approval is 'always'"):
 
-        @tool(approval="sometimes")  # type: ignore[arg-type]
+        @tool(approval="sometimes")  # type: ignore[call-overload,untyped-decorator]
         def pay() -> str:
             return ""
