@@ -42,6 +42,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         decide=world.decide,
         fork=world.fork,
         usage=world.usage,
+        deliveries=world.deliveries,
         agents=world.fork.agents,
     )
     monkeypatch.setattr(routes, "wiring", lambda: wired)
