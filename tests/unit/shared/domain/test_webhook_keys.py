@@ -95,7 +95,7 @@ def test_what_cannot_be_read_says_how_to_mend_it(text: str) -> None:
 
 
 def test_more_rotations_than_the_store_can_hold_are_refused() -> None:
-    names = {f"acme {URL}/{number:050d}": Rotation(2, 0) for number in range(500)}
+    names = {f"acme {URL}/{number:050d}": Rotation(2, 0) for number in range(1_000)}
     with pytest.raises(InvalidRequest, match="replace the root key"):
         WebhookKeys(ROOT, names).rotated("acme", URL, now_ms=0, overlap_ms=0)
     fewer = WebhookKeys(ROOT, dict(list(names.items())[:300]))
