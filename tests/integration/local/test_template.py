@@ -147,9 +147,9 @@ def test_what_cannot_be_honoured_stops_the_stack_and_is_named(
 
 def test_an_authorization_type_that_is_not_supported_is_named(assembly: Assembly) -> None:
     assembly.add("Api", "AWS::ApiGatewayV2::Api", Name="x", ProtocolType="HTTP")
-    properties = {"RouteKey": "GET /", "Target": "integrations/x", "AuthorizationType": "JWT"}
+    properties = {"RouteKey": "GET /", "Target": "integrations/x", "AuthorizationType": "OIDC"}
     assembly.add("Route", "AWS::ApiGatewayV2::Route", ApiId={"Ref": "Api"}, **properties)
-    with pytest.raises(LocalStackError, match=r"^Route \(.*\): AuthorizationType 'JWT'"):
+    with pytest.raises(LocalStackError, match=r"^Route \(.*\): AuthorizationType 'OIDC'"):
         _start(assembly)
 
 

@@ -10,7 +10,8 @@ from ratchet.local.functions.model import FunctionNotFound, Throttled
 from ratchet.local.functions.service import FunctionService
 from ratchet.local.http_api.authorizer import AuthorizerRunner, Decision
 from ratchet.local.http_api.event import INTERNAL_ERROR, proxy_event, response_of
-from ratchet.local.http_api.model import HttpApi, Integration, Route
+from ratchet.local.http_api.jwt import JwtVerifier
+from ratchet.local.http_api.model import HttpApi, Integration, JwtAuthorizer, Route
 from ratchet.local.http_api.sigv4 import verified_identity
 from ratchet.local.json_types import JsonObject
 from ratchet.local.web import Request, Response
@@ -36,6 +37,7 @@ class HttpApiFront:
         self._functions = functions
         self._endpoint = endpoint
         self._authorizers = AuthorizerRunner(functions, endpoint)
+        self._tokens = JwtVerifier()
 
     def url(self, api_id: str) -> str:
         """Where clients reach the API."""
@@ -82,7 +84,10 @@ class HttpApiFront:
             decision, kind = Decision(403 if iam is None else 200, iam), "iam"
         elif route.authorizer_id is not None:
             authorizer = api.authorizers[route.authorizer_id]
-            decision, kind = self._authorizers.decide(authorizer, request, event), "lambda"
+            if isinstance(authorizer, JwtAuthorizer):
+                decision, kind = self._tokens.decide(authorizer, request), "jwt"
+            else:
+                decision, kind = self._authorizers.decide(authorizer, request, event), "lambda"
         else:
             return None
         if not decision.is_allowed:

@@ -25,6 +25,15 @@ class Authorizer:
 
 
 @dataclass(frozen=True, slots=True)
+class JwtAuthorizer:
+    """What API Gateway verifies of a token by itself."""
+
+    issuer: str
+    audience: tuple[str, ...]
+    identity_source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """One route: what it matches, what answers, and who may call."""
 
@@ -64,7 +73,7 @@ class HttpApi:
 
     id: str
     integrations: dict[str, Integration] = field(default_factory=dict)
-    authorizers: dict[str, Authorizer] = field(default_factory=dict)
+    authorizers: dict[str, Authorizer | JwtAuthorizer] = field(default_factory=dict)
     routes: list[Route] = field(default_factory=list)
 
     def match(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:

@@ -4,12 +4,18 @@ import hashlib
 import re
 
 from ratchet.local.errors import LocalStackError
-from ratchet.local.http_api.model import Authorizer, HttpApi, Integration, Route
+from ratchet.local.http_api.model import (
+    Authorizer,
+    HttpApi,
+    Integration,
+    JwtAuthorizer,
+    Route,
+)
 from ratchet.local.runtime import Runtime
 from ratchet.local.template.resource import Created, Wanted, resource
 
 _IDENTITY_SOURCE = re.compile(r"^\$request\.(header|querystring)\.[^.]+$")
-_AUTHORIZATION_TYPES = (None, "NONE", "CUSTOM", "AWS_IAM")
+_AUTHORIZATION_TYPES = (None, "NONE", "CUSTOM", "AWS_IAM", "JWT")
 
 
 @resource(
@@ -54,12 +60,13 @@ def integration(runtime: Runtime, wanted: Wanted) -> Created:
 @resource(
     "AWS::ApiGatewayV2::Authorizer",
     honours="ApiId Name AuthorizerType AuthorizerUri AuthorizerPayloadFormatVersion "
-    "EnableSimpleResponses IdentitySource AuthorizerResultTtlInSeconds",
+    "EnableSimpleResponses IdentitySource AuthorizerResultTtlInSeconds JwtConfiguration",
     ignores={"AuthorizerCredentialsArn": "no access control locally"},
 )
 def authorizer(runtime: Runtime, wanted: Wanted) -> Created:
-    """A REQUEST authorizer with simple responses."""
-    wanted.require("AuthorizerType", "REQUEST")
+    """A REQUEST authorizer with simple responses, or a JWT one."""
+    if wanted.require("AuthorizerType", "REQUEST", "JWT") == "JWT":
+        return _jwt_authorizer(runtime, wanted)
     wanted.require("AuthorizerPayloadFormatVersion", "2.0")
     wanted.require("EnableSimpleResponses", True, "true")
     properties = wanted.properties
@@ -89,7 +96,7 @@ def route(runtime: Runtime, wanted: Wanted) -> Created:
             properties["RouteKey"],
             integration_id=properties["Target"].removeprefix("integrations/"),
             authorization=kind,
-            authorizer_id=properties["AuthorizerId"] if kind == "CUSTOM" else None,
+            authorizer_id=properties["AuthorizerId"] if kind in ("CUSTOM", "JWT") else None,
         )
     )
     return Created(wanted.name, {"RouteId": wanted.name})
@@ -108,6 +115,18 @@ def route(runtime: Runtime, wanted: Wanted) -> Created:
 def stage(_: Runtime, wanted: Wanted) -> Created:
     """The default stage; others would need their own path prefix."""
     return Created(wanted.require("StageName", "$default"))
+
+
+def _jwt_authorizer(runtime: Runtime, wanted: Wanted) -> Created:
+    properties = wanted.properties
+    (source,) = properties["IdentitySource"]
+    if not _IDENTITY_SOURCE.match(source) or not source.startswith("$request.header."):
+        raise LocalStackError(f"IdentitySource {source!r} of tokens is not supported locally")
+    configuration = properties["JwtConfiguration"]
+    runtime.front.apis[properties["ApiId"]].authorizers[wanted.name] = JwtAuthorizer(
+        configuration["Issuer"], tuple(configuration["Audience"]), source
+    )
+    return Created(wanted.name, {"AuthorizerId": wanted.name})
 
 
 def _function_arn(uri: str) -> str:
