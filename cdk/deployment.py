@@ -10,7 +10,8 @@ from ratchet.contracts.tenant_caps import TenantCaps
 
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "log_level": ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
-    "auth": ("api_key", "iam"),
+    "auth": ("iam", "jwt", "api_key"),
+    "iam_tenant": ("account", "principal"),
     "architecture": tuple(MACHINES),
     "removal": ("retain", "destroy"),
 }
@@ -48,7 +49,14 @@ class Deployment:
     stack_name: str = "Ratchet"
     stage: str = ""
     log_level: str = "INFO"
-    auth: str = "api_key"
+    auth: str = "iam"
+    iam_tenant: str = "account"
+    jwt_issuer: str = ""
+    jwt_audience: str = ""
+    jwt_tenant_claim: str = "tenant"
+    jwt_user_claim: str = "sub"
+    jwt_scope_claim: str = "scope"
+    jwt_scope_prefix: str = ""
     default_agent: str = "research"
     routing: str = "cdk/routing.yaml"
     models: str = "cdk/models.yaml"
@@ -102,6 +110,7 @@ class Deployment:
             if value is not None:
                 given[field.name] = _parse(field.name, field.type, str(value))
         deployment = cls(**given)
+        check_jwt(deployment)
         for low, high in RANGES:
             least, most = getattr(deployment, low), getattr(deployment, high)
             if most and least > most:
@@ -109,6 +118,24 @@ class Deployment:
                     f"{low}={least} is above {high}={most}: lower one or raise the other"
                 )
         return deployment
+
+
+def check_jwt(deployment: Deployment) -> None:
+    """Refuse callers with tokens of nobody, or for anybody.
+
+    Raises:
+        BadContext: `auth=jwt` is not whole, or its parts are given without it.
+    """
+    issuer, audience = deployment.jwt_issuer, deployment.jwt_audience
+    if deployment.auth != "jwt":
+        if issuer or audience:
+            raise BadContext("jwt_issuer and jwt_audience need auth=jwt")
+        return
+    # Plain http only to this machine: API Gateway itself refuses any issuer without https.
+    if not issuer.startswith(("https://", "http://127.0.0.1:")):
+        raise BadContext(f"jwt_issuer={issuer!r}: say your identity provider's https:// address")
+    if not audience.replace(",", "").strip():
+        raise BadContext("jwt_audience is empty: name the audience (or client id) of the tokens")
 
 
 def _parse(key: str, kind: object, text: str) -> str | int | bool:

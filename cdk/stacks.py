@@ -27,6 +27,7 @@ from cdk.components.checkpoints import (
     Checkpoints,
 )
 from cdk.components.functions import FunctionFactory
+from cdk.components.identity import grant_api_keys, identify, identity_of
 from cdk.components.inbox import Inbox
 from cdk.components.python_function import Platform, PythonFunction
 from cdk.components.retention import retention
@@ -277,6 +278,7 @@ class RatchetStack(Stack):
                 default_agent=self._deployment.default_agent,
                 step_executor_memory_mb=self._deployment.step_executor_memory_mb,
                 architecture=self._deployment.architecture,
+                identity=identity_of(self._deployment).to_setting(),
             ),
             sizes.API_TIMEOUT,
         )
@@ -290,7 +292,7 @@ class RatchetStack(Stack):
             self,
             "Api",
             handler=handler,
-            authorizer=authorizer,
+            identify=identify(self._deployment, authorizer),
             throttle=Throttle(self._deployment.throttle_rate, self._deployment.throttle_burst),
             log_retention=self._retention,
         )
@@ -301,9 +303,13 @@ class RatchetStack(Stack):
             return None
         function = self._factory.make(
             "authorizer",
-            AuthorizerSettings(api_keys_secret_arn=self._secrets.api_keys.secret_arn),
+            AuthorizerSettings(
+                api_keys_secret_arn=self._secrets.api_keys.secret_arn,
+                table_name=self._checkpoints.table.table_name,
+            ),
             sizes.AUTHORIZER_TIMEOUT,
         )
+        grant_api_keys(self._checkpoints, function)
         self._secrets.api_keys.grant_read(function)
         return function
 

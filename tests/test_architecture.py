@@ -26,6 +26,7 @@ ALLOWED = {
     "shared/ratchet/usage_ledger.py": (*INNER, "ratchet.domain"),
     "shared/ratchet/admission_ports.py": (*INNER, "ratchet.domain"),
     "shared/ratchet/budget_ports.py": (*INNER, "ratchet.domain"),
+    "shared/ratchet/tenancy_ports.py": (*INNER, "ratchet.domain"),
     "shared/ratchet/observability.py": (*INNER, "ratchet.domain"),
     "shared/ratchet/app": (
         *INNER,
@@ -35,6 +36,7 @@ ALLOWED = {
         "ratchet.model_ports",
         "ratchet.admission_ports",
         "ratchet.budget_ports",
+        "ratchet.tenancy_ports",
         "ratchet.observability",
         "ratchet.app",
     ),

@@ -3,9 +3,8 @@
 import json
 from dataclasses import dataclass
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import RemovalPolicy
 from aws_cdk import aws_apigatewayv2 as apigateway
-from aws_cdk import aws_apigatewayv2_authorizers as authorizers
 from aws_cdk import aws_apigatewayv2_integrations as integrations
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
@@ -63,13 +62,13 @@ class Api(Construct):
         id_: str,
         *,
         handler: lambda_.IFunction,
-        authorizer: lambda_.IFunction | None,
+        identify: apigateway.IHttpRouteAuthorizer,
         throttle: Throttle,
         log_retention: logs.RetentionDays,
     ) -> None:
         super().__init__(scope, id_)
         self.http = apigateway.HttpApi(self, "Http", create_default_stage=False)
-        self._add_routes(handler, _identify(authorizer))
+        self._add_routes(handler, identify)
         self._add_stage(throttle, log_retention)
 
     @property
@@ -132,15 +131,3 @@ class Api(Construct):
                 throttling_rate_limit=throttle.rate, throttling_burst_limit=throttle.burst
             ),
         )
-
-
-def _identify(authorizer: lambda_.IFunction | None) -> apigateway.IHttpRouteAuthorizer:
-    if authorizer is None:
-        return authorizers.HttpIamAuthorizer()
-    return authorizers.HttpLambdaAuthorizer(
-        "ApiKey",
-        authorizer,
-        response_types=[authorizers.HttpLambdaResponseType.SIMPLE],
-        identity_source=["$request.header.x-api-key"],
-        results_cache_ttl=Duration.minutes(5),
-    )

@@ -1,31 +1,126 @@
 """Who calls: from what the API Gateway's authorizer verified, never from the request itself."""
 
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from ratchet.contracts.errors import BadCredentials
+from ratchet.contracts.access import Identity
+from ratchet.contracts.api import TaskRequest
+from ratchet.contracts.errors import BadCredentials, ScopeMissing
+from ratchet.contracts.names import Scope
+from ratchet.domain.tenant_name import is_tenant_name
+
+_HOW = {
+    "api_key": "send your API key in the x-api-key header",
+    "iam": "sign the request with IAM SigV4",
+    "jwt": "send your identity provider's access token as Authorization: Bearer",
+}
+_ALL = frozenset(Scope)
+_ROLE = re.compile(r"arn:[^:]+:sts::\d{12}:assumed-role/([^/]+)/.+")
+_USER = re.compile(r"arn:[^:]+:iam::\d{12}:user/(?:[^/]+/)*([^/]+)")
 
 
-def principal_of(event: dict[str, Any]) -> str:
-    """Who the verified caller is, as records name them: an IAM principal, or whose key it was.
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A verified caller. `user` is None where the credentials name none."""
+
+    tenant: str
+    scopes: frozenset[Scope]
+    user: str | None = None
+    principal: str = ""  # as records name who decided: an IAM principal, a key, or a token's user
+
+    def require(self, scope: Scope, route: str) -> None:
+        """Refuse unless the caller has this scope.
+
+        Raises:
+            ScopeMissing: it has not.
+        """
+        if scope not in self.scopes:
+            held = ", ".join(sorted(self.scopes)) or "none"
+            raise ScopeMissing(f"{route} needs the scope {scope.value}; yours: {held}")
+
+    def acting(self, request: TaskRequest) -> TaskRequest:
+        """The request as this caller may make it: for its own user, unless it is an admin.
+
+        Raises:
+            ScopeMissing: it names another user.
+        """
+        if Scope.ADMIN in self.scopes or request.user_id == self.user:
+            return request
+        if request.user_id is None:
+            return request.model_copy(update={"user_id": self.user})
+        who = "name no user" if self.user is None else f"are those of user {self.user!r}"
+        raise ScopeMissing(
+            f"your credentials {who}: leave user_id out, or use some with the scope admin"
+        )
+
+
+def caller_of(event: dict[str, Any], identity: Identity) -> Caller:
+    """The verified caller of a request.
 
     Raises:
-        BadCredentials: the request came past no authorizer.
+        BadCredentials: the request came past no authorizer of this deployment's kind, or without a usable tenant.
     """
     authorizer = event.get("requestContext", {}).get("authorizer") or {}
-    arn = (authorizer.get("iam") or {}).get("userArn")
-    return arn if isinstance(arn, str) else f"key:{tenant_of(event)}"
+    caller = None
+    match identity.auth:
+        case "iam":
+            caller = _of_iam(authorizer.get("iam") or {}, identity)
+        case "jwt":
+            caller = _of_jwt((authorizer.get("jwt") or {}).get("claims") or {}, identity)
+        case _:
+            caller = _of_key(authorizer.get("lambda") or {})
+    if caller is None:
+        raise BadCredentials(_HOW.get(identity.auth, _HOW["api_key"]))
+    if not is_tenant_name(caller.tenant):
+        raise BadCredentials(
+            "the tenant of your credentials is not 1 to 128 letters, digits, _ . : @ or -"
+        )
+    return caller
 
 
-def tenant_of(event: dict[str, Any]) -> str:
-    """The tenant of the verified caller: the key's tenant, or the AWS account of an IAM principal.
+def _of_key(context: Mapping[str, Any]) -> Caller | None:
+    tenant = context.get("tenant")
+    if not isinstance(tenant, str):
+        return None
+    scopes = _scopes(str(context.get("scopes", "")))
+    by = f"key:{context.get('key_id') or tenant}"
+    return Caller(tenant, scopes, context.get("user") or None, by)
 
-    Raises:
-        BadCredentials: the request came past no authorizer.
-    """
-    authorizer = event.get("requestContext", {}).get("authorizer") or {}
-    tenant = (authorizer.get("lambda") or {}).get("tenant")
-    account = (authorizer.get("iam") or {}).get("accountId")
-    found = tenant or account
-    if not isinstance(found, str):
-        raise BadCredentials("send your API key in the x-api-key header, or sign with IAM SigV4")
-    return found
+
+def _of_iam(context: Mapping[str, Any], identity: Identity) -> Caller | None:
+    """IAM policies on the API's routes say what a principal may call, so it has every scope here."""
+    account = context.get("accountId")
+    if not isinstance(account, str):
+        return None
+    arn = str(context.get("userArn") or account)
+    if identity.iam_tenant != "principal":
+        return Caller(account, _ALL, None, arn)
+    for kind, pattern in (("role", _ROLE), ("user", _USER)):
+        if found := pattern.fullmatch(arn):
+            return Caller(f"{account}:{kind}:{found[1]}", _ALL, None, arn)
+    return None
+
+
+def _of_jwt(claims: Mapping[str, Any], identity: Identity) -> Caller | None:
+    tenant = claims.get(identity.jwt_tenant_claim)
+    if not isinstance(tenant, str):
+        return None
+    user = claims.get(identity.jwt_user_claim)
+    granted = str(claims.get(identity.jwt_scope_claim, ""))
+    return Caller(
+        tenant,
+        _scopes(granted, identity.jwt_scope_prefix),
+        user if isinstance(user, str) and user else None,
+        f"user:{user or tenant}",
+    )
+
+
+def _scopes(text: str, prefix: str = "") -> frozenset[Scope]:
+    """The scopes of a claim: `a b`, or a list, which API Gateway hands over as `[a b]`."""
+    words = {word for word in re.split(r"[\s,\[\]\"]+", text) if word.startswith(prefix)}
+    known = {scope.value for scope in Scope}
+    return frozenset(
+        Scope(word.removeprefix(prefix)) for word in words if word[len(prefix) :] in known
+    )

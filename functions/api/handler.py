@@ -2,22 +2,36 @@
 
 from typing import Any
 
+from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from functions.api import routes
+from functions.api.access import admit
+from functions.api.problems import from_request_error
 from functions.api.request_body import refusal
-from functions.api.routes import app
+from ratchet.contracts.errors import RequestError
 from ratchet.observability import logger
 
 
 @logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one API Gateway request (payload format 2.0)."""
-    refused = refusal(event)
-    if refused is not None:
-        return {
-            "statusCode": refused.status_code,
-            "headers": {"Content-Type": refused.content_type},
-            "body": refused.body,
-            "isBase64Encoded": False,
-        }
-    return app.resolve(event, context)
+    try:
+        caller = admit(event, routes.identity())
+    except RequestError as refused:
+        return _answer(from_request_error(refused))
+    except Exception as bug:  # noqa: BLE001 - the edge: what the resolver does with a bug behind it
+        return _answer(routes.on_bug(bug))
+    if (unreadable := refusal(event)) is not None:
+        return _answer(unreadable)
+    routes.app.append_context(caller=caller)  # type: ignore[no-untyped-call]
+    return routes.app.resolve(event, context)
+
+
+def _answer(response: Response[str]) -> dict[str, Any]:
+    return {
+        "statusCode": response.status_code,
+        "headers": {"Content-Type": response.content_type},
+        "body": response.body,
+        "isBase64Encoded": False,
+    }

@@ -1,5 +1,6 @@
 """The routes of the HTTP API: parse, call one use case, map its result."""
 
+import json
 from http import HTTPStatus
 from typing import Annotated
 
@@ -7,8 +8,9 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 from aws_lambda_powertools.event_handler.openapi.params import Header, Query
 
-from functions.api.caller import principal_of, tenant_of
+from functions.api.caller import Caller
 from functions.api.problems import from_request_error, from_validation, problem
+from functions.api.security_schemes import with_security
 from functions.api.wiring import wiring
 from ratchet.app.delivery_views import dead_view, delivery_view
 from ratchet.app.routing_view import routing_view
@@ -21,6 +23,7 @@ from ratchet.app.task_views import (
 )
 from ratchet.app.usage_views import report_view
 from ratchet.contracts import limits
+from ratchet.contracts.access import Identity
 from ratchet.contracts.api import (
     AgentListView,
     DecisionRequest,
@@ -35,7 +38,13 @@ from ratchet.contracts.api import (
     TaskView,
 )
 from ratchet.contracts.delivery_api import DeadDeliveryListView, DeliveryListView, DeliveryView
-from ratchet.contracts.errors import DataMissing, RequestError, RetryableError, ServiceUnavailable
+from ratchet.contracts.errors import (
+    BadCredentials,
+    DataMissing,
+    RequestError,
+    RetryableError,
+    ServiceUnavailable,
+)
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import API_VERSION, TaskStatus, UsageBy
 from ratchet.contracts.usage_report import UsageReportView
@@ -46,6 +55,7 @@ from ratchet.ports import Created, ListFilter
 
 app = APIGatewayHttpResolver(enable_validation=True)
 
+API_KEYS = Identity()
 EMPTY_RESUME = ResumeRequest()
 EMPTY_FORK = ForkRequest()
 _A_DAY = "A day in UTC: 2026-11-22."
@@ -56,8 +66,21 @@ WaitSeconds = Annotated[
 ]
 
 
+def _caller() -> Caller:
+    """Whom the gate has let in; where it has let in nobody, nobody gets on."""
+    caller = app.context.get("caller")
+    if not isinstance(caller, Caller):
+        raise BadCredentials("this path names no route of the API; see /v1/openapi.json")
+    return caller
+
+
+def identity() -> Identity:
+    """Who the callers of this deployment are."""
+    return wiring().identity
+
+
 def _tenant() -> str:
-    return tenant_of(app.current_event.raw_event)
+    return _caller().tenant
 
 
 def _task(tip: History) -> TaskView:
@@ -93,8 +116,9 @@ def submit_task(
     body: TaskRequest, wait: WaitSeconds = 0, idempotency_key: IdempotencyKey = None
 ) -> Response[TaskView]:
     """Accept a goal; the answer names the task to poll."""
-    tenant = _tenant()
-    created = wiring().submit(body, tenant=tenant, idempotency_key=idempotency_key)
+    caller = _caller()
+    body = caller.acting(body)
+    created = wiring().submit(body, tenant=caller.tenant, idempotency_key=idempotency_key)
     return _accepted(created, wait)
 
 
@@ -170,8 +194,9 @@ def list_interrupts(
 )
 def decide_interrupt(task_id: str, interrupt_id: str, body: DecisionRequest) -> TaskView:
     """The first answer counts; once none is missing, the task goes on."""
-    by = principal_of(app.current_event.raw_event)
-    return _task(wiring().decide(TaskRef(_tenant(), task_id), interrupt_id, body, by=by))
+    caller = _caller()
+    ref = TaskRef(caller.tenant, task_id)
+    return _task(wiring().decide(ref, interrupt_id, body, by=caller.principal))
 
 
 @app.post(
@@ -268,14 +293,19 @@ def health() -> HealthView:
 @app.get("/v1/openapi.json", include_in_schema=False)
 def openapi() -> Response[str]:
     """This API's OpenAPI 3.1 document."""
-    return Response(HTTPStatus.OK, content_type="application/json", body=openapi_document())
-
-
-def openapi_document() -> str:
-    """The OpenAPI document, generated from the routes and their models."""
-    return app.get_openapi_json_schema(
-        title="Ratchet", version=API_VERSION, description="Durable, cheap AI agents."
+    return Response(
+        HTTPStatus.OK, content_type="application/json", body=openapi_document(identity())
     )
+
+
+def openapi_document(callers: Identity = API_KEYS) -> str:
+    """The OpenAPI document, generated from the routes and their models, as a deployment with such callers has it."""
+    document = json.loads(
+        app.get_openapi_json_schema(
+            title="Ratchet", version=API_VERSION, description="Durable, cheap AI agents."
+        )
+    )
+    return json.dumps(with_security(document, callers))
 
 
 @app.exception_handler(RequestValidationError)

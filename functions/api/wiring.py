@@ -1,7 +1,7 @@
 """What the api is made of, built once per sandbox and only when first needed."""
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ratchet.adapters.aws import client
@@ -22,6 +22,7 @@ from ratchet.app.resume_task import ResumeTask
 from ratchet.app.routing_in_force import OverridableRouting
 from ratchet.app.submit_task import SubmitTask
 from ratchet.cold_start import once
+from ratchet.contracts.access import Identity
 from ratchet.contracts.names import AGENTS_MANIFEST_FILE, MODELS_FILE
 from ratchet.contracts.settings import ApiSettings, DevelopmentSwitches
 from ratchet.domain.task_bill import Functions
@@ -45,6 +46,7 @@ class Wiring:
     deliveries: Deliveries
     agents: AgentDirectory
     sizes: Functions = DEPLOYED  # what a task's AWS side depends on
+    identity: Identity = field(default_factory=Identity)
 
 
 @once
@@ -90,4 +92,5 @@ def wiring() -> Wiring:
         sizes=Functions(
             step_executor_mb=settings.step_executor_memory_mb, architecture=settings.architecture
         ),
+        identity=Identity.from_setting(settings.identity),
     )

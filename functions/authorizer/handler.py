@@ -1,43 +1,45 @@
-"""Lambda authorizer (simple responses): an API key to the tenant that it belongs to."""
+"""Lambda authorizer (simple responses): an API key to the tenant, user and scopes that it belongs to."""
 
-import hmac
-import json
 from typing import Any
 
+from functions.authorizer.first_keys import tenant_of_key
 from ratchet.adapters.aws import client
+from ratchet.adapters.dynamodb_api_keys import DynamoDbApiKeys
 from ratchet.adapters.secrets import Secrets
 from ratchet.adapters.system import SystemClock
+from ratchet.app.api_keys import VerifyKey
 from ratchet.cold_start import once
+from ratchet.contracts.access import API_KEY_HEADER
+from ratchet.contracts.names import Scope
 from ratchet.contracts.settings import AuthorizerSettings
 
 _DENIED: dict[str, Any] = {"isAuthorized": False}
+_EVERYTHING = " ".join(sorted(Scope))
 
 
 @once
 def api_keys() -> tuple[Secrets, str]:
-    """Where the keys are kept."""
-    return Secrets(
-        client("secretsmanager"), SystemClock()
-    ), AuthorizerSettings.from_env().api_keys_secret_arn
+    """Where the deployment's first keys are."""
+    arn = AuthorizerSettings.from_env().api_keys_secret_arn
+    return Secrets(client("secretsmanager"), SystemClock()), arn
+
+
+@once
+def verify_key() -> VerifyKey:
+    """Where the keys are that `ratchet keys` makes."""
+    table = AuthorizerSettings.from_env().table_name
+    return VerifyKey(DynamoDbApiKeys(client("dynamodb"), table=table), SystemClock())
 
 
 def lambda_handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Say whether the x-api-key header is one of the keys, and whose."""
-    offered = (event.get("headers") or {}).get("x-api-key") or ""
+    offered = (event.get("headers") or {}).get(API_KEY_HEADER) or ""
+    if (key := verify_key()(offered)) is not None:
+        user = {} if key.user is None else {"user": key.user}
+        told = {"tenant": key.tenant, "scopes": " ".join(sorted(key.scopes)), "key_id": key.id}
+        return {"isAuthorized": True, "context": told | user}
     secrets, arn = api_keys()
     tenant = tenant_of_key(offered, secrets.get(arn))
-    return _DENIED if tenant is None else {"isAuthorized": True, "context": {"tenant": tenant}}
-
-
-def tenant_of_key(offered: str, secret: str) -> str | None:
-    """The tenant of an offered key; every key is compared, in constant time.
-
-    The secret is one `{"tenant", "key"}` object, or `{"keys": [...]}` of them.
-    """
-    stored = json.loads(secret)
-    found = None
-    for entry in stored.get("keys", [stored]):
-        same = hmac.compare_digest(entry["key"].encode(), offered.encode())
-        if same and entry["key"]:  # a secret that was never filled in opens nothing
-            found = entry["tenant"]
-    return found
+    if tenant is None:
+        return _DENIED
+    return {"isAuthorized": True, "context": {"tenant": tenant, "scopes": _EVERYTHING}}

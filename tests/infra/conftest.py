@@ -26,6 +26,25 @@ def default() -> Synthesized:
 
 
 @pytest.fixture(scope="session")
+def keyed(default: Synthesized) -> Synthesized:
+    """With API keys, as `ratchet dev` runs it."""
+    return Synthesized(synthesize({"nag": "true", "auth": "api_key"}, OUT / "keyed"))
+
+
+@pytest.fixture(scope="session")
+def tokens(default: Synthesized) -> Synthesized:
+    """With the tokens of an identity provider."""
+    context = {
+        "nag": "true",
+        "auth": "jwt",
+        "jwt_issuer": "https://id.example.com/pool",
+        "jwt_audience": "ratchet, ratchet-ci",
+        "jwt_tenant_claim": "org",
+    }
+    return Synthesized(synthesize(context, OUT / "tokens"))
+
+
+@pytest.fixture(scope="session")
 def other(default: Synthesized) -> Synthesized:
     """As different as the context allows, checked too, without network: the layers are there."""
     context = {

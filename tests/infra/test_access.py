@@ -6,6 +6,7 @@ from dataclasses import fields
 import pytest
 
 from functions.api.routes import openapi_document
+from ratchet.contracts.access import Identity
 from ratchet.contracts.providers import Providers
 from ratchet.contracts.settings import (
     NO_PROVIDERS,
@@ -20,6 +21,7 @@ from tests.infra.template import Synthesized
 
 PLAIN_SETTINGS = {
     "RATCHET_DEFAULT_AGENT",
+    "RATCHET_IDENTITY",
     "RATCHET_PROVIDERS",
     "RATCHET_TENANT_CAPS",
     "RATCHET_STEP_EXECUTOR_MEMORY_MB",
@@ -59,8 +61,8 @@ def routes(template: Synthesized) -> dict[str, str]:
     return {route["RouteKey"]: route["AuthorizationType"] for route in found}
 
 
-def test_all_routes_but_three_ask_for_an_api_key(default: Synthesized) -> None:
-    assert routes(default) == dict.fromkeys(PROTECTED, "CUSTOM") | dict.fromkeys(OPEN, "NONE")
+def test_all_routes_but_three_ask_for_an_api_key(keyed: Synthesized) -> None:
+    assert routes(keyed) == dict.fromkeys(PROTECTED, "CUSTOM") | dict.fromkeys(OPEN, "NONE")
 
 
 def test_the_gateway_knows_every_route_that_the_api_answers(default: Synthesized) -> None:
@@ -70,19 +72,60 @@ def test_the_gateway_knows_every_route_that_the_api_answers(default: Synthesized
     assert set(routes(default)) - {"$default", "GET /v1/openapi.json"} == published
 
 
-def test_with_iam_the_same_routes_ask_for_a_signature(other: Synthesized) -> None:
+def test_by_default_the_same_routes_ask_for_a_signature(
+    default: Synthesized, other: Synthesized
+) -> None:
+    assert routes(default) == routes(other)
     assert routes(other) == dict.fromkeys(PROTECTED, "AWS_IAM") | dict.fromkeys(OPEN, "NONE")
     assert "authorizer" not in other.functions()
     assert "ApiKeysSecretArn" not in other.document["Outputs"]
 
 
-def test_the_authorizer_is_asked_once_in_five_minutes_for_a_key(default: Synthesized) -> None:
-    authorizer = default.only("AWS::ApiGatewayV2::Authorizer")
+def test_with_tokens_the_gateway_itself_verifies_issuer_and_audience(tokens: Synthesized) -> None:
+    assert routes(tokens) == dict.fromkeys(PROTECTED, "JWT") | dict.fromkeys(OPEN, "NONE")
+    authorizer = tokens.only("AWS::ApiGatewayV2::Authorizer")
+    assert authorizer["AuthorizerType"] == "JWT"
+    assert authorizer["JwtConfiguration"] == {
+        "Issuer": "https://id.example.com/pool",
+        "Audience": ["ratchet", "ratchet-ci"],
+    }
+    assert authorizer["IdentitySource"] == ["$request.header.Authorization"]
+    assert "authorizer" not in tokens.functions()
+    assert "ApiKeysSecretArn" not in tokens.document["Outputs"]
+
+
+def test_the_api_is_told_how_its_callers_are_identified(
+    default: Synthesized, keyed: Synthesized, tokens: Synthesized
+) -> None:
+    told = [
+        Identity.from_setting(s.functions()["api"]["Environment"]["Variables"]["RATCHET_IDENTITY"])
+        for s in (default, keyed, tokens)
+    ]
+    assert [identity.auth for identity in told] == ["iam", "api_key", "jwt"]
+    assert (told[2].jwt_issuer, told[2].jwt_tenant_claim) == ("https://id.example.com/pool", "org")
+
+
+def test_the_authorizer_reads_api_keys_and_no_other_item(keyed: Synthesized) -> None:
+    role = keyed.role_of("authorizer")
+    (statement,) = (
+        s
+        for policy in keyed.of_type("AWS::IAM::Policy").values()
+        if {"Ref": role} in policy["Roles"]
+        for s in policy["PolicyDocument"]["Statement"]
+        if "dynamodb:GetItem" in s["Action"]
+    )
+    assert statement["Condition"] == {
+        "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["APIKEY#*", "TENANT#*#APIKEYS"]}
+    }
+
+
+def test_the_authorizer_is_asked_once_a_minute_for_a_key(keyed: Synthesized) -> None:
+    authorizer = keyed.only("AWS::ApiGatewayV2::Authorizer")
     assert authorizer["AuthorizerType"] == "REQUEST"
     assert authorizer["AuthorizerPayloadFormatVersion"] == "2.0"
     assert authorizer["EnableSimpleResponses"] is True
     assert authorizer["IdentitySource"] == ["$request.header.x-api-key"]
-    assert authorizer["AuthorizerResultTtlInSeconds"] == 300
+    assert authorizer["AuthorizerResultTtlInSeconds"] == 60
 
 
 def test_the_stage_throttles_and_logs_no_content(default: Synthesized) -> None:
@@ -107,9 +150,9 @@ def test_the_stage_throttles_and_logs_no_content(default: Synthesized) -> None:
     ],
 )
 def test_a_function_is_told_what_its_settings_class_reads(
-    default: Synthesized, function: str, settings: type[Settings]
+    keyed: Synthesized, function: str, settings: type[Settings]
 ) -> None:
-    environment = default.functions()[function]["Environment"]["Variables"]
+    environment = keyed.functions()[function]["Environment"]["Variables"]
     read = {f"RATCHET_{field.name.upper()}" for field in fields(settings)}
     assert set(environment) == read | POWERTOOLS
     assert environment["POWERTOOLS_SERVICE_NAME"] == function
@@ -130,7 +173,7 @@ def test_values_of_the_environment_come_from_this_stack(default: Synthesized) ->
         ("api", "states", {"StopExecution"}),
         ("api", "sqs", {"SendMessage", "GetQueueAttributes", "GetQueueUrl"}),
         ("api", "secretsmanager", set()),
-        ("authorizer", "dynamodb", set()),
+        ("authorizer", "dynamodb", {"GetItem"}),
         ("authorizer", "secretsmanager", {"GetSecretValue", "DescribeSecret"}),
         ("dispatcher", "dynamodb", {"GetItem", "BatchGetItem", "Query", "UpdateItem"}),
         ("dispatcher", "states", {"StartExecution", "DescribeExecution"}),
@@ -170,9 +213,9 @@ def test_values_of_the_environment_come_from_this_stack(default: Synthesized) ->
     ],
 )
 def test_a_function_may_do_this_and_no_more(
-    default: Synthesized, function: str, service: str, actions: set[str]
+    keyed: Synthesized, function: str, service: str, actions: set[str]
 ) -> None:
-    assert default.actions(function, service) == actions
+    assert keyed.actions(function, service) == actions
 
 
 @pytest.mark.parametrize(
@@ -184,11 +227,11 @@ def test_a_function_may_do_this_and_no_more(
     ],
 )
 def test_a_function_reads_only_its_own_secret(
-    default: Synthesized, function: str, secret: str
+    keyed: Synthesized, function: str, secret: str
 ) -> None:
     read = [
         resource["Ref"]
-        for statement in default.statements(default.role_of(function))
+        for statement in keyed.statements(keyed.role_of(function))
         if "secretsmanager:GetSecretValue" in statement["Action"]
         for resource in statement["Resource"]
     ]
@@ -196,10 +239,10 @@ def test_a_function_reads_only_its_own_secret(
     assert read[0].startswith(f"Secrets{secret}")
 
 
-def test_without_deployments_nothing_is_made_for_them(default: Synthesized) -> None:
-    told = default.functions()["step_executor"]["Environment"]["Variables"]["RATCHET_PROVIDERS"]
+def test_without_deployments_nothing_is_made_for_them(keyed: Synthesized) -> None:
+    told = keyed.functions()["step_executor"]["Environment"]["Variables"]["RATCHET_PROVIDERS"]
     assert told == NO_PROVIDERS
-    assert len(default.of_type("AWS::SecretsManager::Secret")) == 3
+    assert len(keyed.of_type("AWS::SecretsManager::Secret")) == 3
 
 
 def test_the_executor_is_told_of_the_deployments_with_the_arns_of_their_keys(
@@ -239,10 +282,10 @@ def test_the_secret_made_for_a_deployment_is_an_output(other: Synthesized) -> No
     assert "two=" not in value
 
 
-def test_generated_secrets_have_the_form_that_their_readers_expect(default: Synthesized) -> None:
+def test_generated_secrets_have_the_form_that_their_readers_expect(keyed: Synthesized) -> None:
     generated = {
         name.removeprefix("Secrets")[:-8]: secret["GenerateSecretString"]
-        for name, secret in default.of_type("AWS::SecretsManager::Secret").items()
+        for name, secret in keyed.of_type("AWS::SecretsManager::Secret").items()
     }
     plain = {"ExcludePunctuation": True, "PasswordLength": 40}
     template = {"SecretStringTemplate": '{"tenant":"default"}', "GenerateStringKey": "key"}

@@ -36,14 +36,14 @@ def runtime_sdk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_handler_loads_from_what_it_carries(
-    default: Synthesized, runtime_sdk: Path, function: str
+    keyed: Synthesized, runtime_sdk: Path, function: str
 ) -> None:
     layers = [
         build_layer(layer, architecture=str(MACHINE))
         for layer in ["base", *EXTRAS.get(function, [])]
     ]
     paths = [
-        default.asset(default.functions()[function]),
+        keyed.asset(keyed.functions()[function]),
         *(layer / "python" for layer in layers),
         runtime_sdk,
     ]

@@ -31,8 +31,11 @@ OUTPUTS = {
 }
 
 
-def test_the_outputs_are_what_the_cli_reads(default: Synthesized, other: Synthesized) -> None:
-    assert set(default.document["Outputs"]) == OUTPUTS
+def test_the_outputs_are_what_the_cli_reads(
+    default: Synthesized, keyed: Synthesized, other: Synthesized
+) -> None:
+    assert set(default.document["Outputs"]) == OUTPUTS - {"ApiKeysSecretArn"}
+    assert set(keyed.document["Outputs"]) == OUTPUTS
     assert set(other.document["Outputs"]) == (OUTPUTS - {"ApiKeysSecretArn"}) | {
         "ProviderKeySecretArns"
     }

@@ -24,6 +24,14 @@ class SystemClock:
         time.sleep(seconds)
 
 
+class SystemChance:
+    """Chance: the operating system's."""
+
+    def hex(self, size: int) -> str:
+        """So many random bytes, in hexadecimal."""
+        return secrets.token_hex(size)
+
+
 class UlidIds:
     """ULIDs (https://github.com/ulid/spec): 48 bits of time, 80 of chance. Not ordered within a millisecond."""
 

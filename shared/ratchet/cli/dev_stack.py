@@ -25,6 +25,8 @@ Say = Callable[[str], None]
 _STACK_NAME = "Ratchet"
 _SCRIPTED_KEY = "scripted"
 _LEDGER = "example-refunds.jsonl"
+LOCAL_CONTEXT: Mapping[str, str] = {"auth": "api_key"}
+"""Where this stack is not as deployed by default: a key is all that a curl line needs."""
 _NOTHING: Mapping[str, str] = {}
 _TENANT = "default"  # the generated API key's
 _OUTPUTS = {
@@ -95,7 +97,7 @@ class DevStack:
         require_project()
         _require_free(port)
         with ExitStack() as cleanup:
-            assembly = _synthesize(context, say)
+            assembly = _synthesize({**LOCAL_CONTEXT, **context}, say)
             models = None
             if model_base_url is None and model_api_key is None:
                 models = _start_scripted_model(scenarios, say, cleanup)
@@ -227,7 +229,13 @@ def _exchange_keys(local: "LocalStack", model_key: str) -> Keys:
         value = secrets.get_secret_value(SecretId=local.outputs[output])["SecretString"]
         return str(value)
 
+    takes_keys = "ApiKeysSecretArn" in local.outputs  # not with -c auth=iam or jwt
     return Keys(
-        api_key=str(json.loads(read("ApiKeysSecretArn"))["key"]),
+        api_key=_first_key(read("ApiKeysSecretArn")) if takes_keys else "",
         webhook_root=read("WebhookSecretArn"),
     )
+
+
+def _first_key(secret: str) -> str:
+    stored = json.loads(secret)
+    return str(stored.get("keys", [stored])[0]["key"])

@@ -16,6 +16,7 @@ from ratchet.cli import (
     doctor_command,
     estimate_command,
     fork_command,
+    keys_command,
     models_command,
     new_command,
     prices_command,
@@ -65,6 +66,7 @@ app.command("webhook-secret")(webhook_secret_command.webhook_secret)
 app.command("models")(models_command.models)
 app.command("prices")(prices_command.prices)
 app.add_typer(cache_command.app, name="cache")
+app.add_typer(keys_command.app, name="keys")
 app.command("new")(new_command.new)
 app.command("estimate")(estimate_command.estimate)
 app.command("simulate")(simulate_command.simulate)

@@ -6,7 +6,9 @@
     |   |-- UnknownAgent              400 unknown_agent
     |   |-- ModelNotPriced            400 unpriced_model
     |   |-- BadCredentials            401 unauthorized
+    |   |-- ScopeMissing              403 insufficient_scope
     |   |-- TaskNotFound              404 not_found
+    |   |-- KeyNotFound               404 not_found
     |   |-- TaskAlreadyFinished       409 already_finished
     |   |-- TaskNotResumable          409 not_resumable
     |   |-- InterruptNotFound         404 not_found
@@ -90,8 +92,20 @@ class BadCredentials(RequestError):
     code, status, title = "unauthorized", 401, "Credentials are missing or wrong"
 
 
+class ScopeMissing(RequestError):
+    """The caller is known and may not do this; the message names the scope that is missing."""
+
+    code, status, title = "insufficient_scope", 403, "The credentials do not allow this"
+
+
 class TaskNotFound(RequestError):
     """No such task of this tenant (also the answer for another tenant's task)."""
+
+    code, status, title = "not_found", 404, "Not found"
+
+
+class KeyNotFound(RequestError):
+    """There is no such API key."""
 
     code, status, title = "not_found", 404, "Not found"
 

@@ -14,6 +14,15 @@ AGENTS_MANIFEST_FILE = "ratchet_agents.json"
 MODELS_FILE = "ratchet_models.json"
 
 
+class Scope(StrEnum):
+    """What a caller may do; each stands for itself, none includes another."""
+
+    SUBMIT = "submit"
+    READ = "read"
+    DECIDE = "decide"
+    ADMIN = "admin"
+
+
 class TaskStatus(StrEnum):
     """Where a task stands. A terminal status never changes."""
 

@@ -75,6 +75,7 @@ class ApiSettings(StoreSettings):
     default_agent: str
     step_executor_memory_mb: int  # what a task's AWS side depends on
     architecture: str
+    identity: str  # who its callers are, as JSON (contracts/access.py)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,7 @@ class AuthorizerSettings(Settings):
     """Settings of `functions/authorizer`."""
 
     api_keys_secret_arn: str
+    table_name: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ What all tenants share, a model provider or the running limit, belongs to none o
     TENANT#t#CACHE#sha256        CACHE            what a model answered to a question
     TENANT#t#GOALS#sha256        task_...         a goal that was asked of an agent, as a vector
     TENANT#t#BUDGET              2026-11-22       what was given to tasks that day, of a tenant with a cap
+    TENANT#t#APIKEYS             KEY#id           what is kept of an API key
+    APIKEY#id                    APIKEY           whose key that is, for who has nothing but the key
     PROVIDER#name                CIRCUIT          when a deployment that fails may be tried again
     PROVIDER#name#0              LINE             up to when a shard of its quota is given away
     DEPLOYMENT                   ROUTING          the routing table that stands for the deployed one, if any
@@ -43,6 +45,7 @@ from ratchet.domain.usage import Account, Counter
 HEAD = "TASK"
 ADMISSION, LIMIT, SLOTS, THROTTLED = "ADMISSION", "LIMIT", "SLOTS", "THROTTLED"
 CACHED = "CACHE"
+API_KEY = "APIKEY"
 STEP_PREFIX = "STEP#"
 ALLOWANCE = "ALLOWANCE"
 DEPLOYMENT = "DEPLOYMENT"
@@ -205,6 +208,26 @@ def candidate_of(tenant: str, rank: str) -> Candidate:
 def cache_key(tenant: str, digest: str) -> str:
     """The partition of a cached answer."""
     return f"{tenant_key(tenant)}#CACHE#{_safe(digest)}"
+
+
+def api_keys_key(tenant: str) -> str:
+    """The partition of a tenant's API keys."""
+    return f"{tenant_key(tenant)}#APIKEYS"
+
+
+def api_key_sort_key(key_id: str) -> str:
+    """Sort key of what is kept of an API key."""
+    return f"KEY#{_safe(key_id)}"
+
+
+def api_key_id(sort_key: str) -> str:
+    """The id of such a record: the inverse of `api_key_sort_key`."""
+    return sort_key.removeprefix("KEY#")
+
+
+def api_key_pointer(key_id: str) -> str:
+    """The partition that tells whose key it is."""
+    return f"{API_KEY}#{_safe(key_id)}"
 
 
 def due_key(ref: TaskRef) -> str:

@@ -10,6 +10,7 @@ from functions.api.wiring import Wiring
 from ratchet import Agent, Limits
 from ratchet.app.agents import AgentDirectory
 from ratchet.app.deployed_models import DeployedModels
+from ratchet.contracts.access import Identity
 from ratchet.contracts.errors import StoreUnavailable
 from ratchet.contracts.messages import Doorbell, Route, TaskRef
 from ratchet.testing.chat import says
@@ -120,7 +121,10 @@ def test_the_routing_table_in_force_can_be_read(world: World) -> None:
     assert shown["routes"][0] == {"step": "planning", "complexity": "simple", "models": ["o3"]}
 
 
-def test_an_iam_caller_is_the_tenant_of_its_account(world: World) -> None:
+def test_an_iam_caller_is_the_tenant_of_its_account(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes, "identity", lambda: Identity("iam"))
     status, body, _ = call(envelope("api/iam_caller"))
     assert (status, body["default_agent"]) == (200, "support")
     event = envelope("api/submit")

@@ -1,10 +1,7 @@
 """The handlers that are called by AWS: batches, authorizer, step executor."""
 
-import json
-
 import pytest
 
-from functions.authorizer import handler as authorizer
 from functions.deliverer import handler as deliverer
 from functions.dispatcher import handler as dispatcher
 from functions.step_executor import handler as step_executor
@@ -101,35 +98,3 @@ def test_the_step_executor_ends_a_task_that_the_state_machine_gave_up(
 def test_the_step_executor_refuses_what_is_not_a_step(event: dict[str, str]) -> None:
     with pytest.raises(MalformedMessage):
         step_executor.lambda_handler(event, LambdaContext())  # type: ignore[arg-type]
-
-
-class TestAuthorizer:
-    KEY = envelope("authorizer/request")["headers"]["x-api-key"]
-
-    @pytest.mark.parametrize(
-        "secret",
-        [
-            {"tenant": "acme", "key": KEY},
-            {"keys": [{"tenant": "globex", "key": "other"}, {"tenant": "acme", "key": KEY}]},
-        ],
-    )
-    def test_a_key_names_its_tenant(
-        self, secret: dict[str, object], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        class Kept:
-            def get(self, arn: str) -> str:
-                assert arn == "arn:keys"
-                return json.dumps(secret)
-
-        monkeypatch.setattr(authorizer, "api_keys", lambda: (Kept(), "arn:keys"))
-        event = envelope("authorizer/request")
-        assert authorizer.lambda_handler(event, None) == {
-            "isAuthorized": True,
-            "context": {"tenant": "acme"},
-        }
-        for wrong in ("", self.KEY[:-1], self.KEY + "0", "ключ"):
-            event["headers"]["x-api-key"] = wrong
-            assert authorizer.lambda_handler(event, None) == {"isAuthorized": False}
-
-    def test_an_empty_stored_key_opens_nothing(self) -> None:
-        assert authorizer.tenant_of_key("", '{"tenant": "acme", "key": ""}') is None

@@ -1,0 +1,53 @@
+"""Who may call what: the scope of every route, and where a deployment finds its callers' identity."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Self
+
+from ratchet.contracts.names import Scope
+
+AUTHORIZER_CACHE_SECONDS = 60
+"""API Gateway keeps an API key's verdict this long: a revoked key is refused everywhere after it."""
+API_KEY_HEADER = "x-api-key"
+
+ROUTE_SCOPES: Mapping[str, Scope | None] = {
+    "POST /v1/tasks": Scope.SUBMIT,
+    "GET /v1/tasks": Scope.READ,
+    "GET /v1/tasks/{task_id}": Scope.READ,
+    "GET /v1/tasks/{task_id}/steps": Scope.READ,
+    "POST /v1/tasks/{task_id}/cancel": Scope.SUBMIT,
+    "POST /v1/tasks/{task_id}/resume": Scope.SUBMIT,
+    "POST /v1/tasks/{task_id}/fork": Scope.SUBMIT,
+    "POST /v1/tasks/{task_id}/interrupts/{interrupt_id}": Scope.DECIDE,
+    "GET /v1/interrupts": Scope.READ,
+    "GET /v1/usage": Scope.READ,
+    "GET /v1/agents": Scope.READ,
+    "GET /v1/routes": Scope.READ,
+    # Open to all: they tell nothing of any tenant.
+    "GET /v1/health": None,
+    "GET /v1/openapi.json": None,
+}
+"""Every route of the API, in API Gateway's words. What is not here is not answered to anybody but with 404."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """How a deployment's callers prove who they are, and which verified words say it."""
+
+    auth: str = "api_key"  # or iam, jwt
+    iam_tenant: str = "account"  # or principal: each role or user is a tenant of its own
+    jwt_issuer: str = ""
+    jwt_tenant_claim: str = "tenant"
+    jwt_user_claim: str = "sub"
+    jwt_scope_claim: str = "scope"
+    jwt_scope_prefix: str = ""  # Cognito writes scopes as `resource-server/scope`
+
+    def to_setting(self) -> str:
+        """As one environment variable."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def from_setting(cls, text: str) -> Self:
+        """The inverse of `to_setting`."""
+        return cls(**json.loads(text))

@@ -1,0 +1,34 @@
+"""Ports of tenancy: the keys that tenants call with."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from ratchet.domain.api_keys import ApiKey
+
+
+class ApiKeys(Protocol):
+    """The keys of all tenants. Every method may raise StoreUnavailable or ServiceRefused."""
+
+    def add(self, key: ApiKey) -> None:
+        """Keep a new key; afterwards `find` has it."""
+        ...
+
+    def replace(self, key: ApiKey) -> None:
+        """Keep a key's new state in place of the one before."""
+        ...
+
+    def find(self, key_id: str) -> ApiKey | None:
+        """The key of that id, as it was last written; of whichever tenant."""
+        ...
+
+    def of_tenant(self, tenant: str) -> Sequence[ApiKey]:
+        """The tenant's keys, oldest first, with those that are closed."""
+        ...
+
+
+class Chance(Protocol):
+    """Where secrets come from."""
+
+    def hex(self, size: int) -> str:
+        """So many random bytes, in hexadecimal, that nobody can foretell."""
+        ...
