@@ -1,0 +1,254 @@
+"""Tenants that try each other's ids in every call: on the real store adapters, with every storage request watched."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+
+from functions.api import routes
+from functions.api.wiring import Wiring
+from ratchet import Agent, tool
+from ratchet.adapters.dynamodb import DynamoDbCheckpoints
+from ratchet.adapters.payloads import S3Payloads
+from ratchet.app.agents import AgentDirectory
+from ratchet.contracts.access import ROUTE_SCOPES
+from ratchet.contracts.api import TaskRequest
+from ratchet.contracts.messages import TaskRef
+from ratchet.domain.messages import ToolCall
+from ratchet.domain.steps import Paused
+from ratchet.model_ports import ModelAnswer, ModelCall
+from ratchet.testing.chat import asks, says
+from tests.contract.moto_aws import mocked_aws
+from tests.contract.store.benches import DynamoDbBench
+from tests.contract.store.samples import LARGE
+from tests.envelopes import envelope
+from tests.unit.functions.test_api import call
+from tests.unit.shared.app.world import World
+
+CASES = 200
+TENANTS = ("acme", "acme-2", "globex")  # one's name begins with another's
+BY_ID = sorted(route for route in ROUTE_SCOPES if "{" in route)
+LISTS = ("GET /v1/tasks", "GET /v1/interrupts", "GET /v1/usage")
+EVERYTHING = "admin decide read submit"
+BODIES: dict[str, list[Any]] = {
+    "POST /v1/tasks/{task_id}/interrupts/{interrupt_id}": [
+        {"answer": "happened"},
+        {"answer": "abort"},
+    ],
+    "POST /v1/tasks/{task_id}/resume": [{}, {"upgrade": True}],
+    "POST /v1/tasks/{task_id}/fork": [{}, {"step": 0}, {"step": 1}],
+}
+
+
+class Watched:
+    """A client whose every request must stay with one tenant."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.tenant: str | None = None
+        self.requests = 0
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._client, name)
+        if not callable(method) or name in ("get_waiter", "get_paginator", "can_paginate"):
+            return method
+
+        def send(**request: Any) -> Any:
+            if self.tenant is not None:
+                self._check(name, request)
+            return method(**request)
+
+        return send
+
+    def _check(self, name: str, request: Any) -> None:
+        self.requests += 1
+        own = (f"TENANT#{self.tenant}", f"{self.tenant}/")
+        places = list(_places(request))
+        assert places, f"{name} names no partition"
+        for place in places:
+            inside = place == own[0] or place.startswith((f"{own[0]}#", own[1]))
+            assert inside, f"{name} of {self.tenant} reaches {place}"
+
+
+def _places(value: Any) -> Iterator[str]:
+    """Partition keys, keys of the tenants' index, and S3 keys, wherever they stand in a request."""
+    if isinstance(value, list):
+        for part in value:
+            yield from _places(part)
+    if not isinstance(value, dict):
+        return
+    for name, part in value.items():
+        is_key = isinstance(part, dict) and name in ("pk", "tenant_key", "TENANT", ":pk", ":tenant")
+        if is_key and isinstance(part.get("S"), str):
+            yield part["S"]
+        elif name in ("Key", "Prefix") and isinstance(part, str):
+            yield part
+        elif name == "ExpressionAttributeValues":
+            yield from (v["S"] for v in part.values() if str(v.get("S", "")).startswith("TENANT#"))
+        else:
+            yield from _places(part)
+
+
+@tool(effect="unsafe")
+def pay(amount: int) -> str:
+    """Pay."""
+    raise TimeoutError
+
+
+AGENT = Agent("payer", "Pay.", tools=[pay], policy="react")
+GOALS = ("finished", "queued", "pay x" + LARGE)  # the last body lies in the bucket
+
+
+class Town:
+    """Three tenants with a finished, a queued and an asking task each."""
+
+    def __init__(self, bench: DynamoDbBench) -> None:
+        self.bench = bench
+        self.dynamodb, self.s3 = Watched(bench.client), Watched(bench.s3)
+        dynamodb: Any = self.dynamodb
+        bucket: Any = self.s3
+        store = DynamoDbCheckpoints(
+            dynamodb,
+            table=bench.table,
+            payloads=S3Payloads(lambda: bucket, bench.bucket),
+            clock=bench.clock,
+        )
+        self.world = World(AGENT, chat=_answer, kept=(store, bench.clock))
+        self.tasks: dict[str, list[str]] = {tenant: [] for tenant in TENANTS}
+        self.interrupts: dict[str, str] = {}
+        self.cursors: dict[str, str] = {}
+        self.settled = ""
+
+    def call(
+        self, tenant: str, route: str, *, body: Any = None, query: dict[str, str] | None = None
+    ) -> tuple[int, Any]:
+        method, path = route.split(" ")
+        request = envelope("api/submit")
+        request["requestContext"]["authorizer"] = {
+            "lambda": {"tenant": tenant, "scopes": EVERYTHING}
+        }
+        request["rawPath"] = request["requestContext"]["http"]["path"] = path
+        request["requestContext"]["http"]["method"] = method
+        request["queryStringParameters"] = query or {}
+        request["body"] = None if body is None else json.dumps(body)
+        request["headers"]["idempotency-key"] = "the same of all"
+        self.dynamodb.tenant = self.s3.tenant = tenant
+        try:
+            status, answer, _ = call(request)
+        finally:
+            self.dynamodb.tenant = self.s3.tenant = None
+        return status, answer
+
+    def settle(self) -> None:
+        """Give every tenant its tasks, all by the API and under the same Idempotency-Key at first."""
+        for tenant in TENANTS:
+            for number, goal in enumerate(GOALS):
+                asked = TaskRequest(goal=f"canary-{tenant} {goal}", user_id="ann")
+                if number:
+                    ref = self.world.submit(asked, tenant=tenant).task.ref
+                else:
+                    body = asked.model_dump(mode="json", exclude_none=True)
+                    ref = TaskRef(
+                        tenant, self.call(tenant, "POST /v1/tasks", body=body)[1]["task_id"]
+                    )
+                self.tasks[tenant].append(ref.task_id)
+                if number != 1:
+                    self.world.run(ref)
+            following = self.world.tip(ref).next
+            assert isinstance(following, Paused)
+            self.interrupts[tenant] = following.interrupts[0].id
+            self.cursors[tenant] = self.call(tenant, LISTS[0], query={"limit": "1"})[1][
+                "next_cursor"
+            ]
+
+    def stored(self) -> str:
+        """Everything there is, to see that nothing changes."""
+        pages = self.bench.client.get_paginator("scan").paginate(TableName=self.bench.table)
+        items = sorted(repr(item) for page in pages for item in page["Items"])
+        return "\n".join([*items, *self.bench.payload_keys()])
+
+
+def _answer(call: ModelCall) -> ModelAnswer:
+    messages = call.prompt.messages
+    is_asked = any("pay x" in (m.content or "") for m in messages)
+    is_new = not any(m.role == "assistant" for m in messages)
+    return asks(ToolCall("c1", "pay", '{"amount":1}')) if is_asked and is_new else says("Done.")
+
+
+@pytest.fixture(scope="module")
+def town() -> Iterator[Town]:
+    with mocked_aws(), pytest.MonkeyPatch.context() as patch:
+        bench = DynamoDbBench()
+        town = Town(bench)
+        world = town.world
+        wired = Wiring(
+            world.submit,
+            world.read,
+            world.cancel,
+            world.resume,
+            world.decide,
+            world.fork,
+            world.usage,
+            AgentDirectory(world.registry.manifest(), default="payer"),
+        )
+        patch.setattr(routes, "wiring", lambda: wired)
+        town.settle()
+        town.settled = town.stored()
+        yield town
+        bench.close()
+
+
+def test_the_same_calls_with_ones_own_ids_are_answered(town: Town) -> None:
+    for tenant in TENANTS:
+        for task_id in town.tasks[tenant]:
+            status, task = town.call(tenant, f"GET /v1/tasks/{task_id}")
+            assert (status, task["goal"].startswith(f"canary-{tenant} ")) == (200, True)
+        (asked,) = town.call(tenant, "GET /v1/interrupts")[1]["interrupts"]
+        assert asked["id"] == town.interrupts[tenant]
+    assert len({task_id for ids in town.tasks.values() for task_id in ids}) == 9
+    assert town.dynamodb.requests > 0
+    assert town.s3.requests > 0
+
+
+@settings(max_examples=CASES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_a_foreign_id_is_answered_404_in_every_call_and_changes_nothing(
+    town: Town, data: st.DataObject
+) -> None:
+    caller, victim = data.draw(st.permutations(TENANTS))[:2]
+    route = data.draw(st.sampled_from(BY_ID))
+    task_id = data.draw(st.sampled_from(town.tasks[victim]))
+    interrupt_id = town.interrupts[victim]
+    if "{interrupt_id}" in route and data.draw(st.booleans()):
+        task_id = data.draw(
+            st.sampled_from(town.tasks[caller])
+        )  # one's own task, another's question
+    path = route.replace("{task_id}", task_id).replace("{interrupt_id}", interrupt_id)
+    body = data.draw(st.sampled_from(BODIES.get(route, [None])))
+    event(route)
+    status, problem = town.call(caller, path, body=body)
+    assert (status, problem["code"]) == (404, "not_found")
+    assert victim not in json.dumps(problem).replace(task_id, "").replace(caller, "")
+    assert town.stored() == town.settled
+
+
+@settings(max_examples=CASES // 2, deadline=None)
+@given(data=st.data())
+def test_a_list_holds_ones_own_alone_with_whatever_cursor_and_filter(
+    town: Town, data: st.DataObject
+) -> None:
+    caller, other = data.draw(st.permutations(TENANTS))[:2]
+    route = data.draw(st.sampled_from(LISTS))
+    texts = st.sampled_from([town.cursors[other], *town.tasks[other], other, f"TENANT#{other}"])
+    names = st.sampled_from(["cursor", "agent", "user_id", "by", "limit"])
+    query = data.draw(st.dictionaries(names, texts | st.sampled_from(["user", "2"]), max_size=2))
+    event(route)
+    status, page = town.call(caller, route, query=query)
+    assert status in {200, 400}
+    if status == 200:
+        told = json.dumps(page)
+        foreign = [*town.tasks[other], town.interrupts[other], f"canary-{other} "]
+        assert not [word for word in foreign if word in told]
