@@ -70,10 +70,12 @@ def list_keys(tenant: Tenant, *, stack: Stack = "Ratchet", as_json: AsJson = Fal
 
 
 @app.command()
-def revoke(key_id: KeyId, *, stack: Stack = "Ratchet") -> None:
+def revoke(key_id: KeyId, *, stack: Stack = "Ratchet", as_json: AsJson = False) -> None:
     """Close a key for good."""
     with _keys(stack) as keys:
-        key = keys.revoke(key_id)
+        key, now = keys.revoke(key_id), keys.clock.now_ms()
+    if as_json:
+        write_document(_told(key, now))
     note(f"Key {key.id} of {key.tenant} is refused within {AUTHORIZER_CACHE_SECONDS} s.")
 
 
