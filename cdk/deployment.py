@@ -27,6 +27,8 @@ LIMITS: Mapping[str, tuple[int, int]] = {
     "deliverer_concurrency": (2, 1_000),
     "throttle_rate": (1, 10_000),
     "throttle_burst": (1, 5_000),
+    "tenant_rate": (0, 10_000),
+    "tenant_burst": (1, 5_000),
     "tenant_running_tasks": (0, 1_000_000),
     "max_running_tasks": (0, 1_000_000),
     "step_executor_provisioned_min": (0, 10_000),
@@ -79,6 +81,9 @@ class Deployment:
     deliverer_concurrency: int = 5
     throttle_rate: int = 50
     throttle_burst: int = 100
+    # Requests a second of each tenant, on average and at once; 0: only the throttle of all.
+    tenant_rate: int = 0
+    tenant_burst: int = 50
     # Tasks that run at once, of each tenant and in all; 0: as many as come. The limit in all moves between min and max.
     tenant_running_tasks: int = 0
     min_running_tasks: int = MIN_RUNNING_TASKS

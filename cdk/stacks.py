@@ -279,6 +279,8 @@ class RatchetStack(Stack):
                 step_executor_memory_mb=self._deployment.step_executor_memory_mb,
                 architecture=self._deployment.architecture,
                 identity=identity_of(self._deployment).to_setting(),
+                tenant_rate=self._deployment.tenant_rate,
+                tenant_burst=self._deployment.tenant_burst,
             ),
             sizes.API_TIMEOUT,
         )

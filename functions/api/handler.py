@@ -9,7 +9,7 @@ from functions.api import routes
 from functions.api.access import admit
 from functions.api.problems import from_request_error
 from functions.api.request_body import refusal
-from ratchet.contracts.errors import RequestError
+from ratchet.contracts.errors import RequestError, RetryableError
 from ratchet.observability import logger
 
 
@@ -18,8 +18,12 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     """Answer one API Gateway request (payload format 2.0)."""
     try:
         caller = admit(event, routes.identity())
+        if caller is not None:
+            routes.admit_rate(caller)
     except RequestError as refused:
         return _answer(from_request_error(refused))
+    except RetryableError as gone:
+        return _answer(routes.on_unavailable(gone))
     except Exception as bug:  # noqa: BLE001 - the edge: what the resolver does with a bug behind it
         return _answer(routes.on_bug(bug))
     if (unreadable := refusal(event)) is not None:
@@ -31,7 +35,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
 def _answer(response: Response[str]) -> dict[str, Any]:
     return {
         "statusCode": response.status_code,
-        "headers": {"Content-Type": response.content_type},
+        "headers": {"Content-Type": response.content_type, **response.headers},
         "body": response.body,
         "isBase64Encoded": False,
     }

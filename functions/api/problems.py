@@ -7,7 +7,7 @@ from typing import Any
 from aws_lambda_powertools.event_handler import Response
 
 from ratchet.contracts.api import FieldProblem, Problem
-from ratchet.contracts.errors import RequestError
+from ratchet.contracts.errors import RequestError, TooManyRequests
 
 CONTENT_TYPE = "application/problem+json"
 _TYPES = "urn:ratchet:problem:"
@@ -30,7 +30,10 @@ def problem(
 
 def from_request_error(error: RequestError) -> Response[str]:
     """The answer to an error that the caller can act on."""
-    return problem(error.status, error.code, error.title, detail=str(error))
+    answer = problem(error.status, error.code, error.title, detail=str(error))
+    if isinstance(error, TooManyRequests):
+        answer.headers["Retry-After"] = str(error.retry_after_seconds)
+    return answer
 
 
 def from_validation(errors: Sequence[dict[str, Any]]) -> Response[str]:

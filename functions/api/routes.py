@@ -79,6 +79,16 @@ def identity() -> Identity:
     return wiring().identity
 
 
+def admit_rate(caller: Caller) -> None:
+    """Count the request against its tenant's rate.
+
+    Raises:
+        TooManyRequests: the tenant has none left now.
+    """
+    if (gate := wiring().gate) is not None:
+        gate(caller.tenant)
+
+
 def _tenant() -> str:
     return _caller().tenant
 

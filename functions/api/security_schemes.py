@@ -11,6 +11,11 @@ _PROBLEM = {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 _REFUSALS = {
     "401": {"description": "Nobody was verified", "content": _PROBLEM},
     "403": {"description": "The credentials lack the route's scope", "content": _PROBLEM},
+    "429": {
+        "description": "The tenant calls more often than it may",
+        "headers": {"Retry-After": {"schema": {"type": "integer"}}},
+        "content": _PROBLEM,
+    },
 }
 
 

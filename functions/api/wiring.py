@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ratchet.adapters.aws import client
 from ratchet.adapters.aws_store import checkpoints
+from ratchet.adapters.dynamodb_rates import DynamoDbTenantRates
 from ratchet.adapters.dynamodb_routing import DynamoDbRoutingOverride
 from ratchet.adapters.sqs import SqsInbox
 from ratchet.adapters.stepfunctions import StepFunctionsWorkflow
@@ -16,6 +17,7 @@ from ratchet.app.decide_interrupt import DecideInterrupt
 from ratchet.app.deliveries import Deliveries
 from ratchet.app.deployed_models import DeployedModels
 from ratchet.app.fork_task import ForkTask
+from ratchet.app.rate_gate import RateGate
 from ratchet.app.read_task import ReadTask
 from ratchet.app.read_usage import ReadUsage
 from ratchet.app.resume_task import ResumeTask
@@ -25,9 +27,11 @@ from ratchet.cold_start import once
 from ratchet.contracts.access import Identity
 from ratchet.contracts.names import AGENTS_MANIFEST_FILE, MODELS_FILE
 from ratchet.contracts.settings import ApiSettings, DevelopmentSwitches
+from ratchet.domain.request_rate import RequestRate
 from ratchet.domain.task_bill import Functions
 from ratchet.domain.task_cost import DEPLOYED
 from ratchet.domain.webhook_url import check_webhook_url
+from ratchet.ports import Clock
 
 _BUNDLE = Path(__file__).parents[2]
 
@@ -47,6 +51,14 @@ class Wiring:
     agents: AgentDirectory
     sizes: Functions = DEPLOYED  # what a task's AWS side depends on
     identity: Identity = field(default_factory=Identity)
+    gate: RateGate | None = None  # None: no tenant has a rate of its own
+
+
+def _gate(settings: ApiSettings, clock: Clock) -> RateGate | None:
+    if not settings.tenant_rate:
+        return None
+    rates = DynamoDbTenantRates(client("dynamodb"), table=settings.table_name, clock=clock)
+    return RateGate(rates, RequestRate(settings.tenant_rate, settings.tenant_burst))
 
 
 @once
@@ -93,4 +105,5 @@ def wiring() -> Wiring:
             step_executor_mb=settings.step_executor_memory_mb, architecture=settings.architecture
         ),
         identity=Identity.from_setting(settings.identity),
+        gate=_gate(settings, clock),
     )

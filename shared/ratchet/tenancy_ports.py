@@ -1,9 +1,10 @@
-"""Ports of tenancy: the keys that tenants call with."""
+"""Ports of tenancy: the keys that tenants call with, and how often they may."""
 
 from collections.abc import Sequence
 from typing import Protocol
 
 from ratchet.domain.api_keys import ApiKey
+from ratchet.domain.request_rate import RequestRate
 
 
 class ApiKeys(Protocol):
@@ -23,6 +24,14 @@ class ApiKeys(Protocol):
 
     def of_tenant(self, tenant: str) -> Sequence[ApiKey]:
         """The tenant's keys, oldest first, with those that are closed."""
+        ...
+
+
+class TenantRates(Protocol):
+    """One token bucket for each tenant. May raise StoreUnavailable or ServiceRefused."""
+
+    def take(self, tenant: str, rate: RequestRate) -> int | None:
+        """Take a token for one request; None if there was one, else the whole seconds until there is."""
         ...
 
 

@@ -40,6 +40,7 @@ def tokens(default: Synthesized) -> Synthesized:
         "jwt_issuer": "https://id.example.com/pool",
         "jwt_audience": "ratchet, ratchet-ci",
         "jwt_tenant_claim": "org",
+        "tenant_rate": "5",
     }
     return Synthesized(synthesize(context, OUT / "tokens"))
 

@@ -22,6 +22,8 @@ from tests.infra.template import Synthesized
 PLAIN_SETTINGS = {
     "RATCHET_DEFAULT_AGENT",
     "RATCHET_IDENTITY",
+    "RATCHET_TENANT_RATE",
+    "RATCHET_TENANT_BURST",
     "RATCHET_PROVIDERS",
     "RATCHET_TENANT_CAPS",
     "RATCHET_STEP_EXECUTOR_MEMORY_MB",
@@ -103,6 +105,14 @@ def test_the_api_is_told_how_its_callers_are_identified(
     ]
     assert [identity.auth for identity in told] == ["iam", "api_key", "jwt"]
     assert (told[2].jwt_issuer, told[2].jwt_tenant_claim) == ("https://id.example.com/pool", "org")
+
+
+def test_a_tenants_rate_reaches_the_api(default: Synthesized, tokens: Synthesized) -> None:
+    told = [s.functions()["api"]["Environment"]["Variables"] for s in (default, tokens)]
+    assert [(t["RATCHET_TENANT_RATE"], t["RATCHET_TENANT_BURST"]) for t in told] == [
+        ("0", "50"),
+        ("5", "50"),
+    ]
 
 
 def test_the_authorizer_reads_api_keys_and_no_other_item(keyed: Synthesized) -> None:

@@ -19,6 +19,7 @@
     |   |-- NothingToDeliver          409 nothing_to_deliver
     |   |-- BodyTooLarge              413 body_too_large
     |   |-- IdempotencyKeyReused      422 idempotency_key_reused
+    |   |-- TooManyRequests           429 rate_limited
     |   `-- ServiceUnavailable        503 unavailable
     |-- RetryableError            Step Functions runs the step again (the class name is the ASL error)
     |   |-- StoreUnavailable          store_unavailable
@@ -168,6 +169,16 @@ class IdempotencyKeyReused(RequestError):
     """The same Idempotency-Key came with another body."""
 
     code, status, title = "idempotency_key_reused", 422, "Idempotency-Key reused with another body"
+
+
+class TooManyRequests(RequestError):
+    """The tenant's token bucket is empty; `retry_after_seconds` later it is not."""
+
+    code, status, title = "rate_limited", 429, "Too many requests"
+
+    def __init__(self, message: str, retry_after_seconds: int) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class ServiceUnavailable(RequestError):

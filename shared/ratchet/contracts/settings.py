@@ -76,6 +76,8 @@ class ApiSettings(StoreSettings):
     step_executor_memory_mb: int  # what a task's AWS side depends on
     architecture: str
     identity: str  # who its callers are, as JSON (contracts/access.py)
+    tenant_rate: int  # requests a second of each tenant; 0: no limit of its own
+    tenant_burst: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ What all tenants share, a model provider or the running limit, belongs to none o
     TENANT#t#CACHE#sha256        CACHE            what a model answered to a question
     TENANT#t#GOALS#sha256        task_...         a goal that was asked of an agent, as a vector
     TENANT#t#BUDGET              2026-11-22       what was given to tasks that day, of a tenant with a cap
+    TENANT#t#RATE                RATE             when the token bucket of the tenant's requests is full again
     TENANT#t#APIKEYS             KEY#id           what is kept of an API key
     APIKEY#id                    APIKEY           whose key that is, for who has nothing but the key
     PROVIDER#name                CIRCUIT          when a deployment that fails may be tried again
@@ -46,6 +47,7 @@ HEAD = "TASK"
 ADMISSION, LIMIT, SLOTS, THROTTLED = "ADMISSION", "LIMIT", "SLOTS", "THROTTLED"
 CACHED = "CACHE"
 API_KEY = "APIKEY"
+RATE = "RATE"
 STEP_PREFIX = "STEP#"
 ALLOWANCE = "ALLOWANCE"
 DEPLOYMENT = "DEPLOYMENT"
@@ -208,6 +210,11 @@ def candidate_of(tenant: str, rank: str) -> Candidate:
 def cache_key(tenant: str, digest: str) -> str:
     """The partition of a cached answer."""
     return f"{tenant_key(tenant)}#CACHE#{_safe(digest)}"
+
+
+def tenant_rate_key(tenant: str) -> str:
+    """The partition of the token bucket of a tenant's requests."""
+    return f"{tenant_key(tenant)}#{RATE}"
 
 
 def api_keys_key(tenant: str) -> str:

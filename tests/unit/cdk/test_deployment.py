@@ -60,3 +60,30 @@ def test_a_least_value_above_the_most_is_refused_unless_that_is_none(least: str,
         Deployment.from_context({least: 30, most: 29})
     assert getattr(Deployment.from_context({least: 30, most: 30}), least) == 30
     assert getattr(Deployment.from_context({least: 30, most: 0}), most) == 0
+
+
+JWT = {"auth": "jwt", "jwt_issuer": "https://id.example.com", "jwt_audience": "ratchet"}
+
+
+def test_tokens_need_an_issuer_and_an_audience() -> None:
+    assert Deployment.from_context(JWT).jwt_issuer == "https://id.example.com"
+    local = JWT | {"jwt_issuer": "http://127.0.0.1:9000"}  # API Gateway itself refuses it
+    assert Deployment.from_context(local).auth == "jwt"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"jwt_issuer": ""}, "jwt_issuer"),
+        ({"jwt_issuer": "http://id.example.com"}, "https://"),
+        ({"jwt_issuer": "http://127.0.0.1.evil.example.com"}, "https://"),
+        ({"jwt_audience": ""}, "jwt_audience"),
+        ({"jwt_audience": " , "}, "jwt_audience"),
+        ({"auth": "iam"}, "auth=jwt"),
+        ({"auth": "api_key"}, "auth=jwt"),
+        ({"tenant_rate": "-1"}, "tenant_rate"),
+    ],
+)
+def test_tokens_of_nobody_or_for_anybody_are_refused(changes: dict[str, str], said: str) -> None:
+    with pytest.raises(BadContext, match=said):
+        Deployment.from_context(JWT | changes)

@@ -21,10 +21,9 @@ GUARDED = sorted(key for key, scope in ROUTE_SCOPES.items() if scope is not None
 ISSUER_CLAIMS = {"iss": "https://id.example.com", "aud": "ratchet", "sub": "ann", "tenant": "acme"}
 
 
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
+def wired() -> tuple[World, Wiring]:
     world = World(AGENT)
-    wired = Wiring(
+    return world, Wiring(
         world.submit,
         world.read,
         world.cancel,
@@ -34,7 +33,12 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         world.usage,
         AgentDirectory(world.registry.manifest(), default=AGENT.name),
     )
-    monkeypatch.setattr(routes, "wiring", lambda: wired)
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    world, wiring = wired()
+    monkeypatch.setattr(routes, "wiring", lambda: wiring)
     return world
 
 
@@ -230,7 +234,7 @@ def test_the_schema_tells_each_routes_scope_and_this_deployments_scheme() -> Non
         operations = document["paths"]
         assert operations["/v1/tasks"]["post"]["security"] == [{"caller": ["submit"]}]
         assert operations["/v1/health"]["get"]["security"] == []
-        assert "403" in operations["/v1/tasks"]["post"]["responses"]
+        assert {"401", "403", "429"} <= set(operations["/v1/tasks"]["post"]["responses"])
     assert schemes["api_key"] == {"type": "apiKey", "in": "header", "name": "x-api-key"}
     assert (schemes["jwt"]["type"], schemes["jwt"]["scheme"]) == ("http", "bearer")
     assert schemes["iam"]["x-amazon-apigateway-authtype"] == "awsSigv4"
