@@ -31,6 +31,7 @@ def wired() -> tuple[World, Wiring]:
         world.decide,
         world.fork,
         world.usage,
+        world.deliveries,
         AgentDirectory(world.registry.manifest(), default=AGENT.name),
     )
 
