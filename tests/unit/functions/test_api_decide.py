@@ -8,6 +8,7 @@ import pytest
 from functions.api import routes
 from functions.api.wiring import Wiring
 from ratchet import Agent, tool
+from ratchet.contracts.access import Identity
 from ratchet.contracts.messages import TaskRef
 from ratchet.domain.messages import ToolCall
 from ratchet.model_ports import ModelCall
@@ -85,10 +86,25 @@ def test_an_approval_shows_its_action_and_takes_a_decision_of_the_verified_calle
     assert decided_by(world, asked) == ["key:acme"]
 
 
-def test_an_iam_principal_is_named_in_the_decision(world: World, asked: dict[str, Any]) -> None:
+def test_an_iam_principal_is_named_in_the_decision(
+    world: World, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes, "identity", lambda: Identity("iam"))
     arn = "arn:aws:sts::acme:assumed-role/Clerk/ann"
     call(decision(asked, {"answer": "reject"}, iam={"accountId": "acme", "userArn": arn}))
     assert decided_by(world, asked) == [arn]
+
+
+def test_a_made_key_and_a_tokens_user_are_named_in_the_decision(
+    world: World, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = {"tenant": "acme", "scopes": "decide", "key_id": "0a"}
+    assert call(decision(asked, {"decision": "approve"}, **{"lambda": made}))[0] == 200
+    assert decided_by(world, asked) == ["key:0a"]
+    claims = {"tenant": "acme", "sub": "ann", "scope": "decide"}
+    monkeypatch.setattr(routes, "identity", lambda: Identity("jwt"))
+    again = decision(asked, {"decision": "approve"}, jwt={"claims": claims})
+    assert call(again)[0] == 200
 
 
 def test_another_decision_is_409_and_the_same_is_200(world: World, asked: dict[str, Any]) -> None:
@@ -121,6 +137,10 @@ def test_what_is_no_decision_is_400_and_decides_nothing(
 
 
 def test_another_tenant_finds_no_such_question(world: World, asked: dict[str, Any]) -> None:
-    status, _, _ = call(decision(asked, {"decision": "approve"}, **{"lambda": {"tenant": "other"}}))
+    status, _, _ = call(
+        decision(
+            asked, {"decision": "approve"}, **{"lambda": {"tenant": "other", "scopes": "decide"}}
+        )
+    )
     assert status == 404
     assert decided_by(world, asked) == []
