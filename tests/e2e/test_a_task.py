@@ -24,7 +24,16 @@ STEP_TYPES = [
     *("tool_dispatch", "tool_dispatch", "final_synthesis"),
 ]
 # Everything that may travel through Step Functions: ids and counters.
-STATE_FIELDS = {"tenant", "task_id", "action", "step", "execution", "wait_seconds", "status"}
+STATE_FIELDS = {
+    "tenant",
+    "task_id",
+    "action",
+    "step",
+    "execution",
+    "wait_seconds",
+    "status",
+    "tries",
+}
 STEP_FIELDS = {"number", "type", "complexity", "waits", "waited_seconds"}
 GOAL = research("canary-main")
 

@@ -18,15 +18,16 @@ def test_a_warm_task_costs_one_write_a_step_and_one_read_in_all(stage: Stage) ->
     elsewhere = {"StartExecution", "SendMessage"}
     calls = [c for c in stage.wire.calls(about=task_id) if c.operation not in elsewhere]
     assert {call.status for call in calls} == {200}
-    step_executor = [c for c in calls if '"STEP#' in c.body and '"ScanIndexForward"' not in c.body]
-    assert Counter(call.operation for call in step_executor) == {
-        "Query": 1,
-        "PutItem": RESEARCH_STEPS - 1,
+    end = next(n for n, call in enumerate(calls) if call.operation == "TransactWriteItems")
+    assert Counter(call.operation for call in calls[: end + 1]) == {
+        "PutItem": 1 + RESEARCH_STEPS - 1,  # api: the head; the steps but the last
+        "Query": 2,  # dispatcher: the tip; step_executor: the history, once
+        "UpdateItem": 1,  # dispatcher: started
         "TransactWriteItems": 1,  # the last step and the head
     }
-    others = [call for call in calls if call not in step_executor]
-    assert Counter(call.operation for call in others) == {
-        "PutItem": 1,  # api: the head
-        "Query": 3,  # dispatcher: the tip; deliverer: the tip, and what has arrived
-        "UpdateItem": 3,  # dispatcher: started; deliverer: one channel, when to erase
+    assert Counter(call.operation for call in calls[end + 1 :]) == {
+        "Query": 3,  # the tip, what has arrived, and the steps to be counted
+        "UpdateItem": 2,  # one channel, when to erase
+        "GetItem": 1,  # what the usage ledger has of the task
+        "TransactWriteItems": 1,  # the usage ledger
     }
