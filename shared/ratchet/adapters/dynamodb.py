@@ -21,6 +21,7 @@ from ratchet.adapters.dynamodb_erasing import DynamoDbErasing
 from ratchet.adapters.dynamodb_ledgers import DynamoDbLedgers
 from ratchet.adapters.dynamodb_listing import DynamoDbListing
 from ratchet.adapters.dynamodb_remains import DynamoDbRemains
+from ratchet.adapters.dynamodb_sessions import DynamoDbSessions
 from ratchet.adapters.dynamodb_table import Item, Refused, Table
 from ratchet.adapters.dynamodb_usage import DynamoDbUsage
 from ratchet.contracts.errors import (
@@ -53,6 +54,7 @@ _READS = 4
 
 
 class DynamoDbCheckpoints(
+    DynamoDbSessions,
     DynamoDbLedgers,
     DynamoDbDeliveries,
     DynamoDbAgenda,
@@ -60,7 +62,7 @@ class DynamoDbCheckpoints(
     DynamoDbRemains,
     DynamoDbUsage,
 ):
-    """The CheckpointStore and the SlotStore on AWS."""
+    """The CheckpointStore, the SlotStore and the SessionStore on AWS."""
 
     def __init__(
         self, client: "DynamoDBClient", *, table: str, payloads: "Payloads", clock: Clock
@@ -78,21 +80,20 @@ class DynamoDbCheckpoints(
             return _written(task, head) if stored is None else self._created(task, stored)
         try:
             self._table.transact(
-                {
-                    "Put": {
-                        "Item": items.new_claim(task, claim),
-                        # TTL may lag for days: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html
-                        "ConditionExpression": "attribute_not_exists(pk) OR expires_at < :now",
-                        "ExpressionAttributeValues": {
-                            ":now": items.number(self._clock.now_ms() // 1000)
-                        },
-                    }
-                },
+                {"Put": self._new_claim(task, claim)},
                 {"Put": _new(head)},
             )
         except Refused as refused:
             return self._created_before(task, claim, refused)
         return _written(task, head, body_sha256=claim.body_sha256)
+
+    def _new_claim(self, task: Task, claim: IdempotencyClaim) -> Item:
+        return {
+            "Item": items.new_claim(task, claim),
+            # TTL may lag for days: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html
+            "ConditionExpression": "attribute_not_exists(pk) OR expires_at < :now",
+            "ExpressionAttributeValues": {":now": items.number(self._clock.now_ms() // 1000)},
+        }
 
     def load(self, ref: TaskRef, *, after: int = 0) -> History | None:
         """The task with its steps after number `after`: one read request (more above 1 MB)."""

@@ -22,7 +22,17 @@ class DynamoDbErasing(DynamoDbSlots):
     def erase(self, ref: TaskRef) -> int:
         """Delete a task whose retention has passed; returns the items deleted, 0 while readers can see the task."""
         head = self._table.get(items.head_key(ref))
-        if head is not None and not self._is_doomed(ref, head):
+        if head is not None and not items.is_expired(head, self._clock.now_ms()):
+            return 0
+        return self._erase(ref, head)
+
+    def erase_early(self, ref: TaskRef) -> int:
+        """Delete an ended task before its retention is over; 0 if it has not ended, or is gone."""
+        head = self._table.get(items.head_key(ref))
+        return 0 if head is None else self._erase(ref, head)
+
+    def _erase(self, ref: TaskRef, head: Item | None) -> int:
+        if head is not None and not self._table.update(updates.erasing(ref, head)):
             return 0
         if head is not None and "slot" in head:  # its end could never be announced
             self.unseat(ref, shard=int(head["slot"]["N"]))
@@ -31,12 +41,11 @@ class DynamoDbErasing(DynamoDbSlots):
         self._table.delete(below_head)
         if head is None:
             return len(below_head)
+        place = items.read_place(head)
+        above = [] if place is None else [items.place_key(ref.tenant, place)]
+        self._table.delete(above)
         self._table.delete([items.head_key(ref)])
-        return len(below_head) + 1
-
-    def _is_doomed(self, ref: TaskRef, head: Item) -> bool:
-        is_over = items.is_expired(head, self._clock.now_ms())
-        return is_over and self._table.update(updates.erasing(ref, head))
+        return len(below_head) + len(above) + 1
 
     def _keys(self, ref: TaskRef) -> list[Item]:
         request: dict[str, Any] = {

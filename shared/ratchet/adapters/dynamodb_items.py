@@ -8,10 +8,10 @@ from ratchet.adapters.dynamodb_bodies import Bodies
 from ratchet.adapters.dynamodb_table import Item
 from ratchet.contracts.errors import DataMissing
 from ratchet.contracts.messages import TaskRef
-from ratchet.contracts.names import TaskStatus, WaitingFor
+from ratchet.contracts.names import Standing, TaskStatus, WaitingFor
 from ratchet.domain import codec, keys
 from ratchet.domain.steps import End, Paused, StepRecord
-from ratchet.domain.task import History, Task, TaskState, is_over
+from ratchet.domain.task import History, SessionPlace, Task, TaskState, is_over
 from ratchet.ports import IdempotencyClaim, TaskSummary
 
 RESERVED = "has_effects"
@@ -66,7 +66,23 @@ def new_head(task: Task, body: Item, *, due_at_ms: int) -> Item:
     }
     if task.user_id is not None:
         head["user_id"] = {"S": task.user_id}
+    if task.session is not None:
+        head["session_id"] = {"S": task.session.session_id}
+        head["session_number"] = number(task.session.number)
+        head["session_standing"] = {"S": Standing.WAITS.value}
     return head
+
+
+def read_place(head: Item) -> SessionPlace | None:
+    """The session that a task belongs to."""
+    if "session_id" not in head:
+        return None
+    return SessionPlace(head["session_id"]["S"], _read_number(head, "session_number"))
+
+
+def place_key(tenant: str, place: SessionPlace) -> Item:
+    """The key of a task's place in its session."""
+    return key(keys.session_key(tenant, place.session_id), keys.place_sort_key(place.number))
 
 
 def due(ref: TaskRef, due_at_ms: int) -> Item:
@@ -106,6 +122,7 @@ def read_state(head: Item) -> TaskState:
         machine_version=head["machine_version"]["S"] if "machine_version" in head else None,
         slot=_read_number(head, "slot") if "slot" in head else None,
         waiting_for=WaitingFor(head["waiting_for"]["S"]) if "waiting_for" in head else None,
+        standing=Standing(head["session_standing"]["S"]) if "session_standing" in head else None,
     )
 
 

@@ -1,5 +1,7 @@
 """Reading what is left of a task whose bodies are gone or damaged."""
 
+from dataclasses import replace
+
 from ratchet.adapters import dynamodb_items as items
 from ratchet.adapters.dynamodb_bodies import Bodies
 from ratchet.adapters.dynamodb_table import Item, Table
@@ -37,12 +39,13 @@ class DynamoDbRemains:
             return items.read_task(ref, head, self._bodies)
         except DataMissing:
             summary = items.read_summary(head)
-            return lost_task(
+            lost = lost_task(
                 ref,
                 agent=summary.agent,
                 user_id=summary.user_id,
                 created_at_ms=summary.created_at_ms,
             )
+            return replace(lost, session=items.read_place(head))
 
     def _last(self, ref: TaskRef, head: Item, steps: list[Item]) -> StepRecord:
         try:

@@ -7,8 +7,9 @@ from ratchet.adapters import dynamodb_items as items
 from ratchet.adapters.dynamodb_table import Item
 from ratchet.contracts.limits import TERMINAL_RETENTION_SECONDS, TTL_MARGIN_SECONDS
 from ratchet.contracts.messages import TaskRef
-from ratchet.contracts.names import TERMINAL_STATUSES, TaskStatus
+from ratchet.contracts.names import TERMINAL_STATUSES, Standing, TaskStatus, WaitingFor
 from ratchet.domain import keys
+from ratchet.domain.session import Move
 from ratchet.domain.slots import Place, Seat
 from ratchet.domain.steps import End, StepRecord
 from ratchet.domain.task import History
@@ -23,6 +24,8 @@ _SETTLED = f"({_ENDED} OR #status = :input_required)"  # nothing happens until s
 _QUEUED: Item = {":queued": {"S": TaskStatus.QUEUED.value}}
 _WAITS = "#status = :queued AND attribute_not_exists(slot)"
 _IN_LINE = ("waiting", "wait_rank", "waiting_for")
+_HOLDING: Item = {":holds": {"S": Standing.HOLDS.value}}
+_UNLOCKED = "(attribute_not_exists(session_id) OR session_standing = :holds)"
 _LATER = "(attribute_not_exists(#generation) OR #generation < :new_generation)"
 
 
@@ -43,8 +46,8 @@ def started(ref: TaskRef, start: Start) -> Update:
         items.head_key(ref),
         values,
         remove=[name for name in optional if name not in values],
-        only_if=f"attribute_exists(pk) AND NOT {_SETTLED} AND {_LATER}",
-        given=_TERMINAL | _ASKING,
+        only_if=f"attribute_exists(pk) AND NOT {_SETTLED} AND {_LATER} AND {_UNLOCKED}",
+        given=_TERMINAL | _ASKING | _HOLDING,
     )
 
 
@@ -108,6 +111,44 @@ def parked(place: Place) -> Update:
         "due_at": items.number(place.due_at_ms),
     }
     return _update(items.head_key(ref), values, only_if=_WAITS, given=_QUEUED)
+
+
+def stands(move: Move, tip: History, body: Item) -> Update:
+    """A task's standing in its session has changed, unless the task has since it was read."""
+    values, removed = dict(body), {"body", "body_ref"} - set(body) if body else set()
+    if move.due_at_ms is not None:
+        values["due_at"] = items.number(move.due_at_ms)
+    if move.standing is None:
+        removed.add("session_standing")
+    else:
+        values["session_standing"] = _text(move.standing)
+        removed.add("waiting_for")
+    stood = tip.state.standing
+    given = {
+        ":seen": _text(tip.state.status),
+        ":seen_at": items.number(tip.state.updated_at_ms),
+        **({} if stood is None else {":stood": _text(stood)}),
+    }
+    as_seen = (
+        "attribute_not_exists(session_standing)" if stood is None else "session_standing = :stood"
+    )
+    return _update(
+        items.head_key(tip.task.ref),
+        values,
+        remove=sorted(removed),
+        only_if=f"#status = :seen AND #updated_at = :seen_at AND attribute_not_exists(erasing) AND {as_seen}",
+        given=given,
+    )
+
+
+def stood_by(ref: TaskRef, due_at_ms: int) -> Update:
+    """A queued task waits for its session."""
+    return _update(
+        items.head_key(ref),
+        {"waiting_for": _text(WaitingFor.SESSION), "due_at": items.number(due_at_ms)},
+        only_if="#status = :queued AND session_standing = :waits",
+        given={**_QUEUED, ":waits": _text(Standing.WAITS)},
+    )
 
 
 def unseated(ref: TaskRef, shard: int) -> Update:

@@ -5,9 +5,8 @@ import math
 import re
 from typing import Any
 
-from ratchet.domain.messages import ToolCall, valid_text
+from ratchet.domain.messages import BYTES_PER_TOKEN, ToolCall, valid_text
 from ratchet.domain.models import ModelSpec, Usage
-from ratchet.domain.prompt import BYTES_PER_TOKEN
 from ratchet.model_ports import Embedding, EmbeddingCall, ModelAnswer, ModelCall
 
 

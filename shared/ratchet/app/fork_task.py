@@ -62,6 +62,7 @@ class ForkTask(NewTasks):
             routes=self.routing.current().routes,
             fork=Fork(parent.ref.task_id, point.step, inherited),
             priority=parent.priority,
+            earlier=parent.earlier,
         )
 
     def _priced(self, model: str | None) -> str | None:

@@ -10,6 +10,7 @@ from ratchet.contracts.names import (
     Complexity,
     ComplexitySource,
     InterruptKind,
+    OnConflict,
     Purpose,
     StepType,
     TaskStatus,
@@ -37,6 +38,15 @@ Priority = Annotated[
         le=bounds.MAX_PRIORITY,
         description="While tasks wait for a slot, those of higher priority go first among your own; default "
         f"{bounds.DEFAULT_PRIORITY}.",
+    ),
+]
+
+
+SessionId = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,127}$"),
+    Field(
+        description="Tasks of a session share history and run one at a time; any new id begins one."
     ),
 ]
 
@@ -98,7 +108,8 @@ class TaskRequest(_Request):
     """Body of `POST /v1/tasks`.
 
     `complexity` decides between the simple and the complex routes for the whole task; without it the agent's planning
-    step rates the task, or, when it has none, a heuristic does.
+    step rates the task, or, when it has none, a heuristic does. `on_conflict` says what happens when another task of
+    the session has not ended; `enqueue` if not given.
     """
 
     goal: Goal
@@ -109,6 +120,8 @@ class TaskRequest(_Request):
     webhook: WebhookRequest | None = None
     metadata: Metadata = Field(default_factory=dict)
     priority: Priority | None = None
+    session_id: SessionId | None = None
+    on_conflict: OnConflict | None = None
 
 
 class ForkRequest(_Request):
@@ -208,8 +221,8 @@ class CostView(_Answer):
 class TaskView(_Answer):
     """A task as `GET /v1/tasks/{task_id}` shows it.
 
-    `complexity` is null where the agent's planning step rates it; `waiting_for` names the limit that keeps a queued
-    task waiting.
+    `complexity` is null where the agent's planning step rates it; `waiting_for` names what keeps a queued task
+    waiting: a limit, or its session.
     """
 
     task_id: str
@@ -233,6 +246,7 @@ class TaskView(_Answer):
     parent: ParentView | None = None
     cost: CostView | None = None
     waiting_for: WaitingFor | None = None
+    session_id: str | None = None
 
 
 class TaskSummaryView(_Answer):
@@ -251,6 +265,30 @@ class TaskListView(_Answer):
 
     tasks: list[TaskSummaryView]
     next_cursor: str | None
+
+
+class SessionView(_Answer):
+    """What `GET /v1/sessions/{session_id}` answers: a page of its tasks, newest first.
+
+    `running_task_id` holds the session, `waiting_task_ids` come after it in this order, and the next task is told of
+    the ended ones in `history_task_ids`, oldest first, in about `history_tokens` tokens.
+    """
+
+    session_id: str
+    running_task_id: str | None
+    waiting_task_ids: list[str]
+    history_task_ids: list[str]
+    history_tokens: int
+    tasks: list[TaskSummaryView]
+    next_cursor: str | None
+
+
+class DeletedSessionView(_Answer):
+    """What `DELETE /v1/sessions/{session_id}` deleted: tasks with all they said and did, in how many items."""
+
+    session_id: str
+    deleted_task_ids: list[str]
+    deleted_items: int
 
 
 class ToolRunView(_Answer):
@@ -378,7 +416,7 @@ class FieldProblem(_Answer):
 
 
 class Problem(_Answer):
-    """RFC 9457 problem details; `code` is stable, `detail` says what to do."""
+    """RFC 9457 problem details; `code` is stable, `detail` says what to do, `task_id` which task is in the way."""
 
     type: str
     title: str
@@ -386,3 +424,4 @@ class Problem(_Answer):
     detail: str
     code: str
     errors: list[FieldProblem] = Field(default_factory=list)
+    task_id: str | None = None

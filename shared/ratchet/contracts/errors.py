@@ -17,6 +17,8 @@
     |   |-- TaskNotForkable           409 not_forkable
     |   |-- DeliveryNotFound          404 not_found
     |   |-- NothingToDeliver          409 nothing_to_deliver
+    |   |-- SessionNotFound           404 not_found
+    |   |-- SessionBusy               409 session_busy
     |   |-- BodyTooLarge              413 body_too_large
     |   |-- IdempotencyKeyReused      422 idempotency_key_reused
     |   |-- TooManyRequests           429 rate_limited
@@ -141,6 +143,22 @@ class NothingToDeliver(RequestError):
     code, status, title = "nothing_to_deliver", 409, "There is nothing to announce any more"
 
 
+class SessionNotFound(RequestError):
+    """No such session of this tenant."""
+
+    code, status, title = "not_found", 404, "Not found"
+
+
+class SessionBusy(RequestError):
+    """A task of the session has not ended; `task_id` is that one's."""
+
+    code, status, title = "session_busy", 409, "A task of the session has not ended"
+
+    def __init__(self, message: str, task_id: str) -> None:
+        super().__init__(message)
+        self.task_id = task_id
+
+
 class BodyTooLarge(RequestError):
     """The request body exceeds the limit."""
 
@@ -197,6 +215,10 @@ class StoreUnavailable(RetryableError):
     """DynamoDB or S3 throttled, timed out or answered 5xx."""
 
     code = "store_unavailable"
+
+
+class SessionMoved(StoreUnavailable):
+    """Somebody else has changed the session since it was read: read it again."""
 
 
 class SecretUnavailable(RetryableError):

@@ -57,6 +57,16 @@ MAX_USAGE_ROWS = 100_000
 MAX_USAGE_GROUPS = 1_000
 """The dearest ones; what the others used is in one sum. An answer of Lambda has 6 MB."""
 
+# Sessions
+SESSION_HISTORY_TOKENS = 8_000
+"""What a task is told of its session at most, estimated at 3 bytes a token: the oldest tasks fall out whole."""
+SESSION_TURN_PERCENT = 50
+"""The share that one task may have of that. One that did more is told by its goal and its last words, cut to fit."""
+MAX_SESSION_LINE = 100
+"""Tasks that may wait in one session."""
+SESSION_LOOK_SECONDS = 300
+"""How often a task that waits for its session looks whether the one that it waits for has ended unseen."""
+
 # Step executor
 TIME_RESERVE_SECONDS = 10.0
 """A model call must leave this much of the Lambda timeout for the checkpoint."""

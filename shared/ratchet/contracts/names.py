@@ -58,6 +58,28 @@ class WaitingFor(StrEnum):
 
     TENANT_LIMIT = "tenant_limit"
     DEPLOYMENT_LIMIT = "deployment_limit"
+    SESSION = "session"
+    """Another task of its session runs, or is before it."""
+
+
+class OnConflict(StrEnum):
+    """What happens to a task whose session is busy, and to the task that runs there."""
+
+    ENQUEUE = "enqueue"
+    """It waits: tasks of a session run in the order in which they came."""
+    REJECT = "reject"
+    INTERRUPT = "interrupt"
+    """The running one is cancelled, and this one is next; the history keeps what the cancelled one did."""
+    ROLLBACK = "rollback"
+    """The same, and the history keeps nothing of the cancelled one."""
+
+
+class Standing(StrEnum):
+    """Where a task stands in its session."""
+
+    WAITS = "waits"
+    HOLDS = "holds"
+    """It is the one that runs: it holds the session's lock."""
 
 
 class StepType(StrEnum):
@@ -155,6 +177,7 @@ class UsageBy(StrEnum):
     MODEL = "model"
     AGENT = "agent"
     USER = "user"
+    SESSION = "session"
 
 
 class BudgetAnswer(StrEnum):

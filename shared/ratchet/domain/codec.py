@@ -48,7 +48,7 @@ from ratchet.domain.steps import (
     ToolRun,
     Totals,
 )
-from ratchet.domain.task import Fork, Task, TaskLimits
+from ratchet.domain.task import Fork, SessionPlace, Task, TaskLimits
 
 SCHEMA_VERSION = 2
 
@@ -210,7 +210,7 @@ def _decode_result(data: Mapping[str, Any]) -> StepResult:
 
 def encode_task(task: Task) -> dict[str, Any]:
     """What was asked, as JSON; ids and times live in the item's own attributes."""
-    optional = {
+    optional: dict[str, Any] = {
         "user_id": task.user_id,
         "webhook_url": task.webhook_url,
         "metadata": dict(task.metadata) or None,
@@ -219,6 +219,8 @@ def encode_task(task: Task) -> dict[str, Any]:
         "rating": [task.rating.complexity, task.rating.source] if task.rating else None,
         "routes": None if task.routes is None else task.routes.to_json(),
         "priority": None if task.priority == DEFAULT_PRIORITY else task.priority,
+        "session": [task.session.session_id, task.session.number] if task.session else None,
+        "earlier": None if task.earlier is None else [m.to_chat() for m in task.earlier],
     }
     return {
         "goal": task.goal,
@@ -253,6 +255,8 @@ def decode_task(ref: TaskRef, created_at_ms: int, data: Mapping[str, Any]) -> Ta
         rating=_decode_rating(data["rating"]) if "rating" in data else None,
         routes=PinnedRoutes.from_json(data["routes"]) if "routes" in data else None,
         priority=data.get("priority", DEFAULT_PRIORITY),
+        session=SessionPlace(*data["session"]) if "session" in data else None,
+        earlier=tuple(map(Message.from_chat, data["earlier"])) if "earlier" in data else None,
     )
 
 

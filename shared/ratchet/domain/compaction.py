@@ -10,8 +10,8 @@ from dataclasses import replace
 from ratchet.contracts import limits
 from ratchet.contracts.names import Purpose, StepType
 from ratchet.domain.agent import Agent
-from ratchet.domain.messages import Message
-from ratchet.domain.prompt import BYTES_PER_TOKEN, Prompt, message_bytes
+from ratchet.domain.messages import BYTES_PER_TOKEN, Message, message_bytes
+from ratchet.domain.prompt import Prompt
 from ratchet.domain.steps import Step
 
 DIRECTIVE = (

@@ -12,8 +12,11 @@ What all tenants share, a model provider or the running limit, belongs to none o
                                  USAGE            how far the task is in the usage ledger (behind what that query reads)
     TENANT#t#IDEMPOTENCY#sha256  IDEMPOTENCY      the task that a key created
     TENANT#t#WEBHOOK#sha256      WEBHOOK          up to when a URL that answered 410 gets nothing
+    TENANT#t#SESSION#s           SESSION          who runs in a session, who waits, and what was said
+                                 TASK#000000007   the seventh task that came
     TENANT#t#USAGE#2026-11#3     AGENT#2026-11-22#a#m  what agent a used of model m that day, as shard 3 has counted
-                                 USER#2026-11-22#u     what was used for user u; other accounts get their own prefix
+                                 USER#2026-11-22#u     what was used for user u
+                                 SESSION#2026-11-22#s  what was used in session s
     TENANT#t#CACHE#sha256        CACHE            what a model answered to a question
     TENANT#t#GOALS#sha256        task_...         a goal that was asked of an agent, as a vector
     TENANT#t#BUDGET              2026-11-22       what was given to tasks that day, of a tenant with a cap
@@ -44,6 +47,8 @@ from ratchet.domain.admission import Candidate
 from ratchet.domain.usage import Account, Counter
 
 HEAD = "TASK"
+SESSION = "SESSION"
+PLACE = "TASK#"
 ADMISSION, LIMIT, SLOTS, THROTTLED = "ADMISSION", "LIMIT", "SLOTS", "THROTTLED"
 CACHED = "CACHE"
 API_KEY = "APIKEY"
@@ -120,6 +125,26 @@ def webhook_key(tenant: str, url: str) -> str:
     return f"{tenant_key(tenant)}#WEBHOOK#{hashlib.sha256(url.encode()).hexdigest()}"
 
 
+def session_key(tenant: str, session_id: str) -> str:
+    """The partition of a session."""
+    return f"{tenant_key(tenant)}#SESSION#{_safe(session_id)}"
+
+
+def place_sort_key(number: int) -> str:
+    """Sort key of a task's place in its session."""
+    return f"{PLACE}{number:09d}"
+
+
+def place_number(sort_key: str) -> int:
+    """The number of a place: the inverse of `place_sort_key`."""
+    return int(sort_key.removeprefix(PLACE))
+
+
+def is_session_id(text: str) -> bool:
+    """Whether a caller's text can name a session."""
+    return _SAFE.fullmatch(text) is not None
+
+
 def idempotency_key(tenant: str, key: str) -> str:
     """The partition of an Idempotency-Key; hashed, since callers choose it freely."""
     return f"{tenant_key(tenant)}#IDEMPOTENCY#{hashlib.sha256(key.encode()).hexdigest()}"
@@ -156,7 +181,7 @@ def usage_partitions(tenant: str, *, first_day: str, last_day: str) -> list[str]
 def usage_sort_key(counter: Counter) -> str:
     """Sort key of a counter; what may hold any character stands last."""
     place = f"{counter.account}#{counter.day}"
-    if counter.account is Account.USER:
+    if counter.account is not Account.AGENT:
         return f"{place}#{counter.name}"
     return f"{place}#{_safe(counter.name)}#{counter.model}"
 
@@ -169,8 +194,8 @@ def usage_range(account: Account, *, first_day: str, last_day: str) -> tuple[str
 def counter_of(sort_key: str) -> Counter:
     """The counter of a sort key: the inverse of `usage_sort_key`."""
     account, day, name = sort_key.split("#", 2)
-    if account == Account.USER:
-        return Counter(Account.USER, day, name)
+    if account != Account.AGENT:
+        return Counter(Account(account), day, name)
     agent, model = name.split("#", 1)
     return Counter(Account.AGENT, day, agent, model)
 

@@ -1,6 +1,7 @@
 """The canonical prompt: the same history gives the same bytes, and each step's prompt begins with the one before.
 
-Order: fixed instructions, tools in the agent's order, the goal, then what the steps added. Nothing volatile (clock,
+Order: fixed instructions, tools in the agent's order, what the session had said when the task started, the goal, then
+what the steps added. Nothing volatile (clock,
 ids, counters) is ever put in, because one changed byte throws away the provider's cached prefix:
 https://platform.openai.com/docs/guides/prompt-caching
 """
@@ -10,11 +11,8 @@ from typing import Any, Literal
 
 from ratchet.contracts.names import StepType
 from ratchet.domain.agent import Agent
-from ratchet.domain.messages import Message
+from ratchet.domain.messages import BYTES_PER_TOKEN, Message, message_bytes
 from ratchet.domain.task import History
-
-BYTES_PER_TOKEN = 3
-"""Conservative: English runs near 4 bytes a token, code nearer 3, and a CJK character is 3 bytes and about a token."""
 
 _CACHE_KEY_NAME_CHARS = 40  # with the version below the 64 characters that OpenAI takes
 
@@ -68,7 +66,9 @@ class Prompt:
 
 def build_prompt(agent: Agent, history: History, type_: StepType, directive: str | None) -> Prompt:
     """The prompt of the next step of `history`."""
-    head = [Message("system", agent.instructions), Message("user", history.task.goal)]
+    task = history.task
+    said_before = task.earlier or ()
+    head = [Message("system", agent.instructions), *said_before, Message("user", task.goal)]
     tail = [Message("user", directive)] if directive else []
     return Prompt(
         messages=tuple(head + history.messages + tail),
@@ -77,19 +77,6 @@ def build_prompt(agent: Agent, history: History, type_: StepType, directive: str
         response_format=_response_format(agent, type_),
         cache_key=f"{agent.name[:_CACHE_KEY_NAME_CHARS]}:{agent.version}",
     )
-
-
-def message_bytes(message: Message) -> int:
-    """What a message adds to the prompt, its frame included."""
-    size = 16 + _utf8_bytes(message.content or "")
-    for call in message.tool_calls:
-        size += 16 + _utf8_bytes(call.name) + _utf8_bytes(call.arguments)
-    return size
-
-
-def _utf8_bytes(text: str) -> int:
-    # Every step measures its whole history: `isascii` is a flag of the string, `encode` copies it.
-    return len(text) if text.isascii() else len(text.encode(errors="replace"))
 
 
 def schema_name(agent: Agent, type_: StepType) -> str | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from ratchet.contracts import limits as bounds
 from ratchet.contracts.messages import TaskRef
-from ratchet.contracts.names import Purpose, TaskStatus, WaitingFor
+from ratchet.contracts.names import Purpose, Standing, TaskStatus, WaitingFor
 from ratchet.contracts.pinned_routes import PinnedRoutes
 from ratchet.domain.complexity import Rating
 from ratchet.domain.messages import Message
@@ -41,6 +41,14 @@ class Fork:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionPlace:
+    """The session that a task belongs to, and its number there, in the order in which tasks came."""
+
+    session_id: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """A submitted goal; never changes."""
 
@@ -60,6 +68,8 @@ class Task:
     routes: PinnedRoutes | None = None  # in force when it was made, in place of the deployed ones
     # 0 to 9; the larger goes first among its tenant's tasks
     priority: int = bounds.DEFAULT_PRIORITY
+    session: SessionPlace | None = None
+    earlier: tuple[Message, ...] | None = None  # what its session had said when it first started
 
     def rated(self, step: Step) -> Step:
         """The step as this task was rated."""
@@ -81,6 +91,7 @@ class TaskState:
         None  # the shard in which it is counted as running, until its end or pause has been seen
     )
     waiting_for: WaitingFor | None = None  # a limit, while it stands in line
+    standing: Standing | None = None  # in its session; None when that has let it go
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +197,11 @@ def is_over(state: TaskState, *, now_ms: int) -> bool:
     """Whether the retention of a task in this state is over: from then on nobody sees it."""
     kept_until = state.updated_at_ms + bounds.TERMINAL_RETENTION_SECONDS * 1000
     return state.status.is_terminal and now_ms >= kept_until
+
+
+def is_let_in(task: Task, state: TaskState) -> bool:
+    """Whether the task may run as far as its session goes: it has none, or holds its lock."""
+    return task.session is None or state.standing is Standing.HOLDS
 
 
 UNANSWERED = "error: whether this call happened is not known"

@@ -68,13 +68,16 @@ class Account(StrEnum):
     AGENT = "AGENT"
     """An agent's calls of one model: days, agents and models are sums of these."""
     USER = "USER"
+    SESSION = "SESSION"
+    """Of tasks in sessions only: what the others used is what is left."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """What an agent used of a model on a day (UTC), or what was used for a user.
+    """What an agent used of a model on a day (UTC), or what was used for a user or in a session.
 
-    `name` is the agent's or the user's, "" for tasks without a user; `model` is "" for users and where none is known.
+    `name` is the agent's, the user's or the session's, "" for tasks without a user; `model` is "" but for agents, and
+    where none is known.
     """
 
     account: Account
@@ -129,7 +132,10 @@ def lump(tip: History, counted: Counted) -> Part:
     used = now - counted.amounts
     unknown = Counter(Account.AGENT, day_of(last.finished_at_ms), tip.task.agent)
     user = Counter(Account.USER, unknown.day, tip.task.user_id or "")
-    counters = {} if used == NOTHING else {unknown: used, user: used}
+    session = Counter(Account.SESSION, unknown.day, _session_of(tip.task))
+    counters = {} if used == NOTHING else {unknown: used, user: used, session: used}
+    if tip.task.session is None:
+        counters.pop(session, None)
     return Part(counted, Counted(last.number, now), counters)
 
 
@@ -146,7 +152,13 @@ def shares_of(task: Task, record: StepRecord, used: Amounts) -> Mapping[Counter,
         rest = rest - share
     shares[Counter(Account.AGENT, day, task.agent, record.result.model or "")] = rest
     shares[Counter(Account.USER, day, task.user_id or "")] = used
+    if task.session is not None:
+        shares[Counter(Account.SESSION, day, _session_of(task))] = used
     return {counter: share for counter, share in shares.items() if share != NOTHING}
+
+
+def _session_of(task: Task) -> str:
+    return task.session.session_id if task.session else ""
 
 
 def day_of(ms: int) -> str:

@@ -2,9 +2,10 @@
 
 Nothing is remembered between requests, so a retry, a second process or a crash gets the same
 answer. The goal is the last user message before the first step marker, or the last user message
-when there are no markers. A step marker is a user message that begins with `[ratchet:KIND]`; other
-markers, such as `[ratchet:repair]`, leave the step as it is. A reasoning step is over once it is
-answered: without another marker the agent acts on.
+when there are no markers; all up to the last `[ratchet:session]` is of earlier tasks. A step marker
+is a user message that begins with `[ratchet:KIND]`; other markers, such as `[ratchet:repair]`,
+leave the step as it is. A reasoning step is over once it is answered: without another marker the
+agent acts on.
 
 A summary (the answer to `[ratchet:compaction]`) stands for all before it: what the script needs of
 that is in the summary's notes.
@@ -27,6 +28,7 @@ UNMARKED = "unmarked"
 COMPACTION = "compaction"
 _STEPS = frozenset({"planning", "act", "reasoning", "final", COMPACTION})
 _REPAIR = "repair"
+_SESSION = "session"
 _MARKER = re.compile(r"\s*\[ratchet:([a-z_]+)\]")
 
 
@@ -103,7 +105,10 @@ def _marker(message: Message) -> str | None:
 
 def _goal_position(messages: tuple[Message, ...]) -> int:
     goal = -1
+    before = max((n for n, m in enumerate(messages) if _marker(m) == _SESSION), default=-1)
     for number, message in enumerate(messages):
+        if number <= before:
+            continue
         if _marker(message):
             break
         if message.role == "user":
@@ -142,6 +147,7 @@ def _step_kinds(
         if marker == COMPACTION:
             resumes = kind
         kind = marker if marker is not None and marker in _STEPS else kind
+        kind = UNMARKED if marker == _SESSION else kind
         kinds.append(kind)
         if message.role != "assistant" or number in useless:
             continue

@@ -3,7 +3,7 @@
 Bodies pass through the codec and meet the limits that hold on AWS, so that what cannot be stored there cannot be here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ratchet.contracts.errors import (
@@ -13,7 +13,7 @@ from ratchet.contracts.errors import (
     TaskNotFound,
 )
 from ratchet.contracts.messages import TaskRef
-from ratchet.contracts.names import TaskStatus
+from ratchet.contracts.names import Standing, TaskStatus
 from ratchet.domain import codec, keys
 from ratchet.domain.steps import End, Paused, StepRecord
 from ratchet.domain.task import History, Task, TaskState, is_over
@@ -34,16 +34,20 @@ from ratchet.testing.store_rows import (
     Partition,
     is_settled,
 )
+from ratchet.testing.store_sessions import InMemorySessions
 from ratchet.testing.store_slots import InMemorySlots
 from ratchet.testing.store_usage import InMemoryUsage
 
 
-class InMemoryCheckpoints(InMemoryLedgers, InMemoryDeliveries, InMemoryUsage, InMemorySlots):
-    """The CheckpointStore and the SlotStore without AWS; safe to share between threads."""
+class InMemoryCheckpoints(
+    InMemorySessions, InMemoryLedgers, InMemoryDeliveries, InMemoryUsage, InMemorySlots
+):
+    """The CheckpointStore, the SlotStore and the SessionStore without AWS; safe to share between threads."""
 
     def __init__(self, clock: Clock) -> None:
         InMemoryLedgers.__init__(self)
         InMemorySlots.__init__(self)
+        InMemorySessions.__init__(self)
         self._clock = clock
         self._claims: dict[str, tuple[TaskRef, IdempotencyClaim]] = {}
         self._counters = {}
@@ -51,9 +55,23 @@ class InMemoryCheckpoints(InMemoryLedgers, InMemoryDeliveries, InMemoryUsage, In
 
     def create_task(self, task: Task, *, claim: IdempotencyClaim | None, due_at_ms: int) -> Created:
         """Write a queued task (and the claim) atomically; with a known key, return what it created instead."""
+        return self._create(task, claim, due_at_ms=due_at_ms)
+
+    def _create(
+        self,
+        task: Task,
+        claim: IdempotencyClaim | None,
+        *,
+        due_at_ms: int,
+        join: Callable[[], None] = lambda: None,
+    ) -> Created:
+        """As `create_task`; `join` is done with it, or raises and nothing is done."""
         body = self.payloads.write(task.ref, codec.encode_task(task))
         state = TaskState(TaskStatus.QUEUED, task.created_at_ms, task.created_at_ms)
+        if task.session is not None:
+            state = replace(state, standing=Standing.WAITS)
         head = Head(task.ref, body, task.created_at_ms, task.agent, task.user_id, state, due_at_ms)
+        head.session = task.session
         head.check_size()
         digest = None if claim is None else claim.body_sha256
         with self._lock:
@@ -64,6 +82,7 @@ class InMemoryCheckpoints(InMemoryLedgers, InMemoryDeliveries, InMemoryUsage, In
             partition = self._partitions[keys.task_key(task.ref)]
             if partition.head is not None:
                 return self._created(task, task.ref, digest)
+            join()
             partition.head = head
             if claim is not None:
                 self._claims[keys.idempotency_key(task.ref.tenant, claim.key)] = task.ref, claim
@@ -111,7 +130,7 @@ class InMemoryCheckpoints(InMemoryLedgers, InMemoryDeliveries, InMemoryUsage, In
                     generation=start.generation,
                     machine_version=start.machine_version,
                 )
-            else:
+            elif head.may_start():
                 head.state = TaskState(
                     status=TaskStatus.RUNNING,
                     updated_at_ms=start.at_ms,
@@ -121,6 +140,7 @@ class InMemoryCheckpoints(InMemoryLedgers, InMemoryDeliveries, InMemoryUsage, In
                     restarted_at_step=start.at_step if start.restarts else 0,
                     machine_version=start.machine_version,
                     slot=head.state.slot,
+                    standing=head.state.standing,
                 )
                 head.due_at_ms = start.due_at_ms
                 self._leave_line(head)
@@ -165,6 +185,7 @@ class InMemoryCheckpoints(InMemoryLedgers, InMemoryDeliveries, InMemoryUsage, In
                 head.state.generation,
                 machine_version=version,
                 slot=head.state.slot,
+                standing=head.state.standing,
             )
             head.body, head.due_at_ms = body or head.body, reopening.due_at_ms
             partition.steps[record.number] = step
@@ -202,12 +223,15 @@ class InMemoryCheckpoints(InMemoryLedgers, InMemoryDeliveries, InMemoryUsage, In
         """Delete a task whose retention has passed; returns the items deleted, 0 while readers can see the task."""
         with self._lock:
             partition = self._partitions[keys.task_key(ref)]
-            if self._living(partition) is not None:
-                return 0
-            if partition.head is not None and partition.head.state.slot is not None:
-                self._unseat(partition.head)
-            self.payloads.erase(ref)
-            return partition.erase()
+            return 0 if self._living(partition) is not None else self._erase(ref, partition)
+
+    def _erase(self, ref: TaskRef, partition: Partition) -> int:
+        head = partition.head
+        if head is not None and head.state.slot is not None:
+            self._unseat(head)
+        self.payloads.erase(ref)
+        above = self._leave_place(ref.tenant, head.session) if head and head.session else 0
+        return above + partition.erase()
 
     def list_tasks(
         self, tenant: str, *, where: ListFilter, limit: int, after: str | None = None

@@ -2,18 +2,18 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ratchet.contracts.errors import DataMissing, ServiceRefused
 from ratchet.contracts.limits import INLINE_BODY_BYTES
 from ratchet.contracts.messages import TaskRef
-from ratchet.contracts.names import TaskStatus
+from ratchet.contracts.names import Standing, TaskStatus
 from ratchet.delivery_log import DeliveryAttempt, DeliveryState
 from ratchet.domain import codec, keys
 from ratchet.domain.remains import lost_record, lost_task
 from ratchet.domain.steps import StepRecord, Totals
-from ratchet.domain.task import History, Task, TaskState
+from ratchet.domain.task import History, SessionPlace, Task, TaskState
 from ratchet.domain.usage import Counted
 from ratchet.ports import Intent, Reserved, TaskSummary
 
@@ -41,6 +41,7 @@ class Head:
     state: TaskState
     due_at_ms: int
     wait_rank: str | None = None
+    session: SessionPlace | None = None
 
     def summary(self) -> TaskSummary:
         """The task's line in a list."""
@@ -52,6 +53,10 @@ class Head:
             updated_at_ms=self.state.updated_at_ms,
             user_id=self.user_id,
         )
+
+    def may_start(self) -> bool:
+        """Whether its session lets the task run."""
+        return self.session is None or self.state.standing is Standing.HOLDS
 
     def check_size(self) -> None:
         """Refuse what does not fit into an item."""
@@ -174,12 +179,13 @@ class InMemoryPayloads(dict[str, bytes]):
         try:
             task = self.read_task(head)
         except DataMissing:
-            task = lost_task(
+            lost = lost_task(
                 head.ref,
                 agent=head.agent,
                 user_id=head.user_id,
                 created_at_ms=head.created_at_ms,
             )
+            task = replace(lost, session=head.session)
         records = [self._last(head.state, steps)] if steps else []
         return History(task, head.state, tuple(records))
 

@@ -1,0 +1,41 @@
+"""How a session is written: packed like a step, small enough to lie in its item always."""
+
+from typing import Any
+
+from ratchet.contracts.names import OnConflict
+from ratchet.domain.codec import pack, unpack
+from ratchet.domain.messages import Message
+from ratchet.domain.session import Session, Turn, Waiter
+
+
+def encode_session(session: Session) -> bytes:
+    """The stored body; who it belongs to and its version live in the item's own attributes."""
+    data: dict[str, Any] = {
+        "last": session.last_number,
+        "holder": session.holder,
+        "ending": session.ending,
+        "line": [[waiter.task_id, waiter.is_urgent] for waiter in session.line],
+        "turns": [[turn.task_id, [m.to_chat() for m in turn.messages]] for turn in session.turns],
+        "at": session.updated_at_ms,
+    }
+    return pack(data)
+
+
+def decode_session(body: bytes, *, tenant: str, session_id: str, version: int) -> Session:
+    """A session from its stored body.
+
+    Raises:
+        DataMissing: it is damaged, or was written by a newer release.
+    """
+    data = unpack(body)
+    return Session(
+        tenant=tenant,
+        session_id=session_id,
+        version=version,
+        last_number=data["last"],
+        holder=data["holder"],
+        ending=None if data["ending"] is None else OnConflict(data["ending"]),
+        line=tuple(Waiter(task_id, is_urgent) for task_id, is_urgent in data["line"]),
+        turns=tuple(Turn(id_, tuple(map(Message.from_chat, said))) for id_, said in data["turns"]),
+        updated_at_ms=data["at"],
+    )
