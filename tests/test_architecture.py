@@ -27,6 +27,7 @@ ALLOWED = {
     "shared/ratchet/admission_ports.py": (*INNER, "ratchet.domain"),
     "shared/ratchet/budget_ports.py": (*INNER, "ratchet.domain"),
     "shared/ratchet/tenancy_ports.py": (*INNER, "ratchet.domain"),
+    "shared/ratchet/session_ports.py": (*INNER, "ratchet.domain", "ratchet.ports"),
     "shared/ratchet/observability.py": (*INNER, "ratchet.domain"),
     "shared/ratchet/app": (
         *INNER,
@@ -37,6 +38,7 @@ ALLOWED = {
         "ratchet.admission_ports",
         "ratchet.budget_ports",
         "ratchet.tenancy_ports",
+        "ratchet.session_ports",
         "ratchet.observability",
         "ratchet.app",
     ),
@@ -46,6 +48,7 @@ ALLOWED = {
         "ratchet.ports",
         "ratchet.delivery_log",
         "ratchet.model_ports",
+        "ratchet.session_ports",
         "ratchet.adapters",
     ),
     "cdk": ("ratchet.contracts", "cdk"),

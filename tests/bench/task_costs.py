@@ -6,7 +6,7 @@ as PERF.md counts; the default `plan_act` adds planning and final steps and has 
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from botocore.session import Session
 
@@ -18,6 +18,7 @@ from ratchet.app.submit_task import SubmitTask
 from ratchet.contracts.api import TaskRequest
 from ratchet.contracts.messages import Doorbell, StepOutput, TaskRef
 from ratchet.domain import keys
+from ratchet.session_ports import SessionStore
 from ratchet.testing.announcers import RecordingAnnouncer
 from ratchet.testing.chat import ScriptedChat
 from ratchet.testing.clock import SequentialIds
@@ -72,7 +73,7 @@ class Life:
     def _submitted(self) -> TaskRef:
         clock = self._bench.clock
         submit = SubmitTask(
-            store=self._bench.store,
+            store=cast("SessionStore", self._bench.store),
             inbox=InMemoryInbox(),
             agents=AgentDirectory(agents(self._policy).manifest(), default="standard"),
             clock=clock,

@@ -7,6 +7,7 @@ from ratchet.app.account_usage import AccountUsage
 from ratchet.app.admission import SlotReturn
 from ratchet.app.occasions import announced_events
 from ratchet.app.remains import tip_or_remains
+from ratchet.app.session_lock import SessionReturn
 from ratchet.app.tenant_allowance import TenantGovernor
 from ratchet.contracts.errors import DeliveryFailed, ReceiverGone
 from ratchet.contracts.limits import WEBHOOK_GONE_SECONDS
@@ -41,13 +42,15 @@ class AnnounceTask:
     clock: Clock
     slots: SlotReturn | None = None
     tenants: TenantGovernor = field(default_factory=TenantGovernor)
+    sessions: SessionReturn | None = None
 
     def __call__(self, bell: Doorbell) -> None:
         """Deliver warnings, ends and the open question to every channel on which they have not arrived.
 
         What does not arrive is due later; a warning of a task that goes on, when that ends or asks.
 
-        The slot of an ended or paused task goes to the next in line.
+        The slot of an ended or paused task goes to the next in line, and the lock of an ended one to the next of its
+        session.
 
         Raises:
             StoreUnavailable: the message must come back.
@@ -58,6 +61,8 @@ class AnnounceTask:
             return
         if self.slots is not None and isinstance(tip.next, End | Paused):
             self.slots(tip)  # first of all: a task that cannot be announced must not keep its slot
+        if self.sessions is not None and isinstance(tip.next, End):
+            self.sessions(tip)
         due = [
             at for event in announced_events(self.store, tip) for at in self._announce(event, tip)
         ]

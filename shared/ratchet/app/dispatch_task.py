@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from ratchet.app.admission import Admission
 from ratchet.app.remains import tip_or_remains
+from ratchet.app.session_lock import SessionLock
 from ratchet.contracts.limits import WATCH_SECONDS
 from ratchet.contracts.messages import Doorbell, ExecutionRef, StepOutput, StepRef
 from ratchet.contracts.names import Action, TaskStatus
@@ -21,11 +22,13 @@ class DispatchTask:
     workflow: Workflow
     clock: Clock
     admission: Admission | None = None  # None: every task starts at once
+    sessions: SessionLock | None = None
 
     def __call__(self, bell: Doorbell) -> None:
         """Start the execution unless the task has ended or a later one was started.
 
-        While too many tasks run it stands in line instead, and those before it are started that now may.
+        While another task of its session runs it waits for that one, and asks for a slot only then. While too many
+        tasks run it stands in line instead, and those before it are started that now may.
 
         Raises:
             StoreUnavailable: the message must come back.
@@ -35,6 +38,13 @@ class DispatchTask:
         if tip is None:
             logger.error("message without a task", extra=details)
             return
+        if self.sessions is not None and is_of_session(tip):
+            first = self.sessions.admit(tip)
+            if first is None or first.task.ref != tip.task.ref:
+                logger.info("task waits for its session", extra=details)
+            if first is None:
+                return
+            tip = first
         start = due_start(tip, bell, at_ms=self.clock.now_ms())
         if start is None or not isinstance(tip.next, Step):
             logger.info("nothing to dispatch", extra=details)
@@ -63,6 +73,11 @@ class DispatchTask:
             start = due_start(tip, Doorbell(ref), at_ms=self.clock.now_ms())
             if start is not None:
                 self._start(tip, start)
+
+
+def is_of_session(tip: History) -> bool:
+    """Whether the task must hold its session's lock first: one that runs does."""
+    return tip.state.status is TaskStatus.QUEUED and tip.task.session is not None
 
 
 def needs_slot(tip: History) -> bool:

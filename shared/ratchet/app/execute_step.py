@@ -27,7 +27,7 @@ from ratchet.contracts.messages import StepInput, StepOutput, StepRef
 from ratchet.contracts.names import Action, TaskStatus
 from ratchet.domain.models import ModelCatalogue, built_in
 from ratchet.domain.steps import End, Paused, Step, StepRecord
-from ratchet.domain.task import History, announce_by
+from ratchet.domain.task import History, announce_by, is_let_in
 from ratchet.model_ports import ChatModel, ResponseCache
 from ratchet.observability import logger
 from ratchet.ports import CheckpointStore, Clock, Ids, Metrics
@@ -73,6 +73,11 @@ class ExecuteStep:
         if len(history.records) >= event.step.number or isinstance(history.next, End | Paused):
             position = min(event.step.number, len(history.records))
             return self._after(history.records[position - 1], event)
+        if not is_let_in(history.task, history.state):
+            # A dispatcher that stalled with the lock has started it, and another task runs: its turn comes.
+            logger.warning("step without the session", extra={"task_id": event.task.task_id})
+            status = history.state.status.value
+            return StepOutput(event.task, Action.FINISH, event.step, event.execution, status=status)
         if len(history.records) != event.step.number - 1:
             raise DataMissing(f"step {event.step.number} was asked for before its predecessors")
         outcome = self._attempt(event, history, remaining_seconds).run()

@@ -13,16 +13,18 @@ from ratchet.contracts.api import LimitsRequest, WebhookRequest
 from ratchet.contracts.errors import IdempotencyKeyReused, InvalidRequest, StoreUnavailable
 from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.contracts.pinned_routes import PinnedRoutes
+from ratchet.domain.session import Move
 from ratchet.domain.task import Task, TaskLimits
 from ratchet.observability import logger
-from ratchet.ports import CheckpointStore, Clock, Created, IdempotencyClaim, Ids, Inbox
+from ratchet.ports import Clock, Created, IdempotencyClaim, Ids, Inbox
+from ratchet.session_ports import SessionStore
 
 
 @dataclass(frozen=True, slots=True)
 class NewTasks:
     """The base of the use cases that make tasks. The table is the ledger; the queue only makes it fast."""
 
-    store: CheckpointStore
+    store: SessionStore
     inbox: Inbox
     agents: AgentDirectory
     clock: Clock
@@ -45,22 +47,32 @@ class NewTasks:
             routing=other.routing,
         )
 
-    def _create(self, task: Task, claim: IdempotencyClaim | None) -> Created:
-        """Write the task and ring for it, or find the one that the same key and content made before.
+    def _create(
+        self, task: Task, claim: IdempotencyClaim | None, joining: Move | None = None
+    ) -> Created:
+        """Write the task (and its session) and ring for it, or find the one that the same key and content made before.
 
         Raises:
+            SessionMoved: somebody else has changed the session since it was read.
             IdempotencyKeyReused: the key came with another content before.
             StoreUnavailable: nothing was promised; send the same request again.
         """
         due = task.created_at_ms + bounds.RING_AGAIN_SECONDS * 1000
-        created = self.store.create_task(task, claim=claim, due_at_ms=due)
+        if joining is None:
+            created = self.store.create_task(task, claim=claim, due_at_ms=due)
+        else:
+            created = self.store.create_in_session(task, claim=claim, due_at_ms=due, move=joining)
         if created.is_replay:
-            if claim is not None and created.body_sha256 != claim.body_sha256:
-                raise IdempotencyKeyReused(
-                    "this Idempotency-Key came with another request before; use a new key for a new task"
-                )
-            return created
+            return self._first_answer(created, claim)
         self._ring(created.task.ref)
+        return created
+
+    def _first_answer(self, created: Created, claim: IdempotencyClaim | None) -> Created:
+        """What the key made before, if it came with the same content."""
+        if claim is not None and created.body_sha256 != claim.body_sha256:
+            raise IdempotencyKeyReused(
+                "this Idempotency-Key came with another request before; use a new key for a new task"
+            )
         return created
 
     def _routes(self) -> PinnedRoutes | None:

@@ -1,6 +1,7 @@
-"""Read the usage ledger: what a tenant used, by day, model, agent or user."""
+"""Read the usage ledger: what a tenant used, by day, model, agent, user or session."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -9,6 +10,8 @@ from ratchet.contracts.limits import DEFAULT_USAGE_DAYS, MAX_USAGE_DAYS, MAX_USA
 from ratchet.contracts.names import UsageBy
 from ratchet.domain.usage import NOTHING, Account, Amounts, Counter, day_of
 from ratchet.ports import CheckpointStore, Clock
+
+_ACCOUNTS = {UsageBy.USER: Account.USER, UsageBy.SESSION: Account.SESSION}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +49,13 @@ class ReadUsage:
         first = _day("from", first_day) if first_day else date.fromordinal(default)
         _check_range(first, last)
         sums = self._sums(tenant, first=first.isoformat(), last=last.isoformat(), by=by)
+        if by is UsageBy.SESSION:
+            sums = self._with_others(sums, tenant, first=first.isoformat(), last=last.isoformat())
         groups = sorted(sums.items(), key=lambda group: _place(group, by))
         return UsageReport(first.isoformat(), last.isoformat(), by, tuple(groups))
 
     def _sums(self, tenant: str, *, first: str, last: str, by: UsageBy) -> dict[str, Amounts]:
-        account = Account.USER if by is UsageBy.USER else Account.AGENT
+        account = _ACCOUNTS.get(by, Account.AGENT)
         sums: defaultdict[str, Amounts] = defaultdict(Amounts)
         rows = self.store.usage(tenant, account, first_day=first, last_day=last)
         for seen, (counter, amounts) in enumerate(rows):
@@ -61,6 +66,15 @@ class ReadUsage:
                 )
             sums[_group(counter, by)] += amounts
         return sums
+
+    def _with_others(
+        self, sums: Mapping[str, Amounts], tenant: str, *, first: str, last: str
+    ) -> dict[str, Amounts]:
+        """Sessions, and under "" what tasks without one used: they are not counted apart."""
+        of_all = self._sums(tenant, first=first, last=last, by=UsageBy.DAY)
+        total = sum(of_all.values(), NOTHING)
+        others = total - sum(sums.values(), NOTHING)
+        return {**sums, "": others} if others.steps else dict(sums)
 
 
 def _day(name: str, text: str) -> date:
@@ -86,7 +100,7 @@ def _group(counter: Counter, by: UsageBy) -> str:
             return counter.day
         case UsageBy.MODEL:
             return counter.model
-        case UsageBy.AGENT | UsageBy.USER:
+        case UsageBy.AGENT | UsageBy.USER | UsageBy.SESSION:
             return counter.name
 
 

@@ -2,18 +2,35 @@
 
 from dataclasses import dataclass, replace
 
+from ratchet.app.cancel_task import CancelTask
 from ratchet.app.new_tasks import NewTasks, tighten
+from ratchet.app.session_lock import SessionLock, place_in
 from ratchet.contracts.api import TaskRequest
+from ratchet.contracts.errors import (
+    InvalidRequest,
+    RatchetError,
+    SessionBusy,
+    SessionMoved,
+    StoreUnavailable,
+)
 from ratchet.contracts.limits import DEFAULT_PRIORITY
 from ratchet.contracts.messages import TaskRef
+from ratchet.contracts.names import OnConflict
 from ratchet.domain.complexity import rate
+from ratchet.domain.session import Move, Session
 from ratchet.domain.task import Task
-from ratchet.ports import Created
+from ratchet.observability import logger
+from ratchet.ports import Created, IdempotencyClaim
+
+MAX_RACES = 10
+"""Tasks of the same session that may be submitted meanwhile before the caller has to try again."""
 
 
 @dataclass(frozen=True, slots=True)
 class SubmitTask(NewTasks):
     """The use case of `POST /v1/tasks`."""
+
+    cancel: CancelTask | None = None
 
     def __call__(
         self, request: TaskRequest, *, tenant: str, idempotency_key: str | None = None
@@ -22,12 +39,58 @@ class SubmitTask(NewTasks):
 
         Raises:
             UnknownAgent, ModelNotPriced, InvalidRequest: the request cannot be carried out.
+            SessionBusy: it would have to wait for its session and may not, or too many wait there.
             IdempotencyKeyReused: the key came with another body before.
             StoreUnavailable: nothing was promised; send the same request again.
         """
         task = self._task(request, tenant)
         claim = self._claim(idempotency_key, request.model_dump_json(exclude_none=True))
-        return self._create(task, claim)
+        if request.session_id is None:
+            if request.on_conflict is not None:
+                raise InvalidRequest("on_conflict: only a task with a session_id can meet one")
+            return self._create(task, claim)
+        policy = request.on_conflict or OnConflict.ENQUEUE
+        return self._join(task, claim, session_id=request.session_id, policy=policy)
+
+    def _join(
+        self,
+        task: Task,
+        claim: IdempotencyClaim | None,
+        *,
+        session_id: str,
+        policy: OnConflict,
+    ) -> Created:
+        """Create the task in its session, as the session is at that moment."""
+        for _ in range(MAX_RACES):
+            session = self.store.session(task.ref.tenant, session_id)
+            try:
+                after = session.joined(task.ref.task_id, policy, now_ms=task.created_at_ms)
+            except SessionBusy:
+                known = None if claim is None else self.store.created_by(task.ref.tenant, claim)
+                if known is not None:
+                    return self._first_answer(known, claim)
+                if SessionLock(self.store, self.clock).settle(session) == session:
+                    raise
+                continue
+            joining = replace(task, session=place_in(after))
+            try:
+                created = self._create(joining, claim, Move(session, after))
+            except SessionMoved:
+                continue
+            if not created.is_replay:
+                self._end_holder(after)
+            return created
+        raise StoreUnavailable("tasks of this session keep coming; send the same request again")
+
+    def _end_holder(self, session: Session) -> None:
+        """End the task in whose place the new one runs. Best effort: the new one's dispatcher does it else."""
+        if session.ending is None or session.holder is None or self.cancel is None:
+            return
+        try:
+            self.cancel(session.ref(session.holder))
+        except RatchetError as exc:
+            details = {"task_id": session.holder, "error": exc.code}
+            logger.info("task not interrupted by its successor", extra=details)
 
     def _task(self, request: TaskRequest, tenant: str) -> Task:
         agent = self.agents.find(request.agent)

@@ -1,5 +1,6 @@
 """How tasks and steps look from outside: domain values to the answers of the HTTP API."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from ratchet.app.agents import AgentInfo
@@ -31,7 +32,7 @@ from ratchet.domain.steps import End, Interrupt, Paused, StepRecord, StepResult
 from ratchet.domain.task import NOT_MADE, UNHEARD, History, Task, TaskLimits, step_after
 from ratchet.domain.task_bill import Functions
 from ratchet.domain.task_cost import DEPLOYED, aws_side
-from ratchet.ports import Page
+from ratchet.ports import Page, TaskSummary
 
 
 def task_view(tip: History, functions: Functions = DEPLOYED) -> TaskView:
@@ -65,6 +66,7 @@ def task_view(tip: History, functions: Functions = DEPLOYED) -> TaskView:
         parent=_parent_view(task),
         cost=_cost_view(tip, functions),
         waiting_for=tip.state.waiting_for,
+        session_id=task.session.session_id if task.session else None,
     )
 
 
@@ -134,8 +136,13 @@ def _decision_views(record: StepRecord) -> list[DecisionView]:
 
 
 def list_view(page: Page, next_cursor: str | None) -> TaskListView:
-    """A page of tasks."""
-    tasks = [
+    """A page of a task list."""
+    return TaskListView(tasks=summary_views(page.tasks), next_cursor=next_cursor)
+
+
+def summary_views(tasks: Iterable[TaskSummary]) -> list[TaskSummaryView]:
+    """Tasks as lines of a list."""
+    return [
         TaskSummaryView(
             task_id=t.task_id,
             status=t.status,
@@ -144,9 +151,8 @@ def list_view(page: Page, next_cursor: str | None) -> TaskListView:
             created_at=timestamp(t.created_at_ms),
             updated_at=timestamp(t.updated_at_ms),
         )
-        for t in page.tasks
+        for t in tasks
     ]
-    return TaskListView(tasks=tasks, next_cursor=next_cursor)
 
 
 def agent_view(agent: AgentInfo) -> AgentView:

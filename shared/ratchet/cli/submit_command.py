@@ -10,7 +10,7 @@ from ratchet.cli.errors import CliError
 from ratchet.cli.outcome import connect, finish, follow_to_end, wait_for_end
 from ratchet.cli.output import note, write_document
 from ratchet.contracts import limits
-from ratchet.contracts.names import Complexity, Json
+from ratchet.contracts.names import Complexity, Json, OnConflict
 
 Goal = Annotated[str, typer.Argument(help="What the agent should achieve; - reads stdin.")]
 Agent = Annotated[str | None, typer.Option(help="Which agent; see `ratchet agents`.")]
@@ -24,6 +24,10 @@ MaxSteps = Annotated[int | None, typer.Option(help="Most steps it may take.")]
 Deadline = Annotated[int | None, typer.Option(help="Seconds until it must be done.")]
 Metadata = Annotated[
     list[str] | None, typer.Option(metavar="KEY=VALUE", help="Kept with the task; repeatable.")
+]
+Session = Annotated[str | None, typer.Option(help="Tasks of a session share history.")]
+Conflict = Annotated[
+    OnConflict | None, typer.Option(help="While another task of the session runs; else it waits.")
 ]
 Key = Annotated[str | None, typer.Option(help="The same key creates the task only once.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for the result.")]
@@ -44,6 +48,8 @@ def submit(  # noqa: PLR0913 - one parameter per option
     max_steps: MaxSteps = None,
     deadline: Deadline = None,
     metadata: Metadata = None,
+    session: Session = None,
+    on_conflict: Conflict = None,
     idempotency_key: Key = None,
     wait: Wait = False,
     watch: Watch = False,
@@ -55,6 +61,8 @@ def submit(  # noqa: PLR0913 - one parameter per option
         "agent": agent,
         "user_id": user,
         "complexity": complexity,
+        "session_id": session,
+        "on_conflict": on_conflict,
         "webhook": {"url": webhook},
         "metadata": pairs(metadata or [], option="--metadata", example="ticket=4711"),
         "limits": {

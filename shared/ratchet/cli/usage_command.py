@@ -1,4 +1,4 @@
-"""usage: what was used and spent, by day, model, agent or user."""
+"""usage: what was used and spent, by day, model, agent, user or session."""
 
 from typing import Annotated
 

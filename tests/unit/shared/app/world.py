@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 from ratchet import Agent
 from ratchet.app.agents import AgentDirectory, AgentRegistry
@@ -19,6 +20,8 @@ from ratchet.app.read_usage import ReadUsage
 from ratchet.app.resume_task import ResumeTask
 from ratchet.app.routing_in_force import OverridableRouting
 from ratchet.app.similar_goal import GoalPorts
+from ratchet.app.session_lock import SessionLock, SessionReturn
+from ratchet.app.sessions import Sessions
 from ratchet.app.submit_task import SubmitTask
 from ratchet.app.sweep_tasks import SweepTasks
 from ratchet.app.tenant_allowance import TenantGovernor
@@ -33,6 +36,7 @@ from ratchet.domain.steps import StepRecord
 from ratchet.domain.task import History, Task
 from ratchet.model_ports import ModelCall, ResponseCache
 from ratchet.ports import CheckpointStore
+from ratchet.session_ports import SessionStore
 from ratchet.testing.announcers import RecordingAnnouncer
 from ratchet.testing.chat import Outcome, ScriptedChat
 from ratchet.testing.clock import FakeClock, SequentialIds
@@ -70,7 +74,7 @@ class World:
         self.clock = kept[1] if kept else FakeClock()
         self.ids = SequentialIds()
         self.memory = InMemoryCheckpoints(self.clock)
-        self.store: CheckpointStore = kept[0] if kept else self.memory
+        self.store = cast("SessionStore", kept[0]) if kept else self.memory
         self.memo = InMemoryResponseCache(self.clock)
         self.cache: ResponseCache = self.memo
         self.goals = InMemoryKnownGoals(self.clock)
@@ -96,9 +100,12 @@ class World:
             check_webhook=lambda url: None,
             models=models,
             routing=OverridableRouting(self.override, models=models, clock=self.clock),
+            cancel=CancelTask(self.store, self.workflow, self.outbox, self.clock),
         )
+        self.lock = SessionLock(self.store, self.clock)
+        self.sessions = Sessions(self.store, self.clock)
         self.fork = ForkTask.beside(self.submit)
-        self.dispatch = DispatchTask(self.store, self.workflow, self.clock)
+        self.dispatch = DispatchTask(self.store, self.workflow, self.clock, sessions=self.lock)
         self.read = ReadTask(self.store, self.clock)
         self.usage = ReadUsage(self.store, self.clock)
         self.resume = ResumeTask(self.store, self.inbox, directory, self.clock)
@@ -107,7 +114,11 @@ class World:
         self.decide = DecideInterrupt(self.store, self.inbox, self.outbox, self.clock)
         self.deliveries = Deliveries(self.store, self.outbox, self.clock)
         self.announce = AnnounceTask(
-            self.store, (self.sns, self.webhook), self.clock, tenants=self.tenants
+            self.store,
+            (self.sns, self.webhook),
+            self.clock,
+            tenants=self.tenants,
+            sessions=SessionReturn(self.lock, self.inbox),
         )
 
     def executor(self) -> ExecuteStep:

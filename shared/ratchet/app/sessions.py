@@ -1,0 +1,118 @@
+"""Read a session, and delete one with all that its tasks said and did."""
+
+import base64
+import binascii
+from dataclasses import dataclass
+
+from ratchet.app.session_lock import SessionLock
+from ratchet.contracts.errors import InvalidRequest, SessionBusy, SessionNotFound
+from ratchet.contracts.limits import MAX_PAGE_SIZE
+from ratchet.contracts.messages import TaskRef
+from ratchet.domain.keys import is_session_id
+from ratchet.domain.session import Move, Session
+from ratchet.observability import logger
+from ratchet.ports import Clock
+from ratchet.session_ports import SessionPage, SessionStore
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """What deleting a session took away."""
+
+    session_id: str
+    task_ids: tuple[str, ...]
+    items: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """The use cases of `/v1/sessions/{session_id}`."""
+
+    store: SessionStore
+    clock: Clock
+
+    def read(
+        self, tenant: str, session_id: str, *, limit: int, cursor: str | None
+    ) -> tuple[Session, SessionPage, str | None]:
+        """The session, a page of its tasks, newest first, and the cursor of the next page.
+
+        Raises:
+            SessionNotFound: this tenant has no such session.
+            InvalidRequest: the cursor is not one of ours.
+        """
+        before = None if cursor is None else _number_of(cursor)
+        session = self._existing(tenant, session_id)
+        page = self.store.session_tasks(session, limit=limit, before=before)
+        return session, page, None if page.before is None else _cursor_of(page.before)
+
+    def delete(self, tenant: str, session_id: str) -> Deleted:
+        """Delete the session's tasks, their bodies and the history. What has not been announced will not be.
+
+        Usage stays counted. After a crash, or when a task comes meanwhile, the same call goes on.
+
+        Raises:
+            SessionNotFound: this tenant has no such session.
+            SessionBusy: a task of it has not ended, or has come meanwhile; what was deleted stays deleted.
+        """
+        session = self._existing(tenant, session_id)
+        if session.open:
+            session = SessionLock(self.store, self.clock).settle(session)
+        _check_free(session)
+        silent = session.silenced(now_ms=self.clock.now_ms())
+        if not self.store.move_session(Move(session, silent)):
+            raise _changed(self.store.session(tenant, session_id))
+        task_ids, items = self._erase_tasks(silent)
+        if not self.store.erase_session(silent):
+            raise _changed(self.store.session(tenant, session_id))
+        logger.info("session deleted", extra={"tasks": len(task_ids), "items": items})
+        return Deleted(session_id, task_ids, items + 1)
+
+    def _erase_tasks(self, session: Session) -> tuple[tuple[str, ...], int]:
+        task_ids: list[str] = []
+        items, before = 0, session.last_number + 1
+        while True:
+            page = self.store.session_tasks(session, limit=MAX_PAGE_SIZE, before=before)
+            for task in page.tasks:
+                erased = self.store.erase_early(TaskRef(session.tenant, task.task_id))
+                if not erased:
+                    raise SessionBusy(f"{task.task_id} was resumed; wait for its end", task.task_id)
+                task_ids.append(task.task_id)
+                items += erased
+            if page.before is None:
+                return tuple(task_ids), items
+            before = page.before
+
+    def _existing(self, tenant: str, session_id: str) -> Session:
+        if is_session_id(session_id):
+            session = self.store.session(tenant, session_id)
+            if session.version and not session.is_over(now_ms=self.clock.now_ms()):
+                return session
+        raise SessionNotFound(f"there is no session {session_id[:64]!r}")
+
+
+def _check_free(session: Session) -> None:
+    if session.open:
+        busy = session.open[0]
+        raise SessionBusy(
+            f"{busy} has not ended; wait for it, or POST /v1/tasks/{busy}/cancel first", busy
+        )
+
+
+def _changed(session: Session) -> SessionBusy:
+    _check_free(session)
+    return SessionBusy("the session has changed meanwhile; send the same request again", "")
+
+
+def _cursor_of(number: int) -> str:
+    return base64.urlsafe_b64encode(f"session_{number}".encode()).decode().rstrip("=")
+
+
+def _number_of(cursor: str) -> int:
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        kind, number = text.split("_")
+        if kind == "session" and number.isascii() and number.isdigit() and len(number) < 10:
+            return int(number)
+    except (binascii.Error, ValueError):
+        pass
+    raise InvalidRequest("cursor: use next_cursor of the page before, unchanged")
