@@ -19,6 +19,7 @@ from cdk.components.checkpoints import (
     DUE,
     ERASE,
     ERASE_BODIES,
+    ERASE_ONE,
     READ,
     READ_BODIES,
     WAITING,
@@ -205,10 +206,9 @@ class RatchetStack(Stack):
             ),
             sizes.DISPATCHER_TIMEOUT,
         )
-        self._checkpoints.grant_table(
-            function, [*READ, *COUNT, "dynamodb:UpdateItem"], indexes=[WAITING]
-        )
-        self._checkpoints.grant_payloads(function, READ_BODIES)
+        self._checkpoints.grant_table(function, [*READ, *COUNT, *WRITE], indexes=[WAITING])
+        # What a session had said is pinned in the task that starts, and may be large with it.
+        self._checkpoints.grant_payloads(function, READ_BODIES, WRITE_BODIES)
         self._workflow.machine.grant_start_execution(function)
         # What runs the execution that it finds started already.
         self._workflow.grant_control(function, "states:DescribeExecution")
@@ -284,8 +284,9 @@ class RatchetStack(Stack):
             ),
             sizes.API_TIMEOUT,
         )
-        self._checkpoints.grant_table(handler, [*READ, *WRITE], indexes=[BY_TENANT])
-        self._checkpoints.grant_payloads(handler, READ_BODIES, WRITE_BODIES)
+        actions = [*READ, *WRITE, *COUNT, *ERASE, *ERASE_ONE]
+        self._checkpoints.grant_table(handler, actions, indexes=[BY_TENANT])
+        self._checkpoints.grant_payloads(handler, READ_BODIES, WRITE_BODIES, ERASE_BODIES)
         self._inbox.queue.grant_send_messages(handler)
         self._outbox.queue.grant_send_messages(handler)
         self._workflow.grant_control(handler, "states:StopExecution")

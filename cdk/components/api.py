@@ -26,6 +26,8 @@ PROTECTED = (
     ("GET", "/deliveries"),
     ("GET", "/tasks/{task_id}/deliveries"),
     ("POST", "/tasks/{task_id}/deliveries/{delivery_id}/redeliver"),
+    ("GET", "/sessions/{session_id}"),
+    ("DELETE", "/sessions/{session_id}"),
     ("GET", "/usage"),
     ("GET", "/agents"),
     ("GET", "/routes"),

@@ -22,8 +22,9 @@ DUE = "due"
 WAITING = "waiting"
 LISTED = ["status", "agent", "user_id", "created_at", "updated_at", "steps", "cost_microusd"]
 READ = ("dynamodb:GetItem", "dynamodb:Query")
-COUNT = ("dynamodb:BatchGetItem",)  # the running tasks of several tenants
+COUNT = ("dynamodb:BatchGetItem",)  # the running tasks of several tenants, the tasks of a session
 ERASE = ("dynamodb:BatchWriteItem",)
+ERASE_ONE = ("dynamodb:DeleteItem",)  # a session that is as it was read
 READ_BODIES = "s3:GetObject"
 WRITE_BODIES = "s3:PutObject"
 ERASE_BODIES = "s3:DeleteObject"
@@ -32,7 +33,7 @@ CHECK = ("dynamodb:ConditionCheckItem",)  # the fence of unsafe calls
 
 
 class Checkpoints(Construct):
-    """Grants name exact actions: nothing may Scan, and only the sweeper may delete."""
+    """Grants name exact actions: nothing may Scan, and only the sweeper and the api may delete."""
 
     def __init__(
         self, scope: Construct, id_: str, *, removal: RemovalPolicy, customer_key: bool

@@ -7,14 +7,20 @@ from typing import Any
 from aws_lambda_powertools.event_handler import Response
 
 from ratchet.contracts.api import FieldProblem, Problem
-from ratchet.contracts.errors import RequestError, TooManyRequests
+from ratchet.contracts.errors import RequestError, SessionBusy, TooManyRequests
 
 CONTENT_TYPE = "application/problem+json"
 _TYPES = "urn:ratchet:problem:"
 
 
 def problem(
-    status: int, code: str, title: str, *, detail: str, errors: Sequence[FieldProblem] = ()
+    status: int,
+    code: str,
+    title: str,
+    *,
+    detail: str,
+    errors: Sequence[FieldProblem] = (),
+    task_id: str | None = None,
 ) -> Response[str]:
     """One problem answer."""
     body = Problem(
@@ -24,13 +30,15 @@ def problem(
         detail=detail,
         code=code,
         errors=list(errors),
+        task_id=task_id,
     )
-    return Response(status, content_type=CONTENT_TYPE, body=body.model_dump_json())
+    return Response(status, content_type=CONTENT_TYPE, body=body.model_dump_json(exclude_none=True))
 
 
 def from_request_error(error: RequestError) -> Response[str]:
     """The answer to an error that the caller can act on."""
-    answer = problem(error.status, error.code, error.title, detail=str(error))
+    task_id = error.task_id if isinstance(error, SessionBusy) else None
+    answer = problem(error.status, error.code, error.title, detail=str(error), task_id=task_id)
     if isinstance(error, TooManyRequests):
         answer.headers["Retry-After"] = str(error.retry_after_seconds)
     return answer

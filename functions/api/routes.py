@@ -14,6 +14,7 @@ from functions.api.security_schemes import with_security
 from functions.api.wiring import wiring
 from ratchet.app.delivery_views import dead_view, delivery_view
 from ratchet.app.routing_view import routing_view
+from ratchet.app.session_views import deleted_view, session_view
 from ratchet.app.task_views import (
     agent_view,
     interrupt_views,
@@ -27,11 +28,13 @@ from ratchet.contracts.access import Identity
 from ratchet.contracts.api import (
     AgentListView,
     DecisionRequest,
+    DeletedSessionView,
     ForkRequest,
     HealthView,
     InterruptListView,
     ResumeRequest,
     RoutingView,
+    SessionView,
     StepListView,
     TaskListView,
     TaskRequest,
@@ -265,6 +268,32 @@ def redeliver(task_id: str, delivery_id: str) -> Response[DeliveryView]:
     """The same id and body, ten tries to go, dead or not; a URL that answered 410 is used again."""
     sent = wiring().deliveries.redeliver(TaskRef(_tenant(), task_id), delivery_id)
     return Response(HTTPStatus.ACCEPTED, content_type="application/json", body=_delivery(sent))
+
+
+@app.get(
+    "/v1/sessions/<session_id>",
+    summary="Read a session",
+    operation_id="getSession",
+    tags=["sessions"],
+)
+def get_session(
+    session_id: str,
+    limit: Annotated[int, Query(ge=1, le=limits.MAX_PAGE_SIZE)] = limits.DEFAULT_PAGE_SIZE,
+    cursor: str | None = None,
+) -> SessionView:
+    """Who runs in it, who waits, what the next task is told, and its tasks, newest first."""
+    return session_view(*wiring().sessions.read(_tenant(), session_id, limit=limit, cursor=cursor))
+
+
+@app.delete(
+    "/v1/sessions/<session_id>",
+    summary="Delete a session",
+    operation_id="deleteSession",
+    tags=["sessions"],
+)
+def delete_session(session_id: str) -> DeletedSessionView:
+    """Delete its tasks with all that they said and did; refused while one of them has not ended."""
+    return deleted_view(wiring().sessions.delete(_tenant(), session_id))
 
 
 @app.get("/v1/usage", summary="Read what was used", operation_id="getUsage", tags=["usage"])

@@ -22,6 +22,7 @@ from ratchet.app.read_task import ReadTask
 from ratchet.app.read_usage import ReadUsage
 from ratchet.app.resume_task import ResumeTask
 from ratchet.app.routing_in_force import OverridableRouting
+from ratchet.app.sessions import Sessions
 from ratchet.app.submit_task import SubmitTask
 from ratchet.cold_start import once
 from ratchet.contracts.access import Identity
@@ -48,6 +49,7 @@ class Wiring:
     fork: ForkTask
     usage: ReadUsage
     deliveries: Deliveries
+    sessions: Sessions
     agents: AgentDirectory
     sizes: Functions = DEPLOYED  # what a task's AWS side depends on
     identity: Identity = field(default_factory=Identity)
@@ -72,6 +74,12 @@ def wiring() -> Wiring:
     outbox = SqsInbox(client("sqs"), settings.outbox_queue_url)
     agents = AgentDirectory.load(_BUNDLE / AGENTS_MANIFEST_FILE, default=settings.default_agent)
     models = DeployedModels.load(_BUNDLE / MODELS_FILE)
+    cancel = CancelTask(
+        store,
+        StepFunctionsWorkflow(client("stepfunctions"), settings.state_machine_arn),
+        outbox,
+        clock,
+    )
     submit = SubmitTask(
         store=store,
         inbox=inbox,
@@ -85,21 +93,18 @@ def wiring() -> Wiring:
             models=models,
             clock=clock,
         ),
+        cancel=cancel,
     )
     return Wiring(
         submit=submit,
         read=ReadTask(store, clock),
-        cancel=CancelTask(
-            store,
-            StepFunctionsWorkflow(client("stepfunctions"), settings.state_machine_arn),
-            outbox,
-            clock,
-        ),
+        cancel=cancel,
         resume=ResumeTask(store, inbox, agents, clock),
         decide=DecideInterrupt(store, inbox, outbox, clock),
         fork=ForkTask.beside(submit),
         usage=ReadUsage(store, clock),
         deliveries=Deliveries(store, outbox, clock),
+        sessions=Sessions(store, clock),
         agents=agents,
         sizes=Functions(
             step_executor_mb=settings.step_executor_memory_mb, architecture=settings.architecture

@@ -14,6 +14,7 @@ from ratchet.app.admission import Admission, SlotReturn, rules_of
 from ratchet.app.announce_task import AnnounceTask
 from ratchet.app.batch import run_batch
 from ratchet.app.tenant_allowance import TenantGovernor
+from ratchet.app.session_lock import SessionLock, SessionReturn
 from ratchet.cold_start import once
 from ratchet.contracts.settings import DelivererSettings, DevelopmentSwitches
 from ratchet.contracts.tenant_caps import TenantCaps
@@ -39,6 +40,7 @@ def announce_task() -> AnnounceTask:
         clock,
         SlotReturn(Admission(store, clock, rules_of(settings)), inbox),
         TenantGovernor(tenant_budgets(settings, clock), TenantCaps.parse(settings.tenant_caps)),
+        SessionReturn(SessionLock(store, clock), inbox),
     )
 
 

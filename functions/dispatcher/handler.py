@@ -9,6 +9,7 @@ from ratchet.adapters.system import SystemClock
 from ratchet.app.admission import Admission, rules_of
 from ratchet.app.batch import run_batch
 from ratchet.app.dispatch_task import DispatchTask
+from ratchet.app.session_lock import SessionLock
 from ratchet.cold_start import once
 from ratchet.contracts.settings import DispatcherSettings
 from ratchet.observability import logger
@@ -26,6 +27,7 @@ def dispatch_task() -> DispatchTask:
         StepFunctionsWorkflow(client("stepfunctions"), settings.state_machine_arn),
         clock,
         Admission(store, clock, rules) if rules.is_on else None,
+        SessionLock(store, clock),
     )
 
 

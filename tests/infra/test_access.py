@@ -52,6 +52,8 @@ PROTECTED = {
     "GET /v1/deliveries",
     "GET /v1/tasks/{task_id}/deliveries",
     "POST /v1/tasks/{task_id}/deliveries/{delivery_id}/redeliver",
+    "GET /v1/sessions/{session_id}",
+    "DELETE /v1/sessions/{session_id}",
     "GET /v1/usage",
     "GET /v1/agents",
     "GET /v1/routes",
@@ -178,14 +180,23 @@ def test_values_of_the_environment_come_from_this_stack(default: Synthesized) ->
 @pytest.mark.parametrize(
     ("function", "service", "actions"),
     [
-        ("api", "dynamodb", {"GetItem", "Query", "PutItem", "UpdateItem"}),
-        ("api", "s3", {"GetObject", "PutObject", "ListBucket"}),
+        (
+            "api",
+            "dynamodb",
+            # The last three read and delete sessions.
+            {
+                *("GetItem", "Query", "PutItem", "UpdateItem"),
+                *("BatchGetItem", "BatchWriteItem", "DeleteItem"),
+            },
+        ),
+        ("api", "s3", {"GetObject", "PutObject", "DeleteObject", "ListBucket"}),
         ("api", "states", {"StopExecution"}),
         ("api", "sqs", {"SendMessage", "GetQueueAttributes", "GetQueueUrl"}),
         ("api", "secretsmanager", set()),
         ("authorizer", "dynamodb", {"GetItem"}),
         ("authorizer", "secretsmanager", {"GetSecretValue", "DescribeSecret"}),
-        ("dispatcher", "dynamodb", {"GetItem", "BatchGetItem", "Query", "UpdateItem"}),
+        ("dispatcher", "dynamodb", {"GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem"}),
+        ("dispatcher", "s3", {"GetObject", "PutObject", "ListBucket"}),
         ("dispatcher", "states", {"StartExecution", "DescribeExecution"}),
         ("dispatcher", "secretsmanager", set()),
         (

@@ -35,6 +35,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         world.fork,
         world.usage,
         world.deliveries,
+        world.sessions,
         agents,
     )
     monkeypatch.setattr(routes, "wiring", lambda: wired)
@@ -335,6 +336,7 @@ def test_the_openapi_document_is_published_and_complete(world: World) -> None:
         "/v1/tasks/{task_id}/interrupts/{interrupt_id}",
         "/v1/interrupts",
         "/v1/tasks/{task_id}/fork",
+        "/v1/sessions/{session_id}",
         "/v1/usage",
         "/v1/agents",
         "/v1/routes",
@@ -364,6 +366,7 @@ def test_a_task_that_could_reach_a_model_without_a_price_is_refused(
         world.fork,
         world.usage,
         world.deliveries,
+        world.sessions,
         agents,
     )
     monkeypatch.setattr(routes, "wiring", lambda: wired)

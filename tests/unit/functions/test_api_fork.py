@@ -43,6 +43,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         world.fork,
         world.usage,
         world.deliveries,
+        world.sessions,
         world.fork.agents,
     )
     monkeypatch.setattr(routes, "wiring", lambda: wired)

@@ -41,6 +41,7 @@ def wired(world: World, sizes: Functions) -> Wiring:
         fork=world.fork,
         usage=world.usage,
         deliveries=world.deliveries,
+        sessions=world.sessions,
         agents=AgentDirectory(world.registry.manifest(), default="support"),
         sizes=sizes,
     )

@@ -55,6 +55,7 @@ def task(status: str = "succeeded", steps: int = 2, **changes: Any) -> dict[str,
         "parent": None,
         "cost": None,
         "waiting_for": None,
+        "session_id": None,
         **changes,
     }
 
