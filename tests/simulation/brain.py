@@ -6,6 +6,7 @@ Where the program stands is counted in the prompt; a summary, which replaces wha
 A step that is asked again may get another answer: models do not repeat themselves.
 """
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,6 +28,7 @@ from ratchet.model_ports import ModelAnswer, ModelCall
 from tests.simulation.canary import CANARY
 from tests.simulation.faults import Fault
 
+_GOAL = re.compile(f"#[0-9]+ {CANARY}$")
 _DONE = f"done {CANARY}"
 _SO_FAR = f" rounds are done {CANARY}"
 _PLAN = f'{{"plan":["go {CANARY}"],"complexity":"simple"}}'
@@ -188,7 +190,8 @@ class Brain:
     def __call__(self, call: ModelCall) -> ModelAnswer:
         """The next answer of the program."""
         prompt = call.prompt
-        at = _position(prompt.messages)
+        messages = _own(prompt.messages)
+        at = _position(messages)
         if _is_to_summarize(prompt.messages):
             return _says(f"{at}{_SO_FAR}")
         if prompt.response_format is not None:
@@ -196,7 +199,7 @@ class Brain:
             return _says(_PLAN if name == "plan" else _REPORT)
         if prompt.tool_choice == "none" or not prompt.tools:
             return _says(_DONE)
-        goal = prompt.messages[1].content or ""
+        goal = messages[0].content or ""
         rounds = rounds_of(goal)
         self._usage = Usage(100, 0, call.max_output_tokens) if goal.startswith("$") else USAGE
         if at >= len(rounds):
@@ -208,6 +211,14 @@ class Brain:
         return _asks(
             _differently(names, self._fickle) if again else names, at * 10 + shift, self._usage
         )
+
+
+def _own(messages: Sequence[Message]) -> Sequence[Message]:
+    """From the goal on: what its session had said stands before it."""
+    goals = [
+        i for i, m in enumerate(messages) if m.role == "user" and _GOAL.search(m.content or "")
+    ]
+    return messages[goals[-1] :]
 
 
 def _position(messages: Sequence[Message]) -> int:

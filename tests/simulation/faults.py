@@ -75,6 +75,31 @@ _SLOT_SITES = (
 )
 """Where running tasks are limited."""
 
+_SESSION_SITES = (
+    "submit:store.session",
+    "submit:store.create_in_session",
+    "submit:store.created_by",
+    "submit:store.load_tip",
+    "submit:store.load",
+    "submit:store.load_remains",
+    "submit:store.begun_effects",
+    "submit:store.move_session",
+    "submit:store.commit",
+    "submit:workflow.stop",
+    "submit:outbox.send",
+    "dispatcher:store.session",
+    "dispatcher:store.move_session",
+    "dispatcher:store.stand_by",
+    "dispatcher:store.commit",
+    "dispatcher:store.load",
+    "dispatcher:store.begun_effects",
+    "dispatcher:payloads.put",
+    "deliverer:store.session",
+    "deliverer:store.move_session",
+    "deliverer:store.begun_effects",
+)
+"""Where tasks share a session."""
+
 KINDS: dict[str, tuple[Fault, ...]] = {
     **dict.fromkeys(
         (
@@ -160,6 +185,7 @@ KINDS: dict[str, tuple[Fault, ...]] = {
             "sweeper:inbox.send",
             "sweeper:outbox.send",
             *_SLOT_SITES,
+            *_SESSION_SITES,
             "sweeper:workflow.describe",
             "sweeper:workflow.start",
         ),

@@ -10,7 +10,7 @@ from unittest.mock import patch
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import Purpose
 from ratchet.domain import codec, prompt
-from ratchet.domain.messages import Message
+from ratchet.domain.messages import Message, message_bytes
 from ratchet.domain.steps import StepRecord
 from ratchet.domain.task import History, Task
 from ratchet.testing.store_rows import Body, Head, InMemoryPayloads
@@ -73,7 +73,7 @@ def growing() -> Iterator[None]:
         patch.object(History, "results", property(_Flattened("results"))),
         patch.object(History, "work", property(_Flattened("work"))),
         patch.object(History, "messages", property(_Flattened("messages"))),
-        patch.object(prompt, "message_bytes", _measuring(prompt.message_bytes)),
+        patch.object(prompt, "message_bytes", _measuring(message_bytes)),
     ):
         yield
 

@@ -13,6 +13,7 @@ from ratchet.contracts.errors import (
     InvalidRequest,
     RequestError,
     RetryableError,
+    SessionBusy,
     TaskAlreadyFinished,
     TaskNotForkable,
     TaskNotFound,
@@ -75,6 +76,7 @@ class People:
     def _submit(self, act: Submit, place: int) -> None:
         self._scheduler.sleep(act.at_ms)
         request = act.request(0 if act.key else place)
+        self._world.store.sittings.asked(act, request.goal)
         try:
             created = self._ask(
                 "submit",
@@ -84,6 +86,9 @@ class People:
             )
         except IdempotencyKeyReused:
             self._refused(act.tenant, act.key, request.model_dump_json())
+            return
+        except SessionBusy as exc:
+            self._world.store.sittings.refused(act, exc)
             return
         if isinstance(created, Created):
             self._accepted(act, place, created, request.model_dump_json())

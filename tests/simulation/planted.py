@@ -33,6 +33,7 @@ from tests.simulation import (
     planted_approvals,
     planted_bodies,
     planted_pauses,
+    planted_sessions,
     planted_slots,
     planted_steps,
     planted_usage,
@@ -181,6 +182,7 @@ NETS: dict[str, Patch] = {
     "restarts, and 25,000 events": planted_steps.small_executions,
     "one attempt begins a step's effects": planted_pauses.any_owner,
     "the approved action": planted_approvals.any_action,
+    **planted_sessions.NETS,
 }
 _LARGE = ("large-result",)
 BUGS: Sequence[Bug] = (
@@ -298,6 +300,7 @@ BUGS: Sequence[Bug] = (
     *planted_approvals.BUGS,
     *planted_usage.BUGS,
     *planted_slots.BUGS,
+    *planted_sessions.BUGS,
     Bug("large body not put", (planted_bodies.no_put,), (), _LARGE),
     Bug("large body taken for put", (planted_bodies.careless_put,), (), _LARGE),
     Bug("bodies left behind", (planted_bodies.no_clearing,), (), _LARGE),

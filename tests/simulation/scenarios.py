@@ -3,7 +3,7 @@
 from random import Random
 
 from ratchet.contracts.limits import INLINE_BODY_BYTES
-from tests.simulation import places
+from tests.simulation import places, talks
 from tests.simulation.story import (
     HOUR_MS,
     Act,
@@ -196,6 +196,7 @@ SCENARIOS: tuple[Story, ...] = (
     ),
     Story("robbed-dead", (Submit(""),), dying_executions=1, inline_bytes=0, robbed_at_ms=90),
     *places.STORIES,
+    *talks.STORIES,
 )
 
 COMPLETE = (
@@ -270,7 +271,8 @@ def random_story(seed: int) -> Story:
         acts += _verbs(dice, number)
     acts += _forks(Random(f"{seed}/forks"), count)
     acts += _approvals(Random(f"{seed}/approvals"), count)
-    return places.limited(Random(f"{seed}/places"), _day(dice, seed, acts))
+    story = places.limited(Random(f"{seed}/places"), _day(dice, seed, acts))
+    return talks.in_sessions(Random(f"{seed}/sessions"), story)
 
 
 def _day(dice: Random, seed: int, acts: list[Act]) -> Story:

@@ -22,6 +22,8 @@ class Submit:
     webhook: bool = False
     max_cost_usd: float | None = None
     priority: int | None = None
+    session: str | None = None
+    on_conflict: str | None = None
 
     def request(self, number: int) -> TaskRequest:
         """The body; the same on every try."""
@@ -37,6 +39,8 @@ class Submit:
             body["limits"] = {"max_cost_usd": self.max_cost_usd}
         if self.priority is not None:
             body["priority"] = self.priority
+        if self.session is not None:
+            body |= {"session_id": self.session, "on_conflict": self.on_conflict}
         return TaskRequest.model_validate(body)
 
     def idempotency_key(self) -> str | None:

@@ -26,6 +26,7 @@ from ratchet.ports import (
 from ratchet.testing.store import InMemoryCheckpoints
 from tests.simulation.bodies import AWS, Bucket
 from tests.simulation.calls import Network
+from tests.simulation.sessions import SessionCalls
 from tests.simulation.slots import SlotCalls
 from tests.simulation.usage import UsageCalls
 
@@ -88,7 +89,7 @@ class Witness(Protocol):
     def upgraded(self, ref: TaskRef) -> None: ...
 
 
-class Checkpoints(UsageCalls, SlotCalls):
+class Checkpoints(SessionCalls, UsageCalls, SlotCalls):
     """Calls the twin through the network; the witness sees every task that is touched."""
 
     def __init__(
@@ -134,6 +135,7 @@ class Checkpoints(UsageCalls, SlotCalls):
                 self.index.changed(ref, after)
             self._ledger.wrote(ref)
             self.seats.look()
+            self.sittings.look()
             return answer, named
 
         answer, named = self._network.call(f"store.{name}", written, AWS)

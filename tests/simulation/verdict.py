@@ -17,7 +17,7 @@ from tests.simulation.brain import AGENTS, rounds_of
 from tests.simulation.budget_warnings import ids_of, judge_warnings
 from tests.simulation.faults import Fault
 from tests.simulation.ledger import Ledger, Seen
-from tests.simulation.story import Cancel, Submit
+from tests.simulation.story import Cancel, Submit, Visit
 from tests.simulation.usage import judge_usage
 from tests.simulation.verdict_effects import ASKED, judge_effects, judge_questions, left_unanswered
 
@@ -46,6 +46,7 @@ def judge(ledger: Ledger, world: "World") -> None:
     _judge_events(ledger, world)
     _judge_bucket(ledger, world)
     world.store.seats.judge()
+    world.store.sittings.judge()
 
 
 def _judge_bucket(ledger: Ledger, world: "World") -> None:
@@ -158,7 +159,9 @@ def _explanations(world: "World") -> dict[str, bool]:
         "context_overflow": Fault.OVERFLOW in kinds,
         "model_unavailable": sum(k in OUT for k in kinds) > 3 or story.outage_ms > 0,
         "model_output": sum(k in BAD_OUTPUT for k in kinds) > 2,
-        "cancelled": any(isinstance(act, Cancel) for act in world.people.acts),
+        "cancelled": any(isinstance(act, Cancel) for act in world.people.acts)
+        or any(submit.on_conflict in ("interrupt", "rollback") for submit in submits),
+        "deadline": story.visits != (Visit(),) and any(submit.session for submit in submits),
         "max_steps": any(submit.agent == "hasty" for submit in submits),
         "max_cost_usd": any(submit.max_cost_usd for submit in submits),
     }

@@ -14,6 +14,7 @@ from ratchet.app.dispatch_task import DispatchTask
 from ratchet.app.execute_step import ExecuteStep
 from ratchet.app.fork_task import ForkTask
 from ratchet.app.resume_task import ResumeTask
+from ratchet.app.session_lock import SessionLock, SessionReturn
 from ratchet.app.submit_task import SubmitTask
 from ratchet.app.sweep_tasks import SweepTasks
 from ratchet.app.warm_histories import WarmHistories
@@ -42,6 +43,7 @@ from tests.simulation.orchestrator import Execution, Orchestrator
 from tests.simulation.people import People
 from tests.simulation.queues import Queue
 from tests.simulation.scheduler import Scheduler
+from tests.simulation.sessions import Sittings
 from tests.simulation.slots import Seats, rules_of
 from tests.simulation.story import Story
 from tests.simulation.table import Checkpoints
@@ -76,6 +78,7 @@ class World:
             last_trouble_ms=lambda: max(injector.last_fault_ms, story.lambda_throttled_ms),
             violate=self.ledger.violate,
         )
+        self.store.sittings = Sittings(self.store.twin, self.ledger.violate)
         self.network.passed = self.ledger.passed
         self.lambdas = Lambdas(self.network, self._body, self._skew_ms)
         self.lambdas.throttled_until_ms = story.lambda_throttled_ms
@@ -124,6 +127,7 @@ class World:
         self.ledger.receivers = (self.sns, self.webhook)
         self.brain = Brain(self.story.fickle)
         self.chat = Provider(network, self._answer)
+        self.cancel = CancelTask(self.store, workflow, outbox, clock)
         self.submit = SubmitTask(
             store=self.store,
             inbox=inbox,
@@ -131,9 +135,9 @@ class World:
             clock=clock,
             ids=self.ids,
             check_webhook=lambda url: None,
+            cancel=self.cancel,
         )
         self.fork = ForkTask.beside(self.submit)
-        self.cancel = CancelTask(self.store, workflow, outbox, clock)
         self.resume = ResumeTask(self.store, inbox, DIRECTORY, clock)
         self.decide = DecideInterrupt(self.store, inbox, outbox, clock)
         self._inbox, self._outbox, self._workflow = inbox, outbox, workflow
@@ -245,12 +249,14 @@ class World:
         return Admission(self.store, self.clock, rules) if rules.is_on else None
 
     def _dispatcher(self) -> DispatchTask:
-        return DispatchTask(self.store, self._workflow, self.clock, self._admission())
+        lock = SessionLock(self.store, self.clock)
+        return DispatchTask(self.store, self._workflow, self.clock, self._admission(), lock)
 
     def _deliverer(self) -> AnnounceTask:
         admission = self._admission()
         slots = None if admission is None else SlotReturn(admission, self._inbox)
-        return AnnounceTask(self.store, (self.sns, self.webhook), self.clock, slots)
+        sessions = SessionReturn(SessionLock(self.store, self.clock), self._inbox)
+        return AnnounceTask(self.store, (self.sns, self.webhook), self.clock, slots, sessions)
 
     def _sweeper(self) -> SweepTasks:
         admission = self._admission()
