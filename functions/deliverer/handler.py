@@ -13,8 +13,8 @@ from ratchet.adapters.webhook import WebhookAnnouncer
 from ratchet.app.admission import Admission, SlotReturn, rules_of
 from ratchet.app.announce_task import AnnounceTask
 from ratchet.app.batch import run_batch
-from ratchet.app.tenant_allowance import TenantGovernor
 from ratchet.app.session_lock import SessionLock, SessionReturn
+from ratchet.app.tenant_allowance import TenantGovernor
 from ratchet.cold_start import once
 from ratchet.contracts.settings import DelivererSettings, DevelopmentSwitches
 from ratchet.contracts.tenant_caps import TenantCaps

@@ -19,9 +19,9 @@ from ratchet.app.read_task import ReadTask
 from ratchet.app.read_usage import ReadUsage
 from ratchet.app.resume_task import ResumeTask
 from ratchet.app.routing_in_force import OverridableRouting
-from ratchet.app.similar_goal import GoalPorts
 from ratchet.app.session_lock import SessionLock, SessionReturn
 from ratchet.app.sessions import Sessions
+from ratchet.app.similar_goal import GoalPorts
 from ratchet.app.submit_task import SubmitTask
 from ratchet.app.sweep_tasks import SweepTasks
 from ratchet.app.tenant_allowance import TenantGovernor
