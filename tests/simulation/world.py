@@ -256,7 +256,8 @@ class World:
         admission = self._admission()
         slots = None if admission is None else SlotReturn(admission, self._inbox)
         sessions = SessionReturn(SessionLock(self.store, self.clock), self._inbox)
-        return AnnounceTask(self.store, (self.sns, self.webhook), self.clock, slots, sessions)
+        announcers = (self.sns, self.webhook)
+        return AnnounceTask(self.store, announcers, self.clock, slots, sessions=sessions)
 
     def _sweeper(self) -> SweepTasks:
         admission = self._admission()

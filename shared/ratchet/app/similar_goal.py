@@ -23,9 +23,8 @@ from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import TaskStatus
 from ratchet.domain.agent import Agent
 from ratchet.domain.budget import is_affordable
-from ratchet.domain.messages import Message
+from ratchet.domain.messages import BYTES_PER_TOKEN, Message, message_bytes
 from ratchet.domain.models import ModelCatalogue
-from ratchet.domain.prompt import BYTES_PER_TOKEN, message_bytes
 from ratchet.domain.reusable_task import is_reusable, may_be_answered, scope
 from ratchet.domain.semantic_cache import GoalVector, KnownGoal, SemanticCache
 from ratchet.domain.steps import End, Similar, Step, StepResult

@@ -13,7 +13,8 @@ from ratchet.domain.task import History, Task
 def may_be_answered(history: History) -> bool:
     """Whether nothing but the goal decides what the task is about: it has just begun, and inherited nothing."""
     task = history.task
-    return not history.records and task.fork is None and task.model is None
+    is_told_more = task.session is not None or task.fork is not None
+    return not history.records and not is_told_more and task.model is None
 
 
 def scope(task: Task, agent: Agent, *, embedding_model: str) -> str:

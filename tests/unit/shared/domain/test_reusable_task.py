@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 from ratchet import Agent
-from ratchet.contracts.names import Complexity, ComplexitySource
+from ratchet.contracts.names import Complexity, ComplexitySource, TaskStatus
 from ratchet.domain.complexity import Rating
-from ratchet.domain.reusable_task import scope
+from ratchet.domain.reusable_task import may_be_answered, scope
+from ratchet.domain.task import History, SessionPlace, TaskState
 from tests.unit.shared.builders import a_task
 
 AGENT = Agent("helper", "Help.")
@@ -30,3 +31,11 @@ def test_whatever_shapes_an_answer_beside_the_words_of_the_goal_makes_another_sc
 def test_the_words_of_the_goal_do_not() -> None:
     one, other = (replace(a_task(), goal=goal) for goal in ("Find order 7.", "Where is order 7?"))
     assert scope(one, AGENT, embedding_model=SMALL) == scope(other, AGENT, embedding_model=SMALL)
+
+
+def test_a_task_that_is_told_more_than_its_goal_is_not_answered_by_another() -> None:
+    alone = a_task()
+    told = replace(alone, session=SessionPlace("talk", 1), earlier=())
+    state = TaskState(TaskStatus.RUNNING, 0)
+    assert may_be_answered(History(alone, state))
+    assert not may_be_answered(History(told, state))
