@@ -149,6 +149,9 @@ class Story:
     min_running: int = 0
     max_running: int = 0  # of all tenants; the limit moves between these two
     inline_bytes: int = INLINE_BODY_BYTES  # larger bodies are in the bucket
+    spares_holders: bool = (
+        False  # who interrupts dies before it ends the other; its dispatcher does
+    )
     robbed_at_ms: int = 0  # somebody empties the bucket then
     is_erased: bool = False  # go on until retention is over
     limit_ms: int = 6 * 24 * HOUR_MS

@@ -24,12 +24,38 @@ STORIES = (
         ),
     ),
     Story(
+        "talk-rejected-late",  # the one before has failed, and nobody has heard of it yet
+        (
+            Submit("", key="a", session=S),
+            Submit("", key="b", at_ms=310, session=S, on_conflict="reject"),
+        ),
+        rejecting_ms=400,
+    ),
+    Story(
+        "talk-robbed",
+        (
+            Submit("", key="a", session=S),
+            Submit("", key="b", at_ms=150, session=S, on_conflict="reject"),
+        ),
+        rejecting_ms=300,
+        inline_bytes=0,
+        robbed_at_ms=120,
+    ),
+    Story(
         "talk-interrupted",
         (
             Submit("look;pay;look", key="a", session=S),
             Submit("put", key="b", at_ms=20, session=S),
             Submit("look", key="c", at_ms=260, session=S, on_conflict="interrupt"),
         ),
+    ),
+    Story(
+        "talk-interrupted-late",
+        (
+            Submit("look;pay;look", key="a", session=S),
+            Submit("look", key="b", at_ms=200, session=S, on_conflict="interrupt"),
+        ),
+        spares_holders=True,
     ),
     Story(
         "talk-rolled-back",

@@ -135,7 +135,7 @@ class World:
             clock=clock,
             ids=self.ids,
             check_webhook=lambda url: None,
-            cancel=self.cancel,
+            cancel=None if self.story.spares_holders else self.cancel,
         )
         self.fork = ForkTask.beside(self.submit)
         self.resume = ResumeTask(self.store, inbox, DIRECTORY, clock)
