@@ -28,13 +28,11 @@ from ratchet.contracts.access import Identity
 from ratchet.contracts.api import (
     AgentListView,
     DecisionRequest,
-    DeletedSessionView,
     ForkRequest,
     HealthView,
     InterruptListView,
     ResumeRequest,
     RoutingView,
-    SessionView,
     StepListView,
     TaskListView,
     TaskRequest,
@@ -50,6 +48,7 @@ from ratchet.contracts.errors import (
 )
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import API_VERSION, TaskStatus, UsageBy
+from ratchet.contracts.session_report import DeletedSessionView, SessionView
 from ratchet.contracts.usage_report import UsageReportView
 from ratchet.delivery_log import Delivery
 from ratchet.domain.task import History

@@ -2,7 +2,7 @@
 
 from ratchet.app.sessions import Deleted
 from ratchet.app.task_views import summary_views
-from ratchet.contracts.api import DeletedSessionView, SessionView
+from ratchet.contracts.session_report import DeletedSessionView, SessionView
 from ratchet.domain.messages import BYTES_PER_TOKEN
 from ratchet.domain.session import Session
 from ratchet.session_ports import SessionPage

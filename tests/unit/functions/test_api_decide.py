@@ -44,6 +44,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         fork=world.fork,
         usage=world.usage,
         deliveries=world.deliveries,
+        sessions=world.sessions,
         agents=world.fork.agents,
     )
     monkeypatch.setattr(routes, "wiring", lambda: wired)
