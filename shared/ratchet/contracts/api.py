@@ -16,6 +16,7 @@ from ratchet.contracts.names import (
     TaskStatus,
     WaitingFor,
 )
+from ratchet.contracts.session_id import SessionId
 
 Goal = Annotated[
     str,
@@ -38,15 +39,6 @@ Priority = Annotated[
         le=bounds.MAX_PRIORITY,
         description="While tasks wait for a slot, those of higher priority go first among your own; default "
         f"{bounds.DEFAULT_PRIORITY}.",
-    ),
-]
-
-
-SessionId = Annotated[
-    str,
-    StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,127}$"),
-    Field(
-        description="Tasks of a session share history and run one at a time; any new id begins one."
     ),
 ]
 
