@@ -198,6 +198,7 @@ def town() -> Iterator[Town]:
             world.fork,
             world.usage,
             world.deliveries,
+            world.sessions,
             AgentDirectory(world.registry.manifest(), default="payer"),
         )
         patch.setattr(routes, "wiring", lambda: wired)

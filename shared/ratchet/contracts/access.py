@@ -21,6 +21,8 @@ ROUTE_SCOPES: Mapping[str, Scope | None] = {
     "POST /v1/tasks/{task_id}/fork": Scope.SUBMIT,
     "POST /v1/tasks/{task_id}/interrupts/{interrupt_id}": Scope.DECIDE,
     "GET /v1/interrupts": Scope.READ,
+    "GET /v1/sessions/{session_id}": Scope.READ,
+    "DELETE /v1/sessions/{session_id}": Scope.ADMIN,
     "GET /v1/deliveries": Scope.READ,
     "GET /v1/tasks/{task_id}/deliveries": Scope.READ,
     "POST /v1/tasks/{task_id}/deliveries/{delivery_id}/redeliver": Scope.SUBMIT,

@@ -32,6 +32,7 @@ def wired() -> tuple[World, Wiring]:
         world.fork,
         world.usage,
         world.deliveries,
+        world.sessions,
         AgentDirectory(world.registry.manifest(), default=AGENT.name),
     )
 
