@@ -103,6 +103,11 @@ AGENT = Agent("payer", "Pay.", tools=[pay], policy="react")
 GOALS = ("finished", "queued", "pay x" + LARGE)  # the last body lies in the bucket
 
 
+def session_of(tenant: str) -> str:
+    """The session of the tenant's finished task."""
+    return f"talk-{TENANTS.index(tenant)}"
+
+
 class Town:
     """Three tenants with a finished, a queued and an asking task each."""
 
@@ -148,7 +153,9 @@ class Town:
         """Give every tenant its tasks, all by the API and under the same Idempotency-Key at first."""
         for tenant in TENANTS:
             for number, goal in enumerate(GOALS):
-                asked = TaskRequest(goal=f"canary-{tenant} {goal}", user_id="ann")
+                session = None if number else session_of(tenant)
+                said = f"canary-{tenant} {goal}"
+                asked = TaskRequest(goal=said, user_id="ann", session_id=session)
                 if number:
                     ref = self.world.submit(asked, tenant=tenant).task.ref
                 else:
@@ -213,6 +220,8 @@ def test_the_same_calls_with_ones_own_ids_are_answered(town: Town) -> None:
         for task_id in town.tasks[tenant]:
             status, task = town.call(tenant, f"GET /v1/tasks/{task_id}")
             assert (status, task["goal"].startswith(f"canary-{tenant} ")) == (200, True)
+        status, session = town.call(tenant, f"GET /v1/sessions/{session_of(tenant)}")
+        assert (status, session["history_task_ids"]) == (200, town.tasks[tenant][:1])
         (asked,) = town.call(tenant, "GET /v1/interrupts")[1]["interrupts"]
         assert asked["id"] == town.interrupts[tenant]
     assert len({task_id for ids in town.tasks.values() for task_id in ids}) == 9
@@ -233,6 +242,7 @@ def test_a_foreign_id_is_answered_404_in_every_call_and_changes_nothing(
         task_id = data.draw(st.sampled_from(town.tasks[caller]))  # one's own task, another's rest
     path = route.replace("{task_id}", task_id).replace("{interrupt_id}", interrupt_id)
     path = path.replace("{delivery_id}", town.deliveries[victim])
+    path = path.replace("{session_id}", session_of(victim))
     assert "{" not in path, "a new kind of id: let the tenants swap it too"
     body = data.draw(st.sampled_from(BODIES.get(route, [None])))
     event(route)
