@@ -205,15 +205,13 @@ COMPLETE = (
     "resubmission",
     "reused-key",
     "plain",
-    "cap",
     "structured",
     "erased",
     "unsafe",
+    "unsafe-once",
     "parallel",
     "broken-step",
     "cancel-running",
-    "unsafe-twice",
-    "tools",
 )
 """The stories of which every plan of two faults is tried: the shortest. Of the others a sample is."""
 
