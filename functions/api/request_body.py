@@ -12,6 +12,10 @@ from ratchet.contracts import limits
 from ratchet.contracts.errors import BodyTooLarge, InvalidRequest
 
 _JSON = "application/json"
+_TOO_DEEP = (
+    f"the body is nested more than {limits.MAX_BODY_DEPTH} levels deep; "
+    "no request of this API needs that"
+)
 
 
 def refusal(event: dict[str, Any]) -> Response[str] | None:
@@ -40,16 +44,32 @@ def _unreadable(event: dict[str, Any]) -> Response[str] | None:
         return _invalid(f"send the body as JSON, with the header content-type: {_JSON}")
     try:
         body = event["body"]
-        json.loads(base64.b64decode(body).decode() if event.get("isBase64Encoded") else body)
+        text = base64.b64decode(body).decode() if event.get("isBase64Encoded") else body
+        is_deep = _is_deep(json.loads(text))
     except UnicodeDecodeError:
         return _invalid("the body is not UTF-8; send JSON in UTF-8")
     except json.JSONDecodeError:
         return None
     except RecursionError:
-        return _invalid("the body is nested too deeply; no request of this API needs that")
+        is_deep = True
     except ValueError:
         return _invalid("the body holds a number with too many digits; send a smaller one")
-    return None
+    return _invalid(_TOO_DEEP) if is_deep else None
+
+
+def _is_deep(data: Any) -> bool:
+    """Whether arrays and objects lie in each other beyond the limit; whatever the interpreter's own limit is."""
+    level = [data] if isinstance(data, dict | list) else []
+    for _ in range(limits.MAX_BODY_DEPTH):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _too_large(size: int) -> Response[str]:

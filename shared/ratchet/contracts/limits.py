@@ -3,6 +3,8 @@
 # HTTP API
 MAX_BODY_BYTES = 256 * 1024
 """Request bodies above this are answered 413. SQS, SNS and Step Functions stay far below their own limits."""
+MAX_BODY_DEPTH = 32
+"""Arrays and objects in each other: what no request needs, and parsers stumble over."""
 MAX_GOAL_CHARS = 100_000
 MAX_METADATA_ENTRIES = 20
 MAX_METADATA_VALUE_CHARS = 512

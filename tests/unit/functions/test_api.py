@@ -213,10 +213,11 @@ def test_a_body_that_is_no_object_is_refused(world: World, body: str, complaint:
             "application/x-www-form-urlencoded",
             "content-type: application/json",
         ),
-        (b"[" * 200_000, "application/json", "nested too deeply"),
+        (b"[" * 200_000, "application/json", "levels deep"),
+        (b"[" * 33 + b"]" * 33, "application/json", "more than 32 levels deep"),
         (b'{"limits": {"max_steps": ' + b"9" * 5_000 + b"}}", "application/json", "smaller"),
     ],
-    ids=["not UTF-8", "bytes", "form", "deep", "digits"],
+    ids=["not UTF-8", "bytes", "form", "deep", "one too deep", "digits"],
 )
 @pytest.mark.parametrize("as_base64", [False, True])
 @pytest.mark.parametrize("path", ["/v1/tasks", f"{A_TASK}/resume", f"{A_TASK}/fork"])
