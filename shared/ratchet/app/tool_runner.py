@@ -104,7 +104,8 @@ class ToolRunner:
             if index in results:
                 continue
             if unknown and planned.tool.effect is Effect.UNSAFE:
-                results[index] = ToolRun(planned.call.id, planned.tool.name, False, 0), _NOT_RUN
+                left = self._left(named[index], planned)
+                results[index] = ToolRun(planned.call.id, planned.tool.name, left.ok, 0), left
                 continue
             results[index] = self._run_one(named[index], planned)
             unknown = unknown or results[index][1].unknown is not None
@@ -144,6 +145,16 @@ class ToolRunner:
             after = replace(mine, result=result.text, ok=result.ok)
             self.store.end_effect(ref, step=step, key=key, intent=after)
         return result
+
+    def _left(self, key: str, planned: PlannedCall) -> _Result:
+        """What is said of a call that is not made any more: an attempt before this one may have made it."""
+        begun = self.store.begun_effects(self.task.ref, step=self.step)
+        intent = None if begun is None else begun.intents.get(key)
+        if intent is None:
+            return _NOT_RUN
+        if intent.result is not None:
+            return _Result(intent.result, intent.ok)
+        return self._look_after(key, planned, intent) or _NOT_RUN
 
     def _intent(self, planned: PlannedCall) -> Intent:
         dies_at_ms = self.clock.now_ms() + round(self.alive_seconds() * 1000)
