@@ -20,6 +20,7 @@ from tests.simulation.story import (
 NOBODY: tuple[Visit, ...] = ()
 WEEK_MS = 7 * 24 * HOUR_MS
 LONG_MS = 3 * WEEK_MS  # until a question has expired, and the last try to announce that was made
+LONGER_MS = 2 * LONG_MS  # until a few questions in a row have been answered at the last moment
 SCENARIOS: tuple[Story, ...] = (
     Story("plain", (Submit("", webhook=True),)),
     Story("planned", (Submit("look", agent="planner"),)),
@@ -294,7 +295,7 @@ def _day(dice: Random, seed: int, acts: list[Act]) -> Story:
         lambda_throttled_ms=dice.choice((0, 0, 0, 0, 20 * 60_000)),
         max_skew_ms=dice.choice((0, 300_000)),
         visits=dice.choice(DAYS_OF_PEOPLE),
-        limit_ms=LONG_MS,
+        limit_ms=LONGER_MS,
         inline_bytes=dice.choice((INLINE_BODY_BYTES, INLINE_BODY_BYTES, INLINE_BODY_BYTES, 0)),
     )
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from ratchet.contracts.errors import DataMissing, EffectOutcomeUnknown
 from ratchet.contracts.limits import MAX_RESTARTS
 from ratchet.contracts.messages import TaskRef
-from ratchet.contracts.names import TaskStatus
+from ratchet.contracts.names import InterruptKind, TaskStatus
 from ratchet.domain.forking import FORK_MARK
 from ratchet.domain.keys import event_id, payload_prefix
 from ratchet.domain.messages import Message
-from ratchet.domain.steps import End, StepRecord
+from ratchet.domain.steps import End, Paused, StepRecord
 from ratchet.domain.task import History
 from tests.simulation.brain import AGENTS, rounds_of
 from tests.simulation.budget_warnings import ids_of, judge_warnings
@@ -175,9 +175,22 @@ def _judge_program(ledger: Ledger, world: "World", history: History) -> None:
         return
     runs = [result.tool_runs for result in history.work if result.tool_runs]
     done = tuple(tuple(run.name for run in round_) for round_ in runs)
-    if done != rounds_of(history.task.goal):
+    wanted = rounds_of(history.task.goal)
+    if _asked_of_an_effect(history):
+        # An approved call after one of unknown outcome is not made, and the scripted model does not ask again.
+        wanted = [
+            [n for n in names if n in set(did)] for names, did in zip(wanted, done, strict=False)
+        ]
+        wanted = tuple(map(tuple, wanted))
+    if done != wanted:
         ref = history.task.ref
         ledger.violate(f"I3: {ref.task_id} was to do {history.task.goal} and did {done}")
+
+
+def _asked_of_an_effect(history: History) -> bool:
+    asked = [i for r in history.records if isinstance(r.next, Paused) for i in r.next.interrupts]
+    kinds = {interrupt.kind for interrupt in asked}
+    return kinds >= {InterruptKind.EFFECT_UNKNOWN, InterruptKind.APPROVAL}
 
 
 def _judge_announced(ledger: Ledger, world: "World", ref: TaskRef, record: StepRecord) -> None:
