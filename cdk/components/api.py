@@ -11,28 +11,8 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from cdk.components.acknowledged import acknowledge
-from ratchet.contracts.names import API_VERSION
+from ratchet.contracts.access import ROUTE_SCOPES
 
-PROTECTED = (
-    ("POST", "/tasks"),
-    ("GET", "/tasks"),
-    ("GET", "/tasks/{task_id}"),
-    ("GET", "/tasks/{task_id}/steps"),
-    ("POST", "/tasks/{task_id}/cancel"),
-    ("POST", "/tasks/{task_id}/resume"),
-    ("POST", "/tasks/{task_id}/interrupts/{interrupt_id}"),
-    ("GET", "/interrupts"),
-    ("POST", "/tasks/{task_id}/fork"),
-    ("GET", "/deliveries"),
-    ("GET", "/tasks/{task_id}/deliveries"),
-    ("POST", "/tasks/{task_id}/deliveries/{delivery_id}/redeliver"),
-    ("GET", "/sessions/{session_id}"),
-    ("DELETE", "/sessions/{session_id}"),
-    ("GET", "/usage"),
-    ("GET", "/agents"),
-    ("GET", "/routes"),
-)
-PUBLIC = (("GET", "/health"), ("GET", "/openapi.json"))
 # An allowlist: no headers, no query strings, no bodies.
 LOGGED = {
     "requestId": "$context.requestId",
@@ -84,8 +64,11 @@ class Api(Construct):
         integration = integrations.HttpLambdaIntegration(
             "Handler", handler, scope_permission_to_route=False
         )
-        for method, path in PROTECTED:
-            self._add_route(method, path, integration, identify)
+        public = []
+        for key, scope in ROUTE_SCOPES.items():
+            route = self._add_route(key, integration, None if scope is None else identify)
+            if scope is None:
+                public.append(route)
         # Unknown paths get our 404 and no identity: the handler must refuse to act without one.
         unknown = apigateway.HttpRoute(
             self,
@@ -94,7 +77,6 @@ class Api(Construct):
             route_key=apigateway.HttpRouteKey.DEFAULT,
             integration=integration,
         )
-        public = [self._add_route(method, path, integration) for method, path in PUBLIC]
         for route in (unknown, *public):
             acknowledge(
                 route,
@@ -103,13 +85,13 @@ class Api(Construct):
 
     def _add_route(
         self,
-        method: str,
-        path: str,
+        key: str,
         integration: integrations.HttpLambdaIntegration,
-        identify: apigateway.IHttpRouteAuthorizer | None = None,
+        identify: apigateway.IHttpRouteAuthorizer | None,
     ) -> apigateway.HttpRoute:
+        method, _, path = key.partition(" ")
         (route,) = self.http.add_routes(
-            path=f"/{API_VERSION}{path}",
+            path=path,
             methods=[apigateway.HttpMethod[method]],
             integration=integration,
             authorizer=identify,

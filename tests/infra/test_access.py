@@ -5,8 +5,8 @@ from dataclasses import fields
 
 import pytest
 
-from functions.api.routes import openapi_document
-from ratchet.contracts.access import Identity
+from functions.api.application import openapi_document
+from ratchet.contracts.access import ROUTE_SCOPES, Identity
 from ratchet.contracts.providers import Providers
 from ratchet.contracts.settings import (
     NO_PROVIDERS,
@@ -39,25 +39,7 @@ POWERTOOLS = {
 }
 GIVEN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:given-AbCdEf"
 OPEN = {"$default", "GET /v1/health", "GET /v1/openapi.json"}
-PROTECTED = {
-    "POST /v1/tasks",
-    "GET /v1/tasks",
-    "GET /v1/tasks/{task_id}",
-    "GET /v1/tasks/{task_id}/steps",
-    "POST /v1/tasks/{task_id}/cancel",
-    "POST /v1/tasks/{task_id}/resume",
-    "POST /v1/tasks/{task_id}/interrupts/{interrupt_id}",
-    "GET /v1/interrupts",
-    "POST /v1/tasks/{task_id}/fork",
-    "GET /v1/deliveries",
-    "GET /v1/tasks/{task_id}/deliveries",
-    "POST /v1/tasks/{task_id}/deliveries/{delivery_id}/redeliver",
-    "GET /v1/sessions/{session_id}",
-    "DELETE /v1/sessions/{session_id}",
-    "GET /v1/usage",
-    "GET /v1/agents",
-    "GET /v1/routes",
-}
+PROTECTED = set(ROUTE_SCOPES) - OPEN
 
 
 def routes(template: Synthesized) -> dict[str, str]:
