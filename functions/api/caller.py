@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ratchet.contracts.access import Identity
-from ratchet.contracts.api import TaskRequest
 from ratchet.contracts.errors import BadCredentials, ScopeMissing
 from ratchet.contracts.names import Scope
+from ratchet.contracts.task_api import TaskRequest
 from ratchet.domain.tenant_name import is_tenant_name
 
 _HOW = {

@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from functions.api import routes
+from functions.api import application, current
 from functions.api.access import admit
 from functions.api.problems import from_request_error
 from functions.api.request_body import refusal
@@ -17,19 +17,19 @@ from ratchet.observability import logger
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one API Gateway request (payload format 2.0)."""
     try:
-        caller = admit(event, routes.identity())
+        caller = admit(event, current.identity())
         if caller is not None:
-            routes.admit_rate(caller)
+            current.admit_rate(caller)
     except RequestError as refused:
         return _answer(from_request_error(refused))
     except RetryableError as gone:
-        return _answer(routes.on_unavailable(gone))
+        return _answer(application.on_unavailable(gone))
     except Exception as bug:  # noqa: BLE001 - the edge: what the resolver does with a bug behind it
-        return _answer(routes.on_bug(bug))
+        return _answer(application.on_bug(bug))
     if (unreadable := refusal(event)) is not None:
         return _answer(unreadable)
-    routes.app.append_context(caller=caller)  # type: ignore[no-untyped-call]
-    return routes.app.resolve(event, context)
+    application.app.append_context(caller=caller)  # type: ignore[no-untyped-call]
+    return application.app.resolve(event, context)
 
 
 def _answer(response: Response[str]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from functions.api.problems import CONTENT_TYPE
 from ratchet.contracts.access import API_KEY_HEADER, ROUTE_SCOPES, Identity
-from ratchet.contracts.api import Problem
+from ratchet.contracts.problem import Problem
 
 _NAME = "caller"
 _PROBLEM = {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}

@@ -15,8 +15,8 @@ from ratchet.app.announce_task import AnnounceTask
 from ratchet.app.dispatch_task import DispatchTask
 from ratchet.app.execute_step import ExecuteStep
 from ratchet.app.submit_task import SubmitTask
-from ratchet.contracts.api import TaskRequest
 from ratchet.contracts.messages import Doorbell, StepOutput, TaskRef
+from ratchet.contracts.task_api import TaskRequest
 from ratchet.domain import keys
 from ratchet.session_ports import SessionStore
 from ratchet.testing.announcers import RecordingAnnouncer

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from functions.api import routes
+from functions.api import current
 from functions.api.wiring import Wiring
 from ratchet import Agent, tool
 from ratchet.adapters.dynamodb import DynamoDbCheckpoints
 from ratchet.adapters.payloads import S3Payloads
 from ratchet.app.agents import AgentDirectory
 from ratchet.contracts.access import ROUTE_SCOPES
-from ratchet.contracts.api import TaskRequest
 from ratchet.contracts.messages import TaskRef
+from ratchet.contracts.task_api import TaskRequest
 from ratchet.domain.messages import ToolCall
 from ratchet.domain.steps import Paused
 from ratchet.model_ports import ModelAnswer, ModelCall
@@ -208,7 +208,7 @@ def town() -> Iterator[Town]:
             world.sessions,
             AgentDirectory(world.registry.manifest(), default="payer"),
         )
-        patch.setattr(routes, "wiring", lambda: wired)
+        patch.setattr(current, "wiring", lambda: wired)
         town.settle()
         town.settled = town.stored()
         yield town

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from ratchet.contracts.api import ForkRequest, ResumeRequest
 from ratchet.contracts.errors import (
     DataMissing,
     EffectOutcomeUnknown,
@@ -22,6 +21,7 @@ from ratchet.contracts.errors import (
 from ratchet.contracts.limits import IDEMPOTENCY_RETENTION_SECONDS
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import TaskStatus
+from ratchet.contracts.task_api import ForkRequest, ResumeRequest
 from ratchet.domain.steps import End
 from ratchet.ports import Created
 from tests.simulation.pauses import keys_in

@@ -20,7 +20,6 @@ from ratchet.app.spending import Sending
 from ratchet.app.tenant_allowance import TenantGovernor
 from ratchet.app.warm_histories import WarmHistories
 from ratchet.budget_ports import TenantBudgets
-from ratchet.contracts.api import DecisionRequest, LimitsRequest, ResumeRequest
 from ratchet.contracts.errors import (
     AttemptLost,
     ExecutionFailed,
@@ -30,6 +29,7 @@ from ratchet.contracts.errors import (
     StoreUnavailable,
     TaskNotResumable,
 )
+from ratchet.contracts.interrupt_api import DecisionRequest
 from ratchet.contracts.messages import (
     Allowance,
     ExecutionRef,
@@ -40,6 +40,7 @@ from ratchet.contracts.messages import (
     TaskRef,
 )
 from ratchet.contracts.names import Action, Complexity, StepType, TaskStatus
+from ratchet.contracts.task_api import LimitsRequest, ResumeRequest
 from ratchet.contracts.tenant_caps import TenantCaps
 from ratchet.domain.allowance import Move
 from ratchet.domain.messages import ToolCall

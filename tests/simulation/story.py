@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ratchet.contracts.api import ForkRequest, TaskRequest
 from ratchet.contracts.limits import INLINE_BODY_BYTES
+from ratchet.contracts.task_api import ForkRequest, TaskRequest
 from tests.simulation.canary import CANARY
 
 HOUR_MS = 3_600_000

@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, assert_never
 
-from ratchet.contracts.api import DecisionRequest
 from ratchet.contracts.errors import (
     InterruptDecided,
     InterruptExpired,
     InterruptNotFound,
     RequestError,
 )
+from ratchet.contracts.interrupt_api import DecisionRequest
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import BudgetAnswer, EffectAnswer, InterruptKind
 from ratchet.domain.steps import Decision, Paused

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from ratchet.app.decision_log import write_decision
-from ratchet.contracts.api import DecisionRequest
 from ratchet.contracts.errors import (
     InterruptDecided,
     InterruptExpired,
@@ -13,6 +12,7 @@ from ratchet.contracts.errors import (
     InvalidRequest,
     StoreUnavailable,
 )
+from ratchet.contracts.interrupt_api import DecisionRequest
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import ApprovalAnswer, InterruptKind
 from ratchet.domain.approvals import canonical

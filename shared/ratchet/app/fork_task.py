@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from ratchet.app.new_tasks import NewTasks, tighten
 from ratchet.app.read_task import ReadTask
-from ratchet.contracts.api import ForkRequest
 from ratchet.contracts.errors import ModelNotPriced
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.priced_models import how_to_price
+from ratchet.contracts.task_api import ForkRequest
 from ratchet.domain.forking import fork_point, instruction, with_answers
 from ratchet.domain.task import Fork, History, Task
 from ratchet.ports import Created

@@ -9,10 +9,10 @@ from ratchet.app.agents import AgentDirectory
 from ratchet.app.deployed_models import DeployedModels
 from ratchet.app.routing_in_force import DeployedRouting, Routing
 from ratchet.contracts import limits as bounds
-from ratchet.contracts.api import LimitsRequest, WebhookRequest
 from ratchet.contracts.errors import IdempotencyKeyReused, InvalidRequest, StoreUnavailable
 from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.contracts.pinned_routes import PinnedRoutes
+from ratchet.contracts.task_api import LimitsRequest, WebhookRequest
 from ratchet.domain.session import Move
 from ratchet.domain.task import Task, TaskLimits
 from ratchet.observability import logger

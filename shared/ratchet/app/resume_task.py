@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 from ratchet.app.agents import AgentDirectory
 from ratchet.app.new_tasks import tighten
-from ratchet.contracts.api import LimitsRequest, ResumeRequest
 from ratchet.contracts.errors import (
     EffectOutcomeUnknown,
     InvalidRequest,
@@ -16,6 +15,7 @@ from ratchet.contracts.errors import (
 from ratchet.contracts.limits import RING_AGAIN_SECONDS
 from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.contracts.names import TaskStatus
+from ratchet.contracts.task_api import LimitsRequest, ResumeRequest
 from ratchet.domain.keys import interrupt_id
 from ratchet.domain.messages import Message, ToolCall
 from ratchet.domain.steps import End, Paused, StepRecord

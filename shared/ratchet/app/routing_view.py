@@ -2,7 +2,7 @@
 
 from ratchet.app.deployed_models import DeployedModels
 from ratchet.app.routing_in_force import Routing
-from ratchet.contracts.api import RouteView, RoutingView
+from ratchet.contracts.deployment_api import RouteView, RoutingView
 from ratchet.contracts.messages import Route
 from ratchet.contracts.names import Complexity, StepType
 from ratchet.contracts.pinned_routes import MARK

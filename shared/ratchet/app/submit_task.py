@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from ratchet.app.cancel_task import CancelTask
 from ratchet.app.new_tasks import NewTasks, tighten
 from ratchet.app.session_lock import SessionLock, place_in
-from ratchet.contracts.api import TaskRequest
 from ratchet.contracts.errors import (
     InvalidRequest,
     RatchetError,
@@ -16,6 +15,7 @@ from ratchet.contracts.errors import (
 from ratchet.contracts.limits import DEFAULT_PRIORITY
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import OnConflict
+from ratchet.contracts.task_api import TaskRequest
 from ratchet.domain.complexity import rate
 from ratchet.domain.session import Move, Session
 from ratchet.domain.task import Task

@@ -4,25 +4,27 @@ from collections.abc import Iterable
 from typing import Any
 
 from ratchet.app.agents import AgentInfo
-from ratchet.contracts.api import (
-    AgentView,
+from ratchet.contracts.deployment_api import AgentView
+from ratchet.contracts.interrupt_api import InterruptView
+from ratchet.contracts.names import CacheKind, ComplexitySource, InterruptKind, Purpose
+from ratchet.contracts.step_api import (
     CachedFromView,
-    CostView,
     DecisionView,
+    StepListView,
+    StepView,
+    ToolRunView,
+)
+from ratchet.contracts.task_api import (
+    CostView,
     ErrorView,
-    InterruptView,
     LimitsView,
     ParentView,
     ProgressView,
-    StepListView,
-    StepView,
     TaskListView,
     TaskSummaryView,
     TaskView,
-    ToolRunView,
-    UsageView,
 )
-from ratchet.contracts.names import CacheKind, ComplexitySource, InterruptKind, Purpose
+from ratchet.contracts.usage_report import UsageView
 from ratchet.domain.approvals import value_of
 from ratchet.domain.aws_bill import NANO
 from ratchet.domain.complexity import source_of

@@ -13,18 +13,13 @@ from pydantic import BaseModel, ValidationError
 from ratchet.cli.config import ApiConfig
 from ratchet.cli.errors import ApiProblem, CliError, NotReachable
 from ratchet.contracts import limits
-from ratchet.contracts.api import (
-    AgentListView,
-    HealthView,
-    InterruptListView,
-    Problem,
-    RoutingView,
-    StepListView,
-    TaskListView,
-    TaskView,
-)
 from ratchet.contracts.delivery_api import DeadDeliveryListView, DeliveryListView, DeliveryView
+from ratchet.contracts.deployment_api import AgentListView, HealthView, RoutingView
+from ratchet.contracts.interrupt_api import InterruptListView
 from ratchet.contracts.names import Json
+from ratchet.contracts.problem import Problem
+from ratchet.contracts.step_api import StepListView
+from ratchet.contracts.task_api import TaskListView, TaskView
 from ratchet.contracts.usage_report import UsageReportView
 
 Model = TypeVar("Model", bound=BaseModel)

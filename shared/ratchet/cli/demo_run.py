@@ -14,8 +14,9 @@ from ratchet.cli.output import console, dollars
 from ratchet.cli.stages import Stages
 from ratchet.cli.watch_view import show
 from ratchet.cli.watching import StepCompleted, TaskEvent, follow
-from ratchet.contracts.api import StepView, TaskView
 from ratchet.contracts.names import Json
+from ratchet.contracts.step_api import StepView
+from ratchet.contracts.task_api import TaskView
 from ratchet.testing.receiver import ReceivedWebhook, WebhookReceiver
 
 if TYPE_CHECKING:

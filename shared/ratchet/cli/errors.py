@@ -5,7 +5,7 @@ CliError                exit code 1
 `-- ApiProblem          the API refused; carries its problem+json
 """
 
-from ratchet.contracts.api import Problem
+from ratchet.contracts.problem import Problem
 
 
 class CliError(Exception):

@@ -10,8 +10,8 @@ from ratchet.cli.output import console, note, write_document
 from ratchet.cli.timeline import question_lines
 from ratchet.cli.watching import HOLD_SECONDS
 from ratchet.contracts import limits
-from ratchet.contracts.api import TaskView
 from ratchet.contracts.names import TaskStatus
+from ratchet.contracts.task_api import TaskView
 
 EXIT_NOT_SUCCEEDED = 1
 

@@ -10,7 +10,7 @@ from ratchet.cli.config import ApiConfig, api_config
 from ratchet.cli.errors import CliError
 from ratchet.cli.outcome import connect
 from ratchet.cli.output import console, note, write_document
-from ratchet.contracts.api import RoutingView
+from ratchet.contracts.deployment_api import RoutingView
 from ratchet.contracts.limits import ROUTING_OVERRIDE_SECONDS
 from ratchet.contracts.names import Complexity, StepType
 

@@ -7,8 +7,8 @@ import typer
 from ratchet.cli.outcome import connect, follow_to_end
 from ratchet.cli.output import console, dollars, note, write_document
 from ratchet.contracts import limits
-from ratchet.contracts.api import TaskListView
 from ratchet.contracts.names import Json, TaskStatus
+from ratchet.contracts.task_api import TaskListView
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 AsJsonLines = Annotated[bool, typer.Option("--json", help="Print one JSON document per line.")]

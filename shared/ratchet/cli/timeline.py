@@ -7,8 +7,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ratchet.cli.output import dollars, duration
-from ratchet.contracts.api import InterruptView, StepView, TaskView, ToolRunView, UsageView
+from ratchet.contracts.interrupt_api import InterruptView
 from ratchet.contracts.names import Json, Purpose, TaskStatus
+from ratchet.contracts.step_api import StepView, ToolRunView
+from ratchet.contracts.task_api import TaskView
+from ratchet.contracts.usage_report import UsageView
 
 if TYPE_CHECKING:
     from rich.table import Table

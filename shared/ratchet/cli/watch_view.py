@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 from ratchet.cli.output import console, write_line
 from ratchet.cli.timeline import outcome_lines, question_lines, status_text, step_table, total_line
 from ratchet.cli.watching import StatusChanged, StepCompleted, TaskEvent, event_json
-from ratchet.contracts.api import StepView, TaskView
+from ratchet.contracts.step_api import StepView
+from ratchet.contracts.task_api import TaskView
 
 if TYPE_CHECKING:
     from rich.console import Console, Group

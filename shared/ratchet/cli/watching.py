@@ -9,8 +9,9 @@ from typing import TypeAlias
 
 from ratchet.cli.client import ApiClient
 from ratchet.cli.errors import CliError
-from ratchet.contracts.api import StepView, TaskView
 from ratchet.contracts.names import Json, TaskStatus
+from ratchet.contracts.step_api import StepView
+from ratchet.contracts.task_api import TaskView
 
 HOLD_SECONDS = 2
 """How long the API may hold an answer back while a task runs: steps show up this late at most."""

@@ -2,9 +2,10 @@
 
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ratchet.contracts.names import Channel
+from ratchet.contracts.wire import Answer
 
 
 class DeliveryStatus(StrEnum):
@@ -15,11 +16,7 @@ class DeliveryStatus(StrEnum):
     DEAD = "dead"
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class DeliveryAttemptView(_Answer):
+class DeliveryAttemptView(Answer):
     """One try; `detail` is what the receiver answered, or why it could not."""
 
     at: str
@@ -27,7 +24,7 @@ class DeliveryAttemptView(_Answer):
     detail: str
 
 
-class DeliveryView(_Answer):
+class DeliveryView(Answer):
     """One event's way to one channel. `event_id` is what a webhook has as `webhook-id`: the same on every try.
 
     `tries` counts all, `attempts` has the latest twenty, oldest first. `next_try_at` is null when there will be none.
@@ -43,13 +40,13 @@ class DeliveryView(_Answer):
     attempts: list[DeliveryAttemptView]
 
 
-class DeliveryListView(_Answer):
+class DeliveryListView(Answer):
     """Answer of `GET /v1/tasks/{task_id}/deliveries`."""
 
     deliveries: list[DeliveryView]
 
 
-class DeadDeliveryView(_Answer):
+class DeadDeliveryView(Answer):
     """An announcement that was given up; its task's deliveries say why."""
 
     task_id: str
@@ -58,7 +55,7 @@ class DeadDeliveryView(_Answer):
     channel: Channel
 
 
-class DeadDeliveryListView(_Answer):
+class DeadDeliveryListView(Answer):
     """Answer of `GET /v1/deliveries`: those of the newest tasks first."""
 
     deliveries: list[DeadDeliveryView]

@@ -1,15 +1,10 @@
 """Answers of the HTTP API about sessions."""
 
-from pydantic import BaseModel, ConfigDict
-
-from ratchet.contracts.api import TaskSummaryView
-
-
-class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True)
+from ratchet.contracts.task_api import TaskSummaryView
+from ratchet.contracts.wire import Answer
 
 
-class SessionView(_Answer):
+class SessionView(Answer):
     """What `GET /v1/sessions/{session_id}` answers: a page of its tasks, newest first.
 
     `running_task_id` holds the session, `waiting_task_ids` come after it in this order, and the next task is told of
@@ -25,7 +20,7 @@ class SessionView(_Answer):
     next_cursor: str | None
 
 
-class DeletedSessionView(_Answer):
+class DeletedSessionView(Answer):
     """What `DELETE /v1/sessions/{session_id}` deleted: tasks with all they said and did, in how many items."""
 
     session_id: str

@@ -1,15 +1,21 @@
-"""The answer of `GET /v1/usage`."""
+"""Answers of the HTTP API about usage."""
 
-from pydantic import BaseModel, ConfigDict
-
-from ratchet.contracts.api import UsageView
 from ratchet.contracts.names import UsageBy
+from ratchet.contracts.wire import Answer
 
 
-class UsageSumView(BaseModel):
+class UsageView(Answer):
+    """Tokens; cached and cache writes are parts of input, reasoning is part of output."""
+
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+    cache_write_tokens: int = 0
+
+
+class UsageSumView(Answer):
     """What was used together: steps that asked a model, tokens, and dollars for models."""
-
-    model_config = ConfigDict(frozen=True)
 
     steps: int
     usage: UsageView
@@ -22,14 +28,12 @@ class UsageGroupView(UsageSumView):
     key: str | None
 
 
-class UsageReportView(BaseModel):
+class UsageReportView(Answer):
     """What `GET /v1/usage` answers: days (UTC) in their order, everything else dearest first.
 
     A task is counted when it ends or asks a person, each step on the day on which it finished: what runs now is not in
     it yet. `rest` is what groups after the first thousand used, null if there are none; `total` has everything.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     first_day: str
     last_day: str

@@ -20,7 +20,7 @@ What it cannot see: what a tool does to the world. A tool that is declared `read
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ratchet.contracts.api import TaskRequest
+from ratchet.contracts.task_api import TaskRequest
 from ratchet.domain.agent import Agent
 from ratchet.testing.answers import AnswerBook, Model
 from ratchet.testing.deployment import Recovery, Settings, quiet_log

@@ -14,12 +14,12 @@ from ratchet.app.execute_step import ExecuteStep
 from ratchet.app.submit_task import SubmitTask
 from ratchet.app.sweep_tasks import SweepTasks
 from ratchet.app.warm_histories import WarmHistories
-from ratchet.contracts.api import TaskRequest
 from ratchet.contracts.errors import AttemptLost, RetryableError
 from ratchet.contracts.limits import STEPS_PER_EXECUTION
 from ratchet.contracts.messages import Doorbell, StepInput, StepOutput, TaskRef
 from ratchet.contracts.names import Action
 from ratchet.contracts.routing import RoutingTable, Rule
+from ratchet.contracts.task_api import TaskRequest
 from ratchet.domain.agent import Agent
 from ratchet.domain.models import ModelCatalogue, built_in
 from ratchet.domain.steps import Step, StepRecord

@@ -18,8 +18,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from ratchet.contracts.api import TaskRequest
 from ratchet.contracts.names import Json, TaskStatus
+from ratchet.contracts.task_api import TaskRequest
 from ratchet.domain.agent import Agent
 from ratchet.domain.models import Usage
 from ratchet.domain.steps import End, Failure, StepRecord

@@ -3,8 +3,8 @@
 import pytest
 
 from ratchet import Agent, tool
-from ratchet.contracts.api import DecisionRequest
 from ratchet.contracts.errors import InterruptDecided
+from ratchet.contracts.interrupt_api import DecisionRequest
 from ratchet.contracts.limits import INTERRUPT_SECONDS
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import TaskStatus

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from functions.api import handler, routes
+from functions.api import current, handler
 from functions.api.wiring import Wiring
 from ratchet import Agent, Limits
 from ratchet.app.agents import AgentDirectory
@@ -38,7 +38,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         world.sessions,
         agents,
     )
-    monkeypatch.setattr(routes, "wiring", lambda: wired)
+    monkeypatch.setattr(current, "wiring", lambda: wired)
     return world
 
 
@@ -125,7 +125,7 @@ def test_the_routing_table_in_force_can_be_read(world: World) -> None:
 def test_an_iam_caller_is_the_tenant_of_its_account(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(routes, "identity", lambda: Identity("iam"))
+    monkeypatch.setattr(current, "identity", lambda: Identity("iam"))
     status, body, _ = call(envelope("api/iam_caller"))
     assert (status, body["default_agent"]) == (200, "support")
     event = envelope("api/submit")
@@ -370,7 +370,7 @@ def test_a_task_that_could_reach_a_model_without_a_price_is_refused(
         world.sessions,
         agents,
     )
-    monkeypatch.setattr(routes, "wiring", lambda: wired)
+    monkeypatch.setattr(current, "wiring", lambda: wired)
     status, body, _ = call(envelope("api/submit"))
     assert (status, body["code"]) == (400, "unpriced_model")
     assert "route 'planning simple' leads to model 'dream-7'" in body["detail"]

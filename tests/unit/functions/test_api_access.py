@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from functions.api import routes
-from functions.api.routes import openapi_document
+from functions.api import current
+from functions.api.application import openapi_document
 from functions.api.wiring import Wiring
 from ratchet.app.agents import AgentDirectory
 from ratchet.contracts.access import ROUTE_SCOPES, Identity
@@ -40,7 +40,7 @@ def wired() -> tuple[World, Wiring]:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world, wiring = wired()
-    monkeypatch.setattr(routes, "wiring", lambda: wiring)
+    monkeypatch.setattr(current, "wiring", lambda: wiring)
     return world
 
 
@@ -115,7 +115,7 @@ def test_nobody_is_let_in_whom_this_deployments_authorizer_did_not_verify(
 def test_a_verified_tenant_that_could_leave_its_place_in_a_key_is_refused(
     world: World, claimed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(routes, "identity", lambda: JWT)
+    monkeypatch.setattr(current, "identity", lambda: JWT)
     status, problem, _ = call(request("GET /v1/tasks", jwt(tenant=claimed, scope="read")))
     assert (status, problem["code"]) == (401, "unauthorized")
 
@@ -133,7 +133,7 @@ def test_a_token_may_do_what_its_scope_claim_says(
     world: World, granted: str, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     identity = Identity("jwt", jwt_scope_prefix=prefix)
-    monkeypatch.setattr(routes, "identity", lambda: identity)
+    monkeypatch.setattr(current, "identity", lambda: identity)
     assert call(request("GET /v1/tasks", jwt(scope=granted)))[0] == 200
     status, problem, _ = call(request("POST /v1/tasks", jwt(scope=granted)))
     assert (status, problem["code"]) == (403, "insufficient_scope")
@@ -145,7 +145,7 @@ def test_the_claims_of_tenant_user_and_scope_are_those_that_the_deployment_names
     identity = Identity(
         "jwt", jwt_tenant_claim="org", jwt_user_claim="email", jwt_scope_claim="permissions"
     )
-    monkeypatch.setattr(routes, "identity", lambda: identity)
+    monkeypatch.setattr(current, "identity", lambda: identity)
     caller = jwt(org="globex", email="ann@example.com", permissions="[submit]")
     event = request("POST /v1/tasks", caller, json.dumps({"goal": "Help."}))
     status, task, _ = call(event)
@@ -168,7 +168,7 @@ def test_the_claims_of_tenant_user_and_scope_are_those_that_the_deployment_names
 def test_a_principal_can_be_the_tenant(
     world: World, arn: str, tenant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(routes, "identity", lambda: Identity("iam", "principal"))
+    monkeypatch.setattr(current, "identity", lambda: Identity("iam", "principal"))
     event = request(
         "POST /v1/tasks",
         {"iam": {"accountId": "210987654321", "userArn": arn}},
@@ -183,7 +183,7 @@ def test_a_principal_can_be_the_tenant(
 def test_a_root_user_is_no_tenant_where_principals_are(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(routes, "identity", lambda: Identity("iam", "principal"))
+    monkeypatch.setattr(current, "identity", lambda: Identity("iam", "principal"))
     root = {"iam": {"accountId": "210987654321", "userArn": "arn:aws:iam::210987654321:root"}}
     assert call(request("GET /v1/tasks", root))[0] == 401
 

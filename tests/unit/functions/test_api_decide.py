@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from functions.api import routes
+from functions.api import current
 from functions.api.wiring import Wiring
 from ratchet import Agent, tool
 from ratchet.contracts.access import Identity
@@ -47,7 +47,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         sessions=world.sessions,
         agents=world.fork.agents,
     )
-    monkeypatch.setattr(routes, "wiring", lambda: wired)
+    monkeypatch.setattr(current, "wiring", lambda: wired)
     return world
 
 
@@ -90,7 +90,7 @@ def test_an_approval_shows_its_action_and_takes_a_decision_of_the_verified_calle
 def test_an_iam_principal_is_named_in_the_decision(
     world: World, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(routes, "identity", lambda: Identity("iam"))
+    monkeypatch.setattr(current, "identity", lambda: Identity("iam"))
     arn = "arn:aws:sts::acme:assumed-role/Clerk/ann"
     call(decision(asked, {"answer": "reject"}, iam={"accountId": "acme", "userArn": arn}))
     assert decided_by(world, asked) == [arn]
@@ -103,7 +103,7 @@ def test_a_made_key_and_a_tokens_user_are_named_in_the_decision(
     assert call(decision(asked, {"decision": "approve"}, **{"lambda": made}))[0] == 200
     assert decided_by(world, asked) == ["key:0a"]
     claims = {"tenant": "acme", "sub": "ann", "scope": "decide"}
-    monkeypatch.setattr(routes, "identity", lambda: Identity("jwt"))
+    monkeypatch.setattr(current, "identity", lambda: Identity("jwt"))
     again = decision(asked, {"decision": "approve"}, jwt={"claims": claims})
     assert call(again)[0] == 200
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from functions.api import handler, routes
+from functions.api import current, handler
 from ratchet import Agent
 from ratchet.contracts.errors import DeliveryFailed, ReceiverGone
 from ratchet.contracts.messages import TaskRef
@@ -19,7 +19,7 @@ from tests.unit.shared.app.world import World
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     made = World(Agent("support", "Help.", policy="react"), chat=lambda _: says("Done."))
-    monkeypatch.setattr(routes, "wiring", lambda: wired(made, DEPLOYED))
+    monkeypatch.setattr(current, "wiring", lambda: wired(made, DEPLOYED))
     return made
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from functions.api import routes
+from functions.api import current
 from functions.api.wiring import Wiring
 from ratchet import Agent, Limits, tool
 from ratchet.contracts.messages import Doorbell, TaskRef
@@ -46,7 +46,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         world.sessions,
         world.fork.agents,
     )
-    monkeypatch.setattr(routes, "wiring", lambda: wired)
+    monkeypatch.setattr(current, "wiring", lambda: wired)
     _, task, _ = call(envelope("api/submit"))
     world.run(TaskRef("acme", task["task_id"]))
     while world.inbox.receive() is not None:

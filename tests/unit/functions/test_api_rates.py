@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from functions.api import routes
+from functions.api import current
 from ratchet.app.rate_gate import RateGate
 from ratchet.contracts.errors import StoreUnavailable
 from ratchet.contracts.names import Scope
@@ -19,7 +19,7 @@ def rates(monkeypatch: pytest.MonkeyPatch) -> InMemoryTenantRates:
     world = wired()
     rates = InMemoryTenantRates(world[0].clock)
     limited = replace(world[1], gate=RateGate(rates, RequestRate(per_second=1, burst=2)))
-    monkeypatch.setattr(routes, "wiring", lambda: limited)
+    monkeypatch.setattr(current, "wiring", lambda: limited)
     return rates
 
 
@@ -56,6 +56,6 @@ def test_a_bucket_that_cannot_be_reached_is_an_outage(
 
 def test_without_a_rate_nothing_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     _, plain = wired()
-    monkeypatch.setattr(routes, "wiring", lambda: plain)
+    monkeypatch.setattr(current, "wiring", lambda: plain)
     assert plain.gate is None
     assert {call(request("GET /v1/tasks", of("acme")))[0] for _ in range(50)} == {200}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from functions.api import handler, routes
+from functions.api import current, handler
 from functions.api.wiring import Wiring
 from ratchet import Agent
 from ratchet.app.agents import AgentDirectory
@@ -27,7 +27,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         return says("Done.")
 
     made = World(AGENT, chat=answer)
-    monkeypatch.setattr(routes, "wiring", lambda: wired(made, SIZES))
+    monkeypatch.setattr(current, "wiring", lambda: wired(made, SIZES))
     return made
 
 
@@ -130,5 +130,5 @@ def test_the_aws_side_is_that_of_the_functions_as_they_are_deployed(
     ref = world.submitted()
     world.run(ref)
     large = get(f"/v1/tasks/{ref.task_id}")[1]["cost"]["aws"]["Lambda"]
-    monkeypatch.setattr(routes, "wiring", lambda: wired(world, Functions()))
+    monkeypatch.setattr(current, "wiring", lambda: wired(world, Functions()))
     assert get(f"/v1/tasks/{ref.task_id}")[1]["cost"]["aws"]["Lambda"] < large

@@ -6,11 +6,12 @@ import pytest
 
 from ratchet import Agent, Confidence, tool
 from ratchet.app.account_usage import MAX_RACES, AccountUsage
-from ratchet.contracts.api import DecisionRequest, ForkRequest
 from ratchet.contracts.errors import StoreUnavailable
+from ratchet.contracts.interrupt_api import DecisionRequest
 from ratchet.contracts.limits import TERMINAL_RETENTION_SECONDS
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import TaskStatus
+from ratchet.contracts.task_api import ForkRequest
 from ratchet.domain.keys import task_key
 from ratchet.domain.messages import ToolCall
 from ratchet.domain.steps import Paused, StepRecord

@@ -8,7 +8,6 @@ from ratchet.app.announce_task import AnnounceTask
 from ratchet.app.dispatch_task import DispatchTask
 from ratchet.app.sweep_tasks import SweepTasks
 from ratchet.app.task_views import task_view
-from ratchet.contracts.api import ForkRequest, TaskRequest
 from ratchet.contracts.errors import ModelThrottled
 from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.contracts.names import (
@@ -20,6 +19,7 @@ from ratchet.contracts.names import (
     WaitingFor,
 )
 from ratchet.contracts.settings import AdmissionSettings
+from ratchet.contracts.task_api import ForkRequest, TaskRequest
 from ratchet.domain.admission import Limit, LimitRules
 from ratchet.domain.slots import AdmissionRules
 from ratchet.domain.steps import Interrupt, Paused, Step, StepRecord, StepResult, Totals

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ratchet import Agent, Limits, tool
-from ratchet.contracts.api import DecisionRequest
+from ratchet.contracts.interrupt_api import DecisionRequest
 from ratchet.contracts.limits import INTERRUPT_SECONDS, MAX_STEPS_CAP
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import InterruptKind, TaskStatus

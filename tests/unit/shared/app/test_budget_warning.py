@@ -6,9 +6,9 @@ from collections import Counter
 import pytest
 
 from ratchet import Agent, Limits, tool
-from ratchet.contracts.api import LimitsRequest, ResumeRequest
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import Action, TaskStatus
+from ratchet.contracts.task_api import LimitsRequest, ResumeRequest
 from ratchet.domain.messages import ToolCall
 from ratchet.domain.models import Usage
 from ratchet.domain.steps import StepRecord

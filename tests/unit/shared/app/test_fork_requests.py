@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from ratchet import Agent, Limits
-from ratchet.contracts.api import TaskRequest
 from ratchet.contracts.errors import (
     IdempotencyKeyReused,
     InvalidRequest,
@@ -16,6 +15,7 @@ from ratchet.contracts.errors import (
 )
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import TaskStatus
+from ratchet.contracts.task_api import TaskRequest
 from ratchet.domain.task import TaskLimits
 from ratchet.testing.chat import says
 from tests.unit.shared.app.test_execute_step import HELPER, PLAN, look

@@ -5,7 +5,6 @@ import re
 import pytest
 
 from ratchet import Agent, tool
-from ratchet.contracts.api import DecisionRequest, ResumeRequest
 from ratchet.contracts.errors import (
     InterruptDecided,
     InterruptExpired,
@@ -14,9 +13,11 @@ from ratchet.contracts.errors import (
     StoreUnavailable,
     TaskNotResumable,
 )
+from ratchet.contracts.interrupt_api import DecisionRequest
 from ratchet.contracts.limits import INTERRUPT_SECONDS
 from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.contracts.names import TaskStatus
+from ratchet.contracts.task_api import ResumeRequest
 from ratchet.domain.messages import ToolCall
 from ratchet.domain.steps import End, Paused
 from ratchet.testing.chat import asks, says

@@ -7,11 +7,11 @@ import pytest
 from ratchet import Agent, Limits
 from ratchet.app.agents import AgentRegistry
 from ratchet.app.task_views import task_view, timeline_view
-from ratchet.contracts.api import ResumeRequest
 from ratchet.contracts.errors import ModelRejected, StoreUnavailable
 from ratchet.contracts.limits import WATCH_SECONDS
 from ratchet.contracts.messages import Doorbell, StepOutput, TaskRef
 from ratchet.contracts.names import TaskStatus
+from ratchet.contracts.task_api import ResumeRequest
 from ratchet.domain.messages import ToolCall
 from ratchet.domain.task import History
 from ratchet.testing.chat import Outcome, asks, says

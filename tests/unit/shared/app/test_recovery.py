@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from ratchet import Agent, Limits
-from ratchet.contracts.api import LimitsRequest, ResumeRequest
 from ratchet.contracts.errors import (
     InvalidRequest,
     ModelRejected,
@@ -21,6 +20,7 @@ from ratchet.contracts.limits import (
 )
 from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.contracts.names import Action, StepType, TaskStatus
+from ratchet.contracts.task_api import LimitsRequest, ResumeRequest
 from ratchet.domain.messages import ToolCall
 from ratchet.domain.steps import End
 from ratchet.testing.chat import Outcome, asks, says

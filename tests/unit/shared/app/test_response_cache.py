@@ -12,7 +12,6 @@ from pydantic import BaseModel, field_validator
 
 from ratchet import Agent, tool
 from ratchet.app.task_views import timeline_view
-from ratchet.contracts.api import ForkRequest, TaskRequest
 from ratchet.contracts.errors import (
     DataMissing,
     ModelThrottled,
@@ -24,6 +23,7 @@ from ratchet.contracts.limits import CACHE_REQUEST_SECONDS, MAX_CACHE_TTL_SECOND
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import Purpose, TaskStatus
 from ratchet.contracts.routing import RoutingTable
+from ratchet.contracts.task_api import ForkRequest, TaskRequest
 from ratchet.domain.messages import ToolCall
 from ratchet.domain.models import Usage
 from ratchet.domain.steps import StepRecord

@@ -7,10 +7,10 @@ import pytest
 from ratchet import Agent
 from ratchet.app.deployed_models import DeployedModels
 from ratchet.app.routing_view import routing_view
-from ratchet.contracts.api import ForkRequest
 from ratchet.contracts.limits import ROUTING_OVERRIDE_SECONDS
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import Complexity, StepType
+from ratchet.contracts.task_api import ForkRequest
 from ratchet.testing.chat import says
 from tests.unit.shared.app.world import ROUTING, World
 

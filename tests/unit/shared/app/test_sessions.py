@@ -7,7 +7,6 @@ import pytest
 
 from ratchet import Agent, tool
 from ratchet.app.session_turn import ABORTED, repaired
-from ratchet.contracts.api import ForkRequest, TaskRequest
 from ratchet.contracts.errors import (
     IdempotencyKeyReused,
     InvalidRequest,
@@ -17,6 +16,7 @@ from ratchet.contracts.errors import (
 from ratchet.contracts.limits import SESSION_LOOK_SECONDS
 from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.contracts.names import Action, Standing, TaskStatus, UsageBy, WaitingFor
+from ratchet.contracts.task_api import ForkRequest, TaskRequest
 from ratchet.domain.messages import Message, ToolCall
 from ratchet.model_ports import ModelAnswer, ModelCall
 from ratchet.testing.chat import says

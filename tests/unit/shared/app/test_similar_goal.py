@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from ratchet import Agent, SemanticCache, tool
 from ratchet.app.task_views import timeline_view
-from ratchet.contracts.api import ForkRequest, TaskRequest
 from ratchet.contracts.errors import (
     DataMissing,
     ModelError,
@@ -25,6 +24,7 @@ from ratchet.contracts.errors import (
 from ratchet.contracts.limits import EMBEDDING_SECONDS, MAX_SIMILAR_TASKS
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import CacheKind, TaskStatus
+from ratchet.contracts.task_api import ForkRequest, TaskRequest
 from ratchet.domain.messages import ToolCall
 from ratchet.domain.models import Usage, built_in
 from ratchet.domain.semantic_cache import GoalVector

@@ -4,9 +4,9 @@ import json
 
 from ratchet import Agent, tool
 from ratchet.app.task_views import task_view, timeline_view
-from ratchet.contracts.api import ForkRequest
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import StepType
+from ratchet.contracts.task_api import ForkRequest
 from ratchet.model_ports import ModelAnswer, ModelCall
 from ratchet.testing.chat import says
 from tests.unit.shared.app.world import World

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from ratchet import Agent, Limits
-from ratchet.contracts.api import TaskRequest
 from ratchet.contracts.errors import (
     IdempotencyKeyReused,
     InvalidRequest,
@@ -18,6 +17,7 @@ from ratchet.contracts.errors import (
 from ratchet.contracts.limits import DELIVERY_JITTER_PERCENT
 from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.contracts.names import TaskStatus
+from ratchet.contracts.task_api import TaskRequest
 from ratchet.domain.task import History
 from ratchet.ports import ListFilter
 from ratchet.testing.chat import says

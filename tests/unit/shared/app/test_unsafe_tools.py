@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from ratchet import Agent, ToolContext, tool
-from ratchet.contracts.api import ResumeRequest
 from ratchet.contracts.errors import (
     AttemptLost,
     InvalidRequest,
@@ -17,6 +16,7 @@ from ratchet.contracts.errors import (
 from ratchet.contracts.limits import CLOCK_MARGIN_SECONDS
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import Action, TaskStatus
+from ratchet.contracts.task_api import ResumeRequest
 from ratchet.domain.messages import ToolCall
 from ratchet.domain.steps import Paused, StepRecord
 from ratchet.ports import Intent

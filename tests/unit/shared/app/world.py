@@ -26,10 +26,10 @@ from ratchet.app.submit_task import SubmitTask
 from ratchet.app.sweep_tasks import SweepTasks
 from ratchet.app.tenant_allowance import TenantGovernor
 from ratchet.app.warm_histories import WarmHistories
-from ratchet.contracts.api import TaskRequest
 from ratchet.contracts.messages import Doorbell, Route, StepInput, StepOutput, TaskRef
 from ratchet.contracts.names import Action
 from ratchet.contracts.routing import RoutingTable
+from ratchet.contracts.task_api import TaskRequest
 from ratchet.contracts.tenant_caps import TenantCaps
 from ratchet.domain.keys import due_shards
 from ratchet.domain.steps import StepRecord

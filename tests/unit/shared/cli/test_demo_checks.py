@@ -4,7 +4,8 @@ import pytest
 
 from ratchet.cli.demo_checks import check_demo
 from ratchet.cli.demo_run import DemoTask
-from ratchet.contracts.api import StepView, TaskView
+from ratchet.contracts.step_api import StepView
+from ratchet.contracts.task_api import TaskView
 from tests.unit.shared.cli.conftest import step, task, usage
 
 ROUTES = [

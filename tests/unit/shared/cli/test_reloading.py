@@ -32,7 +32,7 @@ def reload(local: FakeLocal, project: Path, said: list[str], changed: list[str])
 @pytest.mark.parametrize(
     ("path", "names"),
     [
-        ("functions/api/routes.py", {"api"}),
+        ("functions/api/routes/tasks.py", {"api"}),
         ("functions/__init__.py", set()),
         ("shared/agents/support.py", {"api", "step_executor"}),
         ("shared/agents/documents/safety.md", {"api", "step_executor"}),

@@ -9,10 +9,10 @@ import pytest
 from ratchet import Agent, ToolContext, tool
 from ratchet.app.step_attempt import StepAttempt
 from ratchet.app.sweep_tasks import SweepTasks
-from ratchet.contracts.api import TaskRequest
 from ratchet.contracts.errors import ModelThrottled, ModelUnavailable
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import Json, TaskStatus
+from ratchet.contracts.task_api import TaskRequest
 from ratchet.domain.compaction import DIRECTIVE
 from ratchet.domain.messages import Message
 from ratchet.domain.models import Usage
