@@ -77,6 +77,10 @@ class Intent:
     ok: bool = True
 
 
+ANY_ATTEMPT = "*"
+"""In place of an attempt's id: whichever attempt it was."""
+
+
 @dataclass(frozen=True, slots=True)
 class Begun:
     """The effects that attempts at a step have begun, by idempotency key, and what they were part of."""
@@ -161,16 +165,17 @@ class CheckpointStore(UsageLedger, DeliveryLog, Protocol):
         ...
 
     def commit(
-        self, task: Task, record: StepRecord, *, due_at_ms: int, owns_effects: bool = False
+        self, task: Task, record: StepRecord, *, due_at_ms: int, effects_of: str | None = None
     ) -> StepRecord:
         """Record a step unless its number is taken; returns the step that holds the number now.
 
         When the step ends or pauses the task, its status and the duty to announce it are written with it, atomically.
-        Effects that were begun for this step belong into its record: `owns_effects` says that it tells of them, or ends
-        the task without work (then resuming tells of them).
+        Effects that were begun for this step belong into its record: `effects_of` is the attempt that it tells of, and
+        that must still own the step's plan; or ANY_ATTEMPT, when it ends the task without work (then resuming tells of
+        them).
 
         Raises:
-            AttemptSuperseded: effects were begun for this step, and the record does not own them.
+            AttemptSuperseded: effects were begun for this step, and the record does not tell of them.
         """
         ...
 
@@ -206,7 +211,10 @@ class CheckpointStore(UsageLedger, DeliveryLog, Protocol):
         ...
 
     def adopt_plan(self, ref: TaskRef, plan: StepPlan, *, step: int, owner: str) -> bool:
-        """Make `owner` the plan's: attempts before it begin no more effects. False if another was faster."""
+        """Make `owner` the plan's: attempts before it begin no more effects and commit none.
+
+        False if another was faster, or the step is committed.
+        """
         ...
 
     def retake_effect(

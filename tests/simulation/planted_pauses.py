@@ -15,6 +15,7 @@ from ratchet.app.tool_runner import ToolRunner
 from ratchet.contracts.names import TaskStatus
 from ratchet.domain import keys
 from ratchet.domain.steps import Paused
+from ratchet.ports import ANY_ATTEMPT
 from ratchet.testing.store import InMemoryCheckpoints
 from tests.simulation.bugs import Bug, swap, wrap
 from tests.simulation.verdict_effects import ASKED
@@ -121,7 +122,12 @@ def _resumes_at_once(original: Any, use: Any, tip: Any, end: Any, request: Any) 
 
 
 def _owns_all(original: Any, *args: Any, **kwargs: Any) -> Any:
-    return original(*args, **{**kwargs, "owns_effects": True})
+    return original(*args, **{**kwargs, "effects_of": ANY_ATTEMPT})
+
+
+def _commits_taken_over(original: Any, *args: Any, **kwargs: Any) -> Any:
+    tells = kwargs.get("effects_of") is not None
+    return original(*args, **{**kwargs, "effects_of": ANY_ATTEMPT if tells else None})
 
 
 any_owner = wrap(STORE, "begin_effect", _begins_anybody)
@@ -139,6 +145,12 @@ BUGS: Sequence[Bug] = (
         (wrap(STORE, "commit", _owns_all),),
         (),
         ("unsafe-once",),
+    ),
+    Bug(
+        "committed by who was taken over",
+        (wrap(STORE, "commit", _commits_taken_over),),
+        (),
+        ("taken-over",),
     ),
     Bug("no adoption of what was begun", (swap(StepAttempt, "_adopted", lambda *_: None),)),
     Bug("attempt before not waited for", (wrap(ToolRunner, "_look_after", _impatient),)),

@@ -53,9 +53,9 @@ def stubborn_loser() -> AbstractContextManager[Any]:
     """Who loses the race for a number goes on from its own step."""
 
     def commit(self: Any, history: Any, done: Any, event: Any) -> Any:
-        record, owns = done.record, done.owns_effects
+        record = done.record
         due = record.finished_at_ms + 60_000
-        self.store.commit(history.task, record, due_at_ms=due, owns_effects=owns)
+        self.store.commit(history.task, record, due_at_ms=due, effects_of=done.effects_of)
         self.warm.put(history.with_record(record))
         return self._after(record, event)
 

@@ -48,6 +48,7 @@ from ratchet.domain.models import Usage, built_in
 from ratchet.domain.steps import End, Failure, Paused, Step
 from ratchet.domain.task import Task, TaskLimits, end_record
 from ratchet.model_ports import ModelAnswer, ModelCall
+from ratchet.ports import ANY_ATTEMPT
 from ratchet.testing.clock import SequentialIds
 from ratchet.testing.queue import InMemoryInbox
 from ratchet.testing.store import InMemoryCheckpoints
@@ -297,7 +298,7 @@ class Played:
         tip = self.world.memory.load_tip(self.ref)
         if tip is not None and not isinstance(tip.next, End):
             record = end_record(tip, end, now_ms=self.world.now_ms())
-            self.world.memory.commit(tip.task, record, due_at_ms=0, owns_effects=True)
+            self.world.memory.commit(tip.task, record, due_at_ms=0, effects_of=ANY_ATTEMPT)
 
     def _goes_on(self) -> bool:
         """A person answers, or resumes the task with more money."""

@@ -170,13 +170,13 @@ class Checkpoints(SessionCalls, UsageCalls, SlotCalls):
         self._write("mark_started", ref, lambda: self.twin.mark_started(ref, start))
 
     def commit(
-        self, task: Task, record: StepRecord, *, due_at_ms: int, owns_effects: bool = False
+        self, task: Task, record: StepRecord, *, due_at_ms: int, effects_of: str | None = None
     ) -> StepRecord:
         self.bucket.put(task.ref, codec.encode_record(record))
         return self._write(
             "commit",
             task.ref,
-            lambda: self.twin.commit(task, record, due_at_ms=due_at_ms, owns_effects=owns_effects),
+            lambda: self.twin.commit(task, record, due_at_ms=due_at_ms, effects_of=effects_of),
         )
 
     def reopen(self, tip: History, reopening: Reopening) -> bool:

@@ -36,6 +36,7 @@ from ratchet.domain import codec, keys
 from ratchet.domain.steps import End, Paused, StepRecord
 from ratchet.domain.task import History, Task, is_over
 from ratchet.ports import (
+    ANY_ATTEMPT,
     Clock,
     Created,
     IdempotencyClaim,
@@ -135,17 +136,17 @@ class DynamoDbCheckpoints(
             self._table.update(updates.had_started(ref, start))
 
     def commit(
-        self, task: Task, record: StepRecord, *, due_at_ms: int, owns_effects: bool = False
+        self, task: Task, record: StepRecord, *, due_at_ms: int, effects_of: str | None = None
     ) -> StepRecord:
         """Record a step unless its number is taken; returns the step that holds the number now.
 
         Raises:
-            AttemptSuperseded: effects were begun for this step, and the record does not own them.
+            AttemptSuperseded: effects were begun for this step, and the record does not tell of them.
             TaskAlreadyFinished: the record ends or pauses a task that another step has ended.
             TaskNotFound: the record ends or pauses a task that there is not.
         """
         ref = task.ref
-        put = _new(self._step(ref, record), over_effects=owns_effects)
+        put = _new(self._step(ref, record), effects_of=effects_of)
         if isinstance(record.next, End | Paused):
             settled = updates.settled(ref, record, due_at_ms=due_at_ms)
             stored = self._put_last(ref, put, record, settled)
@@ -238,9 +239,18 @@ class DynamoDbCheckpoints(
         return None if items.is_expired(found[-1], self._clock.now_ms()) else found[-1]
 
 
-def _new(item: Item, *, over_effects: bool = False) -> Item:
-    reserved = f" OR attribute_exists({items.RESERVED})" if over_effects else ""
-    return {"Item": item, "ConditionExpression": f"attribute_not_exists(pk){reserved}"}
+def _new(item: Item, *, effects_of: str | None = None) -> Item:
+    """Put an item where there is none, or where its place is kept for who tells of the effects of that attempt."""
+    new = "attribute_not_exists(pk)"
+    if effects_of is None:
+        return {"Item": item, "ConditionExpression": new}
+    if effects_of == ANY_ATTEMPT:
+        return {"Item": item, "ConditionExpression": f"{new} OR attribute_exists({items.RESERVED})"}
+    return {
+        "Item": item,
+        "ConditionExpression": f"{new} OR {items.RESERVED} = :owner",
+        "ExpressionAttributeValues": {":owner": {"S": effects_of}},
+    }
 
 
 def _written(task: Task, head: Item, *, body_sha256: str | None = None) -> Created:

@@ -14,8 +14,8 @@ from ratchet.domain.steps import End, Paused, StepRecord
 from ratchet.domain.task import History, SessionPlace, Task, TaskState, is_over
 from ratchet.ports import IdempotencyClaim, TaskSummary
 
-RESERVED = "has_effects"
-"""The attribute of a step's place while effects are begun for it and it is not committed."""
+RESERVED = "effects_of"
+"""The attribute of a step's place while effects are begun for it and it is not committed: the plan's owner."""
 
 
 def is_reservation(item: Item) -> bool:

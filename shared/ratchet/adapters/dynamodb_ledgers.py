@@ -24,8 +24,8 @@ class DynamoDbLedgers:
     ) -> Intent:
         """Record the intent of an unsafe call unless there is one; returns the intent that stands.
 
-        One transaction of the intent, the plan (taken, or still the attempt's own), and the place of the step, which is
-        kept for a record that tells of it.
+        One transaction of the intent, the plan, and the place of the step, which is kept for a record of the attempt
+        that owns the plan.
 
         Raises:
             AttemptSuperseded: the step is committed, or another attempt owns its plan.
@@ -41,21 +41,19 @@ class DynamoDbLedgers:
                             **_plan_key(ref, step),
                             "attempt_id": {"S": plan.owner},
                             **self._bodies.write(ref, codec.encode_plan(plan)),
-                        },
-                        "ConditionExpression": f"{new} OR attempt_id = :mine",
-                        "ExpressionAttributeValues": {":mine": {"S": plan.owner}},
+                        }
                     }
                 },
                 {
                     "Put": {
-                        "Item": {**step_key(ref, step), RESERVED: {"BOOL": True}},
-                        "ConditionExpression": f"{new} OR attribute_exists({RESERVED})",
+                        "Item": {**step_key(ref, step), RESERVED: {"S": plan.owner}},
+                        "ConditionExpression": f"{new} OR {RESERVED} = :mine",
+                        "ExpressionAttributeValues": {":mine": {"S": plan.owner}},
                     }
                 },
             )
         except Refused as refused:
-            is_mine, is_open = (not failed for failed in refused.failed[1:])
-            if not is_mine or not is_open:
+            if refused.failed[-1]:
                 raise AttemptSuperseded(f"step {step} of {ref.task_id} is another's") from None
             stored = refused.items[0] or self._table.get(_effect_key(ref, step, key)) or item
             return self._intent(ref, stored)
@@ -82,15 +80,29 @@ class DynamoDbLedgers:
         )
 
     def adopt_plan(self, ref: TaskRef, plan: StepPlan, *, step: int, owner: str) -> bool:
-        """Make `owner` the plan's: attempts before it begin no more effects. False if another was faster."""
-        return self._table.update(
-            {
-                "Key": _plan_key(ref, step),
-                "UpdateExpression": "SET attempt_id = :new",
-                "ConditionExpression": "attempt_id = :old OR attempt_id = :new",
-                "ExpressionAttributeValues": {":old": {"S": plan.owner}, ":new": {"S": owner}},
-            }
-        )
+        """Make `owner` the plan's: attempts before it begin no more effects and commit none. False if it cannot be."""
+        new = {":new": {"S": owner}}
+        try:
+            self._table.transact(
+                {
+                    "Update": {
+                        "Key": _plan_key(ref, step),
+                        "UpdateExpression": "SET attempt_id = :new",
+                        "ExpressionAttributeValues": new,
+                    }
+                },
+                {
+                    "Update": {
+                        "Key": step_key(ref, step),
+                        "UpdateExpression": f"SET {RESERVED} = :new",
+                        "ConditionExpression": f"{RESERVED} IN (:old, :new)",
+                        "ExpressionAttributeValues": {":old": {"S": plan.owner}, **new},
+                    }
+                },
+            )
+        except Refused:
+            return False
+        return True
 
     def retake_effect(
         self, ref: TaskRef, *, step: int, key: str, before: Intent, after: Intent
@@ -114,15 +126,9 @@ class DynamoDbLedgers:
                 },
                 {
                     "ConditionCheck": {
-                        "Key": _plan_key(ref, step),
-                        "ConditionExpression": "attempt_id = :attempt_id",
-                        "ExpressionAttributeValues": mine,
-                    }
-                },
-                {
-                    "ConditionCheck": {
                         "Key": step_key(ref, step),
-                        "ConditionExpression": f"attribute_exists({RESERVED})",
+                        "ConditionExpression": f"{RESERVED} = :attempt_id",
+                        "ExpressionAttributeValues": mine,
                     }
                 },
             )

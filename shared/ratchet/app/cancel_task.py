@@ -13,7 +13,7 @@ from ratchet.contracts.names import TaskStatus
 from ratchet.domain.steps import End, Failure
 from ratchet.domain.task import History, announce_by, end_record
 from ratchet.observability import logger
-from ratchet.ports import CheckpointStore, Clock, Inbox, Workflow
+from ratchet.ports import ANY_ATTEMPT, CheckpointStore, Clock, Inbox, Workflow
 
 _CANCELLED = End(TaskStatus.CANCELLED, failure=Failure("cancelled", "cancelled by the caller"))
 
@@ -47,7 +47,7 @@ class CancelTask:
             record = end_record(tip, _CANCELLED, now_ms=self.clock.now_ms())
             if (
                 self.store.commit(
-                    tip.task, record, due_at_ms=announce_by(record), owns_effects=True
+                    tip.task, record, due_at_ms=announce_by(record), effects_of=ANY_ATTEMPT
                 )
                 == record
             ):

@@ -126,7 +126,7 @@ class ExecuteStep:
         record, due_at_ms = done.record, announce_by(done.record)
         try:
             stored = self.store.commit(
-                history.task, record, due_at_ms=due_at_ms, owns_effects=done.owns_effects
+                history.task, record, due_at_ms=due_at_ms, effects_of=done.effects_of
             )
         except (AttemptSuperseded, StoreUnavailable) as exc:
             if record.result.charged_microusd:

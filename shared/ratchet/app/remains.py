@@ -5,7 +5,7 @@ from ratchet.contracts.messages import TaskRef
 from ratchet.domain.remains import unreadable_end
 from ratchet.domain.task import History, announce_by
 from ratchet.observability import logger
-from ratchet.ports import CheckpointStore
+from ratchet.ports import ANY_ATTEMPT, CheckpointStore
 
 
 def tip_or_remains(store: CheckpointStore, ref: TaskRef) -> History | None:
@@ -25,5 +25,7 @@ def end_unreadable(
         return remains
     logger.error("task cannot be read", extra={"task_id": ref.task_id})
     record = unreadable_end(remains, error, now_ms=now_ms)
-    stored = store.commit(remains.task, record, due_at_ms=announce_by(record), owns_effects=True)
+    stored = store.commit(
+        remains.task, record, due_at_ms=announce_by(record), effects_of=ANY_ATTEMPT
+    )
     return remains.with_record(stored)

@@ -18,7 +18,7 @@ from ratchet.domain.slots import look_again_at
 from ratchet.domain.steps import End, Failure
 from ratchet.domain.task import History, SessionPlace, announce_by, end_record
 from ratchet.observability import logger
-from ratchet.ports import Clock, Inbox
+from ratchet.ports import ANY_ATTEMPT, Clock, Inbox
 from ratchet.session_ports import SessionStore
 
 MAX_RACES = 10
@@ -142,7 +142,7 @@ class SessionLock:
         # Whoever asked for it died, or is about to do the same.
         record = end_record(tip, interrupted(), now_ms=self.clock.now_ms())
         due = announce_by(record)
-        self.store.commit(tip.task, record, due_at_ms=due, owns_effects=True)
+        self.store.commit(tip.task, record, due_at_ms=due, effects_of=ANY_ATTEMPT)
         return True
 
     def _turn(self, session: Session, tip: History) -> Turn | None:

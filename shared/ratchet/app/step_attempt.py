@@ -58,15 +58,15 @@ from ratchet.domain.steps import (
 from ratchet.domain.task import History, work_of
 from ratchet.domain.tools import Tool
 from ratchet.model_ports import ChatModel, ResponseCache
-from ratchet.ports import Begun, CheckpointStore, Clock, Ids
+from ratchet.ports import ANY_ATTEMPT, Begun, CheckpointStore, Clock, Ids
 
 
 @dataclass(frozen=True, slots=True)
 class Attempted:
-    """A step's record, and whether it may take a place that is kept for who tells of the step's effects."""
+    """A step's record, and whose effects it tells of."""
 
     record: StepRecord
-    owns_effects: bool
+    effects_of: str | None
     allowance: Allowance | None = None
 
 
@@ -117,9 +117,9 @@ class StepAttempt:
         step = self._step
         result = StepResult(step.type, step.complexity, purpose=step.purpose)
         following: Step | Paused | End
-        owns_effects = is_spent = False
+        has_effects = is_spent = False
         try:
-            result, following, owns_effects = self._work(spending)
+            result, following, has_effects = self._work(spending)
         except EffectPending as exc:
             return self._waits.for_attempt(exc.seconds)
         except TaskError as exc:
@@ -151,7 +151,8 @@ class StepAttempt:
             finished_at_ms=finished,
             warning=warning(self.history, totals.cost_microusd, is_spent=is_spent),
         )
-        return Attempted(record, owns_effects or is_bare_end)
+        mine = spending.reservation.owner if has_effects else None
+        return Attempted(record, ANY_ATTEMPT if is_bare_end else mine)
 
     def _work(self, spending: Spending) -> tuple[StepResult, Step | Paused | End, bool]:
         """What was done, what follows, and whether it had effects that may happen only once."""

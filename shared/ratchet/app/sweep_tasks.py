@@ -28,7 +28,16 @@ from ratchet.domain.steps import Decision, End, Failure, Paused
 from ratchet.domain.task import History, announce_by, end_record
 from ratchet.domain.verdicts import decision_record, may_expire
 from ratchet.observability import logger
-from ratchet.ports import CheckpointStore, Clock, DueTask, ExecutionState, Inbox, Start, Workflow
+from ratchet.ports import (
+    ANY_ATTEMPT,
+    CheckpointStore,
+    Clock,
+    DueTask,
+    ExecutionState,
+    Inbox,
+    Start,
+    Workflow,
+)
 
 PAGE = 100
 
@@ -183,7 +192,7 @@ class SweepTasks:
 
     def _commit(self, tip: History, end: End) -> None:
         record = end_record(tip, end, now_ms=self.clock.now_ms())
-        self.store.commit(tip.task, record, due_at_ms=announce_by(record), owns_effects=True)
+        self.store.commit(tip.task, record, due_at_ms=announce_by(record), effects_of=ANY_ATTEMPT)
         self.outbox.send(Doorbell(tip.task.ref))
 
 

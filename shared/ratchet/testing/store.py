@@ -18,6 +18,7 @@ from ratchet.domain import codec, keys
 from ratchet.domain.steps import End, Paused, StepRecord
 from ratchet.domain.task import History, Task, TaskState, is_over
 from ratchet.ports import (
+    ANY_ATTEMPT,
     Clock,
     Created,
     DueTask,
@@ -146,7 +147,7 @@ class InMemoryCheckpoints(
                 self._leave_line(head)
 
     def commit(
-        self, task: Task, record: StepRecord, *, due_at_ms: int, owns_effects: bool = False
+        self, task: Task, record: StepRecord, *, due_at_ms: int, effects_of: str | None = None
     ) -> StepRecord:
         """Record a step unless its number is taken; returns the step that holds the number now."""
         body = self.payloads.write(task.ref, codec.encode_record(record))
@@ -154,7 +155,8 @@ class InMemoryCheckpoints(
             partition = self._partitions[keys.task_key(task.ref)]
             if record.number in partition.steps:
                 return self.payloads.read_record(partition.steps[record.number])
-            if record.number in partition.plans and not owns_effects:
+            plan = partition.plans.get(record.number)
+            if plan is not None and effects_of not in (plan.owner, ANY_ATTEMPT):
                 raise AttemptSuperseded(
                     f"effects were begun for step {record.number} of {task.ref.task_id}"
                 )

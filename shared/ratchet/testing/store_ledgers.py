@@ -63,10 +63,13 @@ class InMemoryLedgers:
             )
 
     def adopt_plan(self, ref: TaskRef, plan: StepPlan, *, step: int, owner: str) -> bool:
-        """Make `owner` the plan's: attempts before it begin no more effects. False if another was faster."""
+        """Make `owner` the plan's: attempts before it begin no more effects and commit none. False if it cannot be."""
         with self._lock:
-            stored = self._partitions[keys.task_key(ref)].plans.get(step)
-            if stored is None or stored.owner not in (plan.owner, owner):
+            partition = self._partitions[keys.task_key(ref)]
+            stored = partition.plans.get(step)
+            if step in partition.steps or stored is None:
+                return False
+            if stored.owner not in (plan.owner, owner):
                 return False
             stored.owner = owner
             return True

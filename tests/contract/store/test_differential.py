@@ -15,7 +15,7 @@ from ratchet.delivery_log import DeliveryAttempt
 from ratchet.domain import keys
 from ratchet.domain.steps import End, Paused, Step
 from ratchet.domain.task import TaskLimits
-from ratchet.ports import DueTask, IdempotencyClaim, ListFilter
+from ratchet.ports import ANY_ATTEMPT, DueTask, IdempotencyClaim, ListFilter
 from tests.contract.moto_aws import mocked_aws, show
 from tests.contract.store.benches import EVER, Bench, DynamoDbBench, MemoryBench
 from tests.contract.store.samples import (
@@ -60,6 +60,7 @@ numbers = st.sampled_from([1, 1, 1, 2])
 steps = st.integers(1, 3)
 names = st.sampled_from(["k", "l"])
 flags = st.booleans()
+owners = st.sampled_from([None, ANY_ATTEMPT, "k", "l"])
 versions = st.sampled_from([None, "m:1", "m:2"])
 times = st.integers(START_MS, START_MS + 5_000)
 refs = st.builds(ref_of, numbers, tenants)
@@ -90,8 +91,8 @@ def commits(draw: st.DrawFn) -> Operation:
     endings: list[Step | Paused | End] = [ACTING, ACTING, ASKING, DONE, BROKEN]
     following = draw(st.sampled_from(endings))
     record = record_of(draw(steps), following, attempt=draw(st.integers(0, 2)), text=draw(texts))
-    due, owns = draw(times), draw(flags)
-    return call("commit", task, record, due_at_ms=due, owns_effects=owns)
+    due, owner = draw(times), draw(owners)
+    return call("commit", task, record, due_at_ms=due, effects_of=owner)
 
 
 @st.composite

@@ -45,7 +45,7 @@ def everything(bench: DynamoDbBench) -> None:
     bench.store.mark_started(REF, start_of())
     begin(bench.store)
     bench.store.end_effect(REF, step=1, key="k", intent=intent_of(result="done"))
-    bench.store.commit(TASK, record_of(1), due_at_ms=START_MS, owns_effects=True)
+    bench.store.commit(TASK, record_of(1), due_at_ms=START_MS, effects_of="a")
     bench.store.commit(TASK, record_of(2, text=LARGE), due_at_ms=START_MS)
     bench.store.record_delivery(REF, DeliveryAttempt("evt_1", "sns", True, START_MS, "200"))
     bench.store.deliveries(REF, "evt_1")
@@ -214,7 +214,7 @@ def test_items_stay_small_whatever_the_steps_hold(dynamodb: DynamoDbBench) -> No
     begin(dynamodb.store)
     dynamodb.store.end_effect(REF, step=1, key="k", intent=intent_of(result=LARGE))
     record = record_of(1, text=LARGE * 20)
-    dynamodb.store.commit(TASK, record, due_at_ms=START_MS, owns_effects=True)
+    dynamodb.store.commit(TASK, record, due_at_ms=START_MS, effects_of="a")
     for _ in range(30):
         attempt = DeliveryAttempt("evt_1", "webhook", False, START_MS, "é" * 9_000)
         dynamodb.store.record_delivery(REF, attempt)

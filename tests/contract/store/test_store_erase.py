@@ -38,7 +38,10 @@ def finished(bench: Bench, *, steps: int = 3) -> int:
     for number in range(1, steps):
         text = LARGE if number == 1 else "found it"
         bench.store.commit(
-            TASK, record_of(number, text=text), due_at_ms=START_MS, owns_effects=number == 1
+            TASK,
+            record_of(number, text=text),
+            due_at_ms=START_MS,
+            effects_of="a" if number == 1 else None,
         )
     bench.store.commit(TASK, record_of(steps, DONE), due_at_ms=START_MS)
     for channel in ("sns", "webhook"):

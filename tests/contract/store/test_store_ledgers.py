@@ -5,7 +5,7 @@ import pytest
 from ratchet.contracts.errors import AttemptSuperseded
 from ratchet.delivery_log import DeliveryAttempt, DeliveryState
 from ratchet.domain.steps import End, Paused, Step
-from ratchet.ports import Begun
+from ratchet.ports import ANY_ATTEMPT, Begun
 from tests.contract.store.benches import Bench
 from tests.contract.store.samples import (
     ACTING,
@@ -85,7 +85,7 @@ def test_no_effect_of_a_committed_step_can_be_begun(bench: Bench) -> None:
     task = task_of()
     bench.store.create_task(task, claim=None, due_at_ms=START_MS)
     begin(bench.store)
-    bench.store.commit(task, record_of(1), due_at_ms=START_MS, owns_effects=True)
+    bench.store.commit(task, record_of(1), due_at_ms=START_MS, effects_of="a")
     with pytest.raises(AttemptSuperseded):
         begin(bench.store)
     with pytest.raises(AttemptSuperseded):
@@ -101,14 +101,40 @@ def test_a_step_with_effects_is_committed_only_by_who_tells_of_them(
     bench.store.create_task(task, claim=None, due_at_ms=START_MS)
     begin(bench.store)
     record = record_of(1, following)
-    with pytest.raises(AttemptSuperseded):
-        bench.store.commit(task, record, due_at_ms=START_MS)
+    for other in (None, "b"):
+        with pytest.raises(AttemptSuperseded):
+            bench.store.commit(task, record, due_at_ms=START_MS, effects_of=other)
     for history in (bench.store.load(REF), bench.store.load_tip(REF)):
         assert history is not None
         assert history.records == ()
-    assert bench.store.commit(task, record, due_at_ms=START_MS, owns_effects=True) == record
+    assert bench.store.commit(task, record, due_at_ms=START_MS, effects_of="a") == record
     adopted = bench.store.commit(task, record_of(1, DONE, text="late"), due_at_ms=START_MS)
     assert adopted == record
+
+
+def test_an_attempt_whose_plan_was_adopted_does_not_commit_its_effects(bench: Bench) -> None:
+    task = task_of()
+    bench.store.create_task(task, claim=None, due_at_ms=START_MS)
+    begin(bench.store)
+    assert bench.store.adopt_plan(REF, plan_of(), step=1, owner="two")
+    with pytest.raises(AttemptSuperseded):
+        bench.store.commit(task, record_of(1, text="a"), due_at_ms=START_MS, effects_of="a")
+    record = record_of(1, text="two")
+    assert bench.store.commit(task, record, due_at_ms=START_MS, effects_of="two") == record
+
+
+@pytest.mark.parametrize("following", [ACTING, BROKEN])
+def test_an_end_without_work_takes_the_place_of_any_attempts_effects(
+    bench: Bench, following: Step | End
+) -> None:
+    task = task_of()
+    bench.store.create_task(task, claim=None, due_at_ms=START_MS)
+    begin(bench.store)
+    assert bench.store.adopt_plan(REF, plan_of(), step=1, owner="two")
+    record = record_of(1, following)
+    written = bench.store.commit(task, record, due_at_ms=START_MS, effects_of=ANY_ATTEMPT)
+    assert written == record
+    assert not bench.store.adopt_plan(REF, plan_of("two"), step=1, owner="three")
 
 
 def test_a_task_is_read_while_effects_of_its_next_step_are_begun(bench: Bench) -> None:
@@ -123,7 +149,7 @@ def test_a_task_is_read_while_effects_of_its_next_step_are_begun(bench: Bench) -
     assert [r.number for r in tip.records] == [2]
     assert [r.number for r in history.records] == [1, 2]
     end = record_of(3, BROKEN)
-    bench.store.commit(task, end, due_at_ms=START_MS, owns_effects=True)
+    bench.store.commit(task, end, due_at_ms=START_MS, effects_of=ANY_ATTEMPT)
     ended = bench.store.load_tip(REF)
     assert ended is not None
     assert ended.records == (end,)
@@ -137,7 +163,7 @@ def test_a_call_of_a_step_that_has_moved_on_is_not_taken_over(bench: Bench, what
     begin(bench.store)
     bench.store.adopt_plan(REF, plan_of(), step=1, owner="two")
     if what == "committed":
-        bench.store.commit(task, record_of(1), due_at_ms=START_MS, owns_effects=True)
+        bench.store.commit(task, record_of(1), due_at_ms=START_MS, effects_of="two")
     else:
         bench.store.adopt_plan(REF, plan_of("two"), step=1, owner="three")
     taken = bench.store.retake_effect(

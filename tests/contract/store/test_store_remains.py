@@ -8,6 +8,7 @@ from ratchet.contracts.names import TaskStatus
 from ratchet.domain.remains import unreadable_end
 from ratchet.domain.steps import End, Paused, Step
 from ratchet.domain.task import History
+from ratchet.ports import ANY_ATTEMPT
 from tests.contract.store.benches import Bench
 from tests.contract.store.samples import (
     ASKING,
@@ -61,7 +62,7 @@ def test_a_task_whose_last_step_is_gone_can_be_ended(
     assert (remains.next_number, isinstance(remains.next, Step)) == (3, True)
     assert remains.totals == record_of(1).totals
     end = unreadable_end(remains, DataMissing("gone"), now_ms=START_MS + 9_000)
-    assert bench.store.commit(TASK, end, due_at_ms=START_MS, owns_effects=True) == end
+    assert bench.store.commit(TASK, end, due_at_ms=START_MS, effects_of=ANY_ATTEMPT) == end
     tip = bench.store.load_tip(REF)
     assert tip is not None
     assert (tip.state.status, tip.records) == (TaskStatus.FAILED, (end,))
