@@ -12,6 +12,7 @@ from ratchet.app.announce_task import AnnounceTask
 from ratchet.app.events import event_of
 from ratchet.app.execute_step import ExecuteStep
 from ratchet.app.step_attempt import StepAttempt
+from ratchet.app.step_course import StepCourse
 from ratchet.app.step_waits import StepWaits
 from ratchet.app.sweep_tasks import SweepTasks
 from ratchet.app.tool_runner import ToolRunner
@@ -73,12 +74,12 @@ def trusted_history() -> AbstractContextManager[Any]:
 
 def busy_summary() -> AbstractContextManager[Any]:
     """The policy takes a summary for the last thing that the agent did."""
-    following = StepAttempt._next
+    following = StepCourse.after
 
     def after(self: Any, agent: Any, result: Any, output: Any) -> Any:
         return following(self, agent, replace(result, purpose=Purpose.WORK), output)
 
-    return patch.object(StepAttempt, "_next", after)
+    return patch.object(StepCourse, "after", after)
 
 
 def forgetful() -> AbstractContextManager[Any]:

@@ -8,14 +8,14 @@ from ratchet.app.agents import AgentRegistry
 from ratchet.app.answer_check import Accepted, check_again
 from ratchet.app.approved_calls import ApprovedCalls
 from ratchet.app.cached_chat import CachedChat
-from ratchet.app.compact_history import CompactHistory, instead_of, summarizer
-from ratchet.app.held_calls import asked_about, is_tainted, sort_calls
+from ratchet.app.compact_history import instead_of, summarizer
+from ratchet.app.held_calls import is_tainted, sort_calls
 from ratchet.app.lost_attempts import Reservation, carried_microusd, is_wary
 from ratchet.app.model_turn import ModelTurn
 from ratchet.app.prefix_watch import StickyRoute, watch
-from ratchet.app.questions import questions
 from ratchet.app.similar_goal import Found, GoalPorts, SimilarGoal
 from ratchet.app.spending import Spending
+from ratchet.app.step_course import StepCourse
 from ratchet.app.step_ends import closed, runs_of
 from ratchet.app.step_waits import StepWaits
 from ratchet.app.tenant_allowance import TenantGovernor
@@ -26,36 +26,31 @@ from ratchet.contracts.errors import (
     ContextOverflow,
     ExecutionFailed,
     LimitReached,
-    LoopDetected,
     ModelError,
     RatchetError,
     RetryableError,
     TaskError,
 )
-from ratchet.contracts.messages import Allowance, Route, StepInput, StepOutput
+from ratchet.contracts.messages import Allowance, StepInput, StepOutput
 from ratchet.contracts.names import (
     Effect,
-    Json,
     Purpose,
-    TaskStatus,
 )
-from ratchet.domain import budget_question, compaction, escalation
+from ratchet.domain import compaction, escalation
 from ratchet.domain.agent import Agent
 from ratchet.domain.budget import MAX_COST, check_limits, warning
 from ratchet.domain.messages import Message
 from ratchet.domain.models import ModelCatalogue
-from ratchet.domain.policy import Done
 from ratchet.domain.prompt import Prompt, build_prompt
 from ratchet.domain.steps import (
     End,
-    Failure,
     Paused,
     Step,
     StepPlan,
     StepRecord,
     StepResult,
 )
-from ratchet.domain.task import History, work_of
+from ratchet.domain.task import History
 from ratchet.domain.tools import Tool
 from ratchet.model_ports import ChatModel, ResponseCache
 from ratchet.ports import ANY_ATTEMPT, Begun, CheckpointStore, Clock, Ids
@@ -114,7 +109,7 @@ class StepAttempt:
             raise
 
     def _outcome(self, spending: Spending, started: int) -> Attempted | StepOutput:
-        step = self._step
+        step = self._course.step
         result = StepResult(step.type, step.complexity, purpose=step.purpose)
         following: Step | Paused | End
         has_effects = is_spent = False
@@ -123,10 +118,10 @@ class StepAttempt:
         except EffectPending as exc:
             return self._waits.for_attempt(exc.seconds)
         except TaskError as exc:
-            following = self._question(exc) or self._end(exc)
+            following = self._course.question(exc) or self._course.end(exc)
             is_spent = isinstance(exc, LimitReached) and exc.limit == MAX_COST
         except ContextOverflow as exc:
-            following = instead_of(step, self.history) or self._end(
+            following = instead_of(step, self.history) or self._course.end(
                 ContextOverflow(f"{exc}; {compaction.ADVICE}")
             )
         except ModelError as exc:
@@ -134,7 +129,7 @@ class StepAttempt:
             if wait is not None:
                 spending.reservation.settle(spending.own_microusd)
                 return wait
-            following = self._end(exc)
+            following = self._course.end(exc)
         is_bare_end = isinstance(following, End) and not result.messages
         result = replace(spending.on(result), agent_version=self._other_version())
         finished = self.clock.now_ms()
@@ -160,21 +155,23 @@ class StepAttempt:
         begun = self._adopted(owner)
         before = None if begun is None else begun.plan
         agent = self.agents.get(self.history.task.agent)
-        if self._step.purpose is Purpose.CALLS:
+        if self._course.step.purpose is Purpose.CALLS:
             return self._make_approved(agent, before, owner)
-        directive = agent.decides.directive(self._step, self.history.work)
+        directive = agent.decides.directive(self._course.step, self.history.work)
         if before is not None and self.event.failure is None:
             spending.carry_on(before)
             accepted = check_again(before, agent, self.event.step)
         else:
             self._count_lost(agent, directive, spending)
             self._check_limits()
-            if self._step.purpose is Purpose.COMPACTION:
-                result = self._length(agent).run(self._turn(agent, spending), self._step)
-                return result, self._next(agent, result, self.history.last_answer), False
+            if self._course.step.purpose is Purpose.COMPACTION:
+                result = self._course.length(agent).run(
+                    self._turn(agent, spending), self._course.step
+                )
+                return result, self._course.after(agent, result, self.history.last_answer), False
             found = self._similar(agent, spending)
             if found is not None:
-                return found.result(self._step), found.end, False
+                return found.result(self._course.step), found.end, False
             accepted = self._ask(agent, directive, spending)
         calls = sort_calls(
             accepted.calls,
@@ -189,26 +186,16 @@ class StepAttempt:
             messages=(*opening, accepted.message, *tools.messages),
             tool_runs=tools.runs,
             rating=accepted.rating,
-            route=self._route.name,
+            route=self._course.route.name,
             untrusted=any(planned.tool.untrusted for planned in calls.free),
         )
         # What follows when every held call is refused; what is approved comes before it, and decides anew.
         runs = (*result.tool_runs, *calls.as_refused)
-        following = self._next(agent, replace(result, tool_runs=runs), accepted.output)
+        following = self._course.after(agent, replace(result, tool_runs=runs), accepted.output)
         has_effects = any(planned.tool.effect is Effect.UNSAFE for planned in calls.free)
         if tools.unknown or calls.held:
-            return result, self._paused(following, tools, calls.held), has_effects
+            return result, self._course.paused(following, tools, calls.held), has_effects
         return result, following, has_effects
-
-    def _paused(
-        self, following: Step | End, tools: ToolResults, held: Sequence[PlannedCall] = ()
-    ) -> Paused:
-        now_ms = self.clock.now_ms()
-        version = self.agents.version_of(self.history.task.agent) or ""
-        about = asked_about(self.event, held, version=version, now_ms=now_ms)
-        # Calls that have been made, or may have been, are not made again.
-        then = following if isinstance(following, Step) else replace(self._step, calls=())
-        return Paused((*questions(self.event, tools.unknown, now_ms=now_ms), *about), then)
 
     def _make_approved(
         self, agent: Agent, before: StepPlan | None, owner: str
@@ -216,14 +203,14 @@ class StepAttempt:
         """Make the calls that people have approved. It asks no model, so no limit of the task stands in its way."""
         if self.event.failure is not None:
             raise ExecutionFailed(f"the step could not be run: {self.event.failure}")
-        approved = ApprovedCalls.of(self.history, agent, self._step.calls)
+        approved = ApprovedCalls.of(self.history, agent, self._course.step.calls)
         approved.check(before)
         tools = self._run_tools(approved.planned, StepPlan(owner, approved.message))
-        result = approved.result(tools, self._step.complexity)
-        following = self._next(agent, result, None)
+        result = approved.result(tools, self._course.step.complexity)
+        following = self._course.after(agent, result, None)
         has_effects = any(call.tool.effect is Effect.UNSAFE for call in approved.planned)
         if tools.unknown:
-            return result, self._paused(following, tools), has_effects
+            return result, self._course.paused(following, tools), has_effects
         return result, following, has_effects
 
     def _similar(self, agent: Agent, spending: Spending) -> Found | None:
@@ -252,7 +239,7 @@ class StepAttempt:
             return
         if self.event.route is None and self.history.task.routes is None:
             return  # an execution from before attempts were counted has nothing to say of them
-        is_summary = self._step.purpose is Purpose.COMPACTION
+        is_summary = self._course.step.purpose is Purpose.COMPACTION
         words = compaction.DIRECTIVE if is_summary else directive
         prompt = build_prompt(agent, self.history, self.event.step.type, words)
         turn = self._turn(agent, spending)
@@ -281,39 +268,20 @@ class StepAttempt:
         name = self.history.task.agent
         return {} if self.agents.version_of(name) is None else self.agents.get(name).toolbox
 
-    @property
-    def _step(self) -> Step:
-        following = self.history.next
-        if not isinstance(following, Step):
-            return Step(self.event.step.type, self.event.step.complexity)
-        return replace(following, type=self.event.step.type, complexity=self.event.step.complexity)
-
-    @property
-    def _route(self) -> Route:
-        pinned, step = self.history.task.routes, self.event.step
-        if pinned is not None:
-            return pinned.route(step.type, step.complexity)
-        if self.event.route is None:
-            raise ExecutionFailed("the state machine named no route for this step")
-        return self.event.route
-
     def _ask(self, agent: Agent, directive: str | None, spending: Spending) -> Accepted:
         prompt = build_prompt(agent, self.history, self.event.step.type, directive)
-        if self._length(agent).is_due_before(prompt):
+        if self._course.length(agent).is_due_before(prompt):
             raise ContextOverflow("the prompt is too long for this step's route")
-        spending.prefix = watch(self.history, agent, self._step, at_ms=self.clock.now_ms())
+        spending.prefix = watch(self.history, agent, self._course.step, at_ms=self.clock.now_ms())
         turn = self._decided(self._turn(agent, spending), prompt)
         return turn.run(prompt, self.event.step.type)
 
     def _decided(self, turn: ModelTurn, prompt: Prompt) -> ModelTurn:
         """The turn with what the history says about its models: the same on every attempt."""
         escalate = escalation.before_step(self.history.work)
-        sticky = StickyRoute(self.history, turn.agent, self._step, self.models)
-        stay = None if escalate else sticky.choose(self._route, prompt)
+        sticky = StickyRoute(self.history, turn.agent, self._course.step, self.models)
+        stay = None if escalate else sticky.choose(self._course.route, prompt)
         return replace(turn, escalate=escalate, stay=stay)
-
-    def _length(self, agent: Agent) -> CompactHistory:
-        return CompactHistory(agent, self.models, self.history, self._route)
 
     def _turn(self, agent: Agent, spending: Spending) -> ModelTurn:
         return ModelTurn(
@@ -321,7 +289,7 @@ class StepAttempt:
             models=self.models,
             agent=agent,
             task=self.history.task,
-            route=self._route,
+            route=self._course.route,
             spending=spending,
             remaining_seconds=self.remaining_seconds,
             place=self.event.step.place,
@@ -339,7 +307,7 @@ class StepAttempt:
     def _chat(self, agent: Agent) -> ChatModel:
         if self.cache is None or agent.cache_ttl_seconds is None:
             return self.chat
-        step = self._step
+        step = self._course.step
         return CachedChat(
             chat=self.chat,
             cache=self.cache,
@@ -350,6 +318,10 @@ class StepAttempt:
             type=step.type,
             ttl_seconds=agent.cache_ttl_seconds,
         )
+
+    @property
+    def _course(self) -> StepCourse:
+        return StepCourse(self.event, self.history, self.agents, self.models, self.clock)
 
     def _run_tools(self, calls: Sequence[PlannedCall], plan: StepPlan) -> ToolResults:
         runner = ToolRunner(
@@ -362,35 +334,6 @@ class StepAttempt:
         )
         return runner.run(calls)
 
-    def _next(self, agent: Agent, result: StepResult, output: Json) -> Step | End:
-        worked = work_of([*self.history.results, result])
-        following = agent.decides.next_step(worked, agent.traits)
-        if isinstance(following, Done):
-            return End(TaskStatus.SUCCEEDED, output=output)
-        if agent.loop_guard and not result.is_summary and (why := escalation.stuck(worked)):
-            return self._end(LoopDetected(why))
-        following = self.history.task.rated(following)
-        if not result.is_summary and self._length(agent).is_due_after(result, following):
-            return compaction.step_before(following)
-        return following
-
     @property
     def _waits(self) -> StepWaits:
         return StepWaits(self.event, self.history, self.patience_seconds, self.throttles)
-
-    def _question(self, error: TaskError) -> Paused | None:
-        """Ask whether the limit may be raised, if it is one and the agent allows it."""
-        name = self.history.task.agent
-        if not isinstance(error, LimitReached) or not self.agents.get(name).ask_over_budget:
-            return None
-        now_ms = self.clock.now_ms()
-        asked = budget_question.question(self.history, error.limit, str(error), now_ms=now_ms)
-        return None if asked is None else Paused((asked,), self._step)
-
-    def _end(self, error: TaskError | ModelError) -> End:
-        status = error.status if isinstance(error, TaskError) else TaskStatus.FAILED
-        code = error.limit if isinstance(error, LimitReached) else error.code
-        partial = self.history.last_answer
-        tells = status is not TaskStatus.FAILED or isinstance(error, LoopDetected)
-        output: Json = {"partial": partial} if partial and tells else None
-        return End(status, output=output, failure=Failure(code, str(error)))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ratchet import Agent, ToolContext, tool
-from ratchet.app.step_attempt import StepAttempt
+from ratchet.app.step_course import StepCourse
 from ratchet.app.sweep_tasks import SweepTasks
 from ratchet.contracts.errors import ModelThrottled, ModelUnavailable
 from ratchet.contracts.messages import TaskRef
@@ -207,12 +207,12 @@ def test_an_answer_of_chance_is_reported_without_any_crash() -> None:
 
 def test_a_final_output_of_chance_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = count()
-    following = StepAttempt._next
+    following = StepCourse.after
 
-    def numbered(self: StepAttempt, agent: Agent, result: StepResult, output: Json) -> Step | End:
+    def numbered(self: StepCourse, agent: Agent, result: StepResult, output: Json) -> Step | End:
         return following(self, agent, result, f"{output} {next(numbers)}")
 
-    monkeypatch.setattr(StepAttempt, "_next", numbered)
+    monkeypatch.setattr(StepCourse, "after", numbered)
     with pytest.raises(CrashFailure, match="the final output was 'ok 0' and is 'ok 1'"):
         crash_every_step(Agent(name="plain", instructions="x", policy="react"), GOAL, model=["ok"])
 
