@@ -104,11 +104,15 @@ class Reserved:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """An execution that was started; `restarts` counts the dead ones in a row that it follows."""
+    """An execution that was started; `restarts` counts the dead ones in a row that it follows.
+
+    `opened_at_ms` is when the task, as it was read, had been created, resumed or answered.
+    """
 
     generation: int
     at_ms: int
     due_at_ms: int
+    opened_at_ms: int
     restarts: int = 0
     at_step: int = 1
     machine_version: str | None = None
@@ -161,7 +165,12 @@ class CheckpointStore(UsageLedger, DeliveryLog, Protocol):
         ...
 
     def mark_started(self, ref: TaskRef, start: Start) -> None:
-        """Note that an execution runs the task; nothing if the task has ended or a later one was started."""
+        """Note that an execution runs the task; nothing if a later one was started.
+
+        One that has ended or paused, or was reopened since it was read, does not run: the execution was so fast, or
+        the note so late. Only the generation and the version are noted then, so that the next execution is another
+        one; an upgraded task takes no version from before.
+        """
         ...
 
     def commit(

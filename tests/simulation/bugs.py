@@ -11,7 +11,10 @@ Patch = Callable[[], AbstractContextManager[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Bug:
-    """A planted bug; `nets_off` are the nets that hide it, `stories` where to look first (all, if none)."""
+    """A planted bug; `nets_off` are the nets that hide it.
+
+    `stories` says where to look: scenarios and kept plans; everywhere, if none.
+    """
 
     name: str
     patches: tuple[Patch, ...]

@@ -72,7 +72,7 @@ def _suite(bug: Bug, schedules: int) -> Iterator[tuple[str, World]]:
         yield f"{story.name}, no fault", play(story, {})
     for path in kept():
         story, plan = read(path)
-        if story in stories:
+        if story in stories or path.stem in bug.stories:
             yield f"{path.stem}, kept", play(story, plan)
     for story in stories:
         for plan in single_plans(story):

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 from ratchet.app import admission, dispatch_task
 from ratchet.app.admission import Admission, SlotReturn
@@ -56,6 +57,18 @@ def _forgets_the_slot(original: Any, store: Any, tip: Any, reopening: Any) -> bo
     return bool(original(store, tip, reopening))
 
 
+def _starts_the_answered(original: Any, store: Any, ref: Any, start: Any) -> None:
+    """The start that is noted late is taken for one of the task as it was reopened."""
+    head = store._partitions[keys.task_key(ref)].head
+    original(store, ref, replace(start, opened_at_ms=head.state.opened_at_ms))
+
+
+def _starts_whom_it_seated(original: Any, use: Any, asked: Any) -> None:
+    """Whoever was seated is started, whatever has become of the slot since."""
+    with patch.object(dispatch_task, "needs_slot", lambda _: False):
+        original(use, asked)
+
+
 def _stays_in_line(original: Any, store: Any, head: Any) -> None:
     head.state = replace(head.state, waiting_for=None)
 
@@ -90,6 +103,18 @@ BUGS = (
         (wrap(STORE, "reopen", _forgets_the_slot),),
         (),
         ("one-place-resumed", "one-place-asked"),
+    ),
+    Bug(
+        "late start taken for one after the answer",
+        (wrap(STORE, "mark_started", _starts_the_answered),),
+        (),
+        ("started-before-the-answer",),
+    ),
+    Bug(
+        "slot taken for kept over an answer",
+        (wrap(dispatch_task.DispatchTask, "_start_all", _starts_whom_it_seated),),
+        (),
+        ("seated-before-the-answer",),
     ),
     Bug(
         "nobody rings for those that wait", (swap(Admission, "ring", lambda *_, **__: 0),), (), _ONE

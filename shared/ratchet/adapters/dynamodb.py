@@ -131,9 +131,11 @@ class DynamoDbCheckpoints(
         raise StoreUnavailable(f"the last step of {ref.task_id} cannot be read yet")
 
     def mark_started(self, ref: TaskRef, start: Start) -> None:
-        """Note that an execution runs the task; nothing if the task has ended or a later one was started."""
-        if not self._table.update(updates.started(ref, start)):
-            self._table.update(updates.had_started(ref, start))
+        """Note that an execution runs the task; of one that has ended, paused or was reopened only that it did."""
+        notes = (updates.started, updates.had_started, updates.started_before)
+        for note in notes:  # each holds in another case, so that one of them is taken, or none
+            if self._table.update(note(ref, start)):
+                return
 
     def commit(
         self, task: Task, record: StepRecord, *, due_at_ms: int, effects_of: str | None = None

@@ -110,6 +110,10 @@ def read_task(ref: TaskRef, head: Item, bodies: Bodies) -> Task:
     return codec.decode_task(ref, int(head["created_at"]["N"]), bodies.read(ref, head))
 
 
+CURRENT = "current"
+"""Stands for the version of an upgraded task that has not been started since: whichever is current then."""
+
+
 def read_state(head: Item) -> TaskState:
     """Where the task stands."""
     return TaskState(
@@ -119,7 +123,7 @@ def read_state(head: Item) -> TaskState:
         generation=_read_number(head, "generation"),
         restarts=_read_number(head, "restarts"),
         restarted_at_step=_read_number(head, "restarted_at_step"),
-        machine_version=head["machine_version"]["S"] if "machine_version" in head else None,
+        machine_version=_read_version(head),
         slot=_read_number(head, "slot") if "slot" in head else None,
         waiting_for=WaitingFor(head["waiting_for"]["S"]) if "waiting_for" in head else None,
         standing=Standing(head["session_standing"]["S"]) if "session_standing" in head else None,
@@ -186,6 +190,11 @@ def check_order(ref: TaskRef, records: Iterable[StepRecord], *, after: int) -> N
     for expected, record in enumerate(records, start=after + 1):
         if record.number != expected:
             raise DataMissing(f"step {expected} of {ref.task_id} is gone")
+
+
+def _read_version(head: Item) -> str | None:
+    version: str | None = head.get("machine_version", {}).get("S")
+    return None if version == CURRENT else version
 
 
 def _read_number(head: Item, name: str) -> int:

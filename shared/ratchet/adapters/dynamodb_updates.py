@@ -26,11 +26,12 @@ _WAITS = "#status = :queued AND attribute_not_exists(slot)"
 _IN_LINE = ("waiting", "wait_rank", "waiting_for")
 _HOLDING: Item = {":holds": {"S": Standing.HOLDS.value}}
 _UNLOCKED = "(attribute_not_exists(session_id) OR session_standing = :holds)"
+_AS_OPENED = "(opened_at = :opened OR attribute_not_exists(opened_at) AND created_at = :opened)"
 _LATER = "(attribute_not_exists(#generation) OR #generation < :new_generation)"
 
 
 def started(ref: TaskRef, start: Start) -> Update:
-    """An execution runs the task, unless it has ended or paused, or a later execution was started."""
+    """An execution runs the task, unless it has ended or paused or gone on since, or a later execution was started."""
     values = {
         "status": _text(TaskStatus.RUNNING),
         "updated_at": items.number(start.at_ms),
@@ -46,9 +47,13 @@ def started(ref: TaskRef, start: Start) -> Update:
         items.head_key(ref),
         values,
         remove=[name for name in optional if name not in values],
-        only_if=f"attribute_exists(pk) AND NOT {_SETTLED} AND {_LATER} AND {_UNLOCKED}",
-        given=_TERMINAL | _ASKING | _HOLDING,
+        only_if=f"NOT {_SETTLED} AND {_AS_OPENED} AND {_LATER} AND {_UNLOCKED}",
+        given=_TERMINAL | _ASKING | _HOLDING | _opened(start),
     )
+
+
+def _opened(start: Start) -> Item:
+    return {":opened": items.number(start.opened_at_ms)}
 
 
 def _version(start: Start) -> Item:
@@ -67,6 +72,32 @@ def had_started(ref: TaskRef, start: Start) -> Update:
         only_if=f"attribute_exists(pk) AND {_SETTLED} AND {_LATER}",
         given=_TERMINAL | _ASKING,
     )
+
+
+def started_before(ref: TaskRef, start: Start) -> Update:
+    """The task was reopened before its start was noted, and that execution is not one of what follows.
+
+    To mark it as running would let it pass those that wait for a slot, and nothing would run it. The generation is
+    used up; the version is kept unless there is one, and an upgraded task has one: the current.
+    """
+    values = {"generation": items.number(start.generation)}
+    noted = _update(
+        items.head_key(ref),
+        values,
+        only_if=f"attribute_exists(pk) AND NOT {_SETTLED} AND NOT {_AS_OPENED} AND {_LATER}",
+        given=_TERMINAL | _ASKING | _opened(start),
+    )
+    if start.machine_version is None:
+        return noted
+    kept = "machine_version = if_not_exists(machine_version, :version)"
+    return {
+        **noted,
+        "UpdateExpression": f"{noted['UpdateExpression']}, {kept}",
+        "ExpressionAttributeValues": {
+            **noted["ExpressionAttributeValues"],
+            ":version": _text(start.machine_version),
+        },
+    }
 
 
 def settled(ref: TaskRef, record: StepRecord, *, due_at_ms: int) -> Update:
@@ -173,9 +204,9 @@ def reopened(tip: History, reopening: Reopening, body: Item) -> Update:
         **body,
     }
     other_body = {"body", "body_ref"} - set(body) if body else ()
-    ended_things = ["expires_at", "steps", "cost_microusd", "restarts", "restarted_at_step"]
+    ended_things = ("expires_at", "steps", "cost_microusd", "restarts", "restarted_at_step")
     if reopening.upgrade:
-        ended_things.append("machine_version")
+        values["machine_version"] = _text(items.CURRENT)  # see started_before
     return _update(
         items.head_key(ref),
         values,

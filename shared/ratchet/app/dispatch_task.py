@@ -68,8 +68,8 @@ class DispatchTask:
         for ref in seated:
             # One that cannot be read is started too: its step ends it. Left in line it would stop those behind it.
             tip = tip_or_remains(self.store, ref)
-            if tip is None:
-                continue
+            if tip is None or needs_slot(tip):
+                continue  # it has run, paused and been answered since it was seated: it asks for a slot of its own
             start = due_start(tip, Doorbell(ref), at_ms=self.clock.now_ms())
             if start is not None:
                 self._start(tip, start)
@@ -91,7 +91,8 @@ def due_start(tip: History, bell: Doorbell, *, at_ms: int) -> Start | None:
     is_wanted = tip.state.status is TaskStatus.QUEUED or bell.generation == generation
     if tip.state.status.is_terminal or not is_wanted:
         return None
-    return Start(generation, at_ms, at_ms + WATCH_SECONDS * 1000, at_step=tip.next_number)
+    due, opened = at_ms + WATCH_SECONDS * 1000, tip.state.opened_at_ms
+    return Start(generation, at_ms, due, opened, at_step=tip.next_number)
 
 
 def start_execution(store: CheckpointStore, workflow: Workflow, tip: History, start: Start) -> None:

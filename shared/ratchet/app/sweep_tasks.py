@@ -150,7 +150,8 @@ class SweepTasks:
             return False
         now = self.clock.now_ms()
         due = now + limits.WATCH_SECONDS * 1000
-        start = Start(generation + 1, now, due, restarts=restarts, at_step=tip.next_number)
+        opened, step = tip.state.opened_at_ms, tip.next_number
+        start = Start(generation + 1, now, due, opened, restarts=restarts, at_step=step)
         start_execution(self.store, self.workflow, tip, start)
         return False
 

@@ -30,11 +30,7 @@ from ratchet.ports import (
 )
 from ratchet.testing.store_deliveries import InMemoryDeliveries
 from ratchet.testing.store_ledgers import InMemoryLedgers
-from ratchet.testing.store_rows import (
-    Head,
-    Partition,
-    is_settled,
-)
+from ratchet.testing.store_rows import Head, Partition, is_settled
 from ratchet.testing.store_sessions import InMemorySessions
 from ratchet.testing.store_slots import InMemorySlots
 from ratchet.testing.store_usage import InMemoryUsage
@@ -120,30 +116,20 @@ class InMemoryCheckpoints(
             return None if head is None else self.payloads.read_remains(head, partition.steps)
 
     def mark_started(self, ref: TaskRef, start: Start) -> None:
-        """Note that an execution runs the task; nothing if the task has ended or a later one was started."""
+        """Note that an execution runs the task; of one that has ended, paused or was reopened only that it did."""
         with self._lock:
             head = self._partitions[keys.task_key(ref)].head
             if head is None or head.state.generation >= start.generation:
                 return
+            generation, version = start.generation, start.machine_version
             if is_settled(head.state):
-                head.state = replace(
-                    head.state,
-                    generation=start.generation,
-                    machine_version=start.machine_version,
-                )
+                head.state = replace(head.state, generation=generation, machine_version=version)
+                head.is_upgraded = False
+            elif start.opened_at_ms != head.state.opened_at_ms:
+                kept = head.state.machine_version or (None if head.is_upgraded else version)
+                head.state = replace(head.state, generation=generation, machine_version=kept)
             elif head.may_start():
-                head.state = TaskState(
-                    status=TaskStatus.RUNNING,
-                    updated_at_ms=start.at_ms,
-                    opened_at_ms=head.state.opened_at_ms,
-                    generation=start.generation,
-                    restarts=start.restarts,
-                    restarted_at_step=start.at_step if start.restarts else 0,
-                    machine_version=start.machine_version,
-                    slot=head.state.slot,
-                    standing=head.state.standing,
-                )
-                head.due_at_ms = start.due_at_ms
+                head.run(start)
                 self._leave_line(head)
 
     def commit(
@@ -189,6 +175,7 @@ class InMemoryCheckpoints(
                 slot=head.state.slot,
                 standing=head.state.standing,
             )
+            head.is_upgraded |= reopening.upgrade
             head.body, head.due_at_ms = body or head.body, reopening.due_at_ms
             partition.steps[record.number] = step
             return True

@@ -15,7 +15,7 @@ from ratchet.domain.remains import lost_record, lost_task
 from ratchet.domain.steps import StepRecord, Totals
 from ratchet.domain.task import History, SessionPlace, Task, TaskState
 from ratchet.domain.usage import Counted
-from ratchet.ports import Intent, Reserved, TaskSummary
+from ratchet.ports import Intent, Reserved, Start, TaskSummary
 
 MAX_ITEM_BYTES = 400 * 1024
 MAX_SORT_KEY_BYTES = 1024
@@ -42,6 +42,8 @@ class Head:
     due_at_ms: int
     wait_rank: str | None = None
     session: SessionPlace | None = None
+    is_upgraded: bool = False
+    """Reopened with an upgrade, and not started since."""
 
     def summary(self) -> TaskSummary:
         """The task's line in a list."""
@@ -57,6 +59,21 @@ class Head:
     def may_start(self) -> bool:
         """Whether its session lets the task run."""
         return self.session is None or self.state.standing is Standing.HOLDS
+
+    def run(self, start: Start) -> None:
+        """An execution runs the task."""
+        self.state = TaskState(
+            status=TaskStatus.RUNNING,
+            updated_at_ms=start.at_ms,
+            opened_at_ms=self.state.opened_at_ms,
+            generation=start.generation,
+            restarts=start.restarts,
+            restarted_at_step=start.at_step if start.restarts else 0,
+            machine_version=start.machine_version,
+            slot=self.state.slot,
+            standing=self.state.standing,
+        )
+        self.due_at_ms, self.is_upgraded = start.due_at_ms, False
 
     def check_size(self) -> None:
         """Refuse what does not fit into an item."""

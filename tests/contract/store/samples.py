@@ -82,10 +82,15 @@ def fork_of(number: int, *results: StepResult, **changes: Any) -> Task:
 
 
 def start_of(
-    generation: int = 1, *, at_ms: int = START_MS + 5, restarts: int = 0, at_step: int = 1
+    generation: int = 1,
+    *,
+    at_ms: int = START_MS + 5,
+    opened_at_ms: int = START_MS + 1,
+    restarts: int = 0,
+    at_step: int = 1,
 ) -> Start:
-    """An execution that is due again a minute after its start."""
-    return Start(generation, at_ms, at_ms + 60_000, restarts, at_step)
+    """An execution of a new task that is due again a minute after its start."""
+    return Start(generation, at_ms, at_ms + 60_000, opened_at_ms, restarts, at_step)
 
 
 def reopening_of(

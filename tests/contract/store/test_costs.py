@@ -54,7 +54,7 @@ def run(bench: DynamoDbBench, cycles: int, *, cold: bool) -> Cost:
     read_units = 0
     with watched(bench.client) as traffic:
         bench.store.create_task(task, claim=None, due_at_ms=START_MS)
-        bench.store.mark_started(task.ref, Start(1, START_MS, START_MS))
+        bench.store.mark_started(task.ref, Start(1, START_MS, START_MS, START_MS))
         for record in standard_steps(cycles, prose):
             if cold:
                 read_units += -(-sum(map(item_bytes, bench.items())) // 4096)
@@ -129,7 +129,7 @@ def test_starting_postponing_and_announcing_are_one_write_each(dynamodb: DynamoD
     due = DueTask(task.ref, TaskStatus.QUEUED, START_MS)
     for write in (
         lambda: dynamodb.store.postpone(due, until_ms=START_MS),
-        lambda: dynamodb.store.mark_started(task.ref, Start(1, START_MS, START_MS)),
+        lambda: dynamodb.store.mark_started(task.ref, Start(1, START_MS, START_MS, START_MS)),
         lambda: dynamodb.store.commit(task, steps[-1], due_at_ms=START_MS),
         lambda: dynamodb.store.due_again(task.ref, ended_at_ms=START_MS, at_ms=START_MS),
     ):

@@ -107,7 +107,8 @@ def loads(draw: st.DrawFn) -> Operation:
 def starts(draw: st.DrawFn) -> Operation:
     generation, restarts = draw(st.integers(1, 3)), draw(st.integers(0, 2))
     start = start_of(generation, at_ms=draw(times), restarts=restarts, at_step=draw(steps))
-    start = replace(start, machine_version=draw(versions))
+    opened = draw(st.sampled_from([START_MS + 1, START_MS + 1, START_MS + 4_000]))
+    start = replace(start, opened_at_ms=opened, machine_version=draw(versions))
     return call("mark_started", draw(refs), start)
 
 

@@ -158,6 +158,36 @@ def test_a_start_that_is_noted_after_the_end_still_notes_its_version(
     assert state.machine_version == version
 
 
+@pytest.mark.parametrize(
+    ("upgrade", "first", "noted", "expected"),
+    [
+        (False, None, "m:1", "m:1"),
+        (False, "m:0", "m:1", "m:0"),
+        (True, None, "m:1", None),
+        (True, "m:0", "m:1", None),
+        (False, None, None, None),
+    ],
+)
+def test_a_start_that_is_noted_after_the_task_was_reopened_starts_nothing(
+    bench: Bench, upgrade: bool, first: str | None, noted: str | None, expected: str | None
+) -> None:
+    bench.store.create_task(TASK, claim=None, due_at_ms=DUE)
+    if first is not None:
+        bench.store.mark_started(REF, replace(start_of(), machine_version=first))
+    bench.store.commit(TASK, record_of(1, BROKEN), due_at_ms=DUE)
+    tip = tip_of(bench)
+    assert bench.store.reopen(tip, replace(reopening_of(tip), upgrade=upgrade))
+    before, due = tip_of(bench).state, bench.due()
+    bench.store.mark_started(REF, replace(start_of(2), machine_version=noted))
+    after = tip_of(bench).state
+    assert after == replace(before, generation=2, machine_version=expected)
+    assert bench.due() == due
+    opened = before.opened_at_ms
+    bench.store.mark_started(REF, replace(start_of(3, opened_at_ms=opened), machine_version="m:2"))
+    state = tip_of(bench).state
+    assert (state.status, state.machine_version) == (TaskStatus.RUNNING, "m:2")
+
+
 @pytest.mark.parametrize(("upgrade", "expected"), [(False, "m:1"), (True, None)])
 def test_a_reopened_task_keeps_its_version_unless_it_is_upgraded(
     bench: Bench, upgrade: bool, expected: str | None

@@ -80,13 +80,14 @@ class Office(World):
             self.hear()
         return paused
 
-    def answer(self, ref: TaskRef) -> None:
+    def answer(self, ref: TaskRef, *, is_heard: bool = True) -> None:
         """Somebody answers, and the bell for it is heard."""
         tip, now = self.tip(ref), self.clock.now_ms()
         reopening = Reopening(self.record(tip, ACTING), tip.task.limits, now, now + 60_000)
         assert self.memory.reopen(tip, reopening)
         self.inbox.send(Doorbell(ref, tip.state.generation + 1))
-        self.hear()
+        if is_heard:
+            self.hear()
 
     def record(self, tip: History, following: Step | Paused) -> StepRecord:
         now, number = self.clock.now_ms(), tip.next_number
