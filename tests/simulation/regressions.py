@@ -30,11 +30,6 @@ def kept() -> list[Path]:
     return sorted(FOLDER.glob("*.json"))
 
 
-def open_holes() -> list[Path]:
-    """Plans that still break a promise: known, not mended. What explores leaves their seeds to them."""
-    return sorted((FOLDER / "open").glob("*.json"))
-
-
 def read(path: Path) -> tuple[Story, dict[Place, Fault]]:
     """A saved story and its faults."""
     data: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))

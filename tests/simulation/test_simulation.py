@@ -11,7 +11,7 @@ from tests.simulation.explored import PAIRS, SCHEDULES, Explored
 from tests.simulation.faults import Fault
 from tests.simulation.handlers import installed
 from tests.simulation.mutants import hunt
-from tests.simulation.regressions import kept, open_holes, read, replay
+from tests.simulation.regressions import kept, replay
 from tests.simulation.report import coverage, lines, missing
 from tests.simulation.scenarios import COMPLETE, SCENARIOS
 
@@ -25,8 +25,7 @@ def test_no_schedule_breaks_a_promise(figures: Figures, capsys: pytest.CaptureFi
     ]
     with capsys.disabled():
         sys.stdout.write("\n".join(["", *told, ""]))
-    known = {read(path)[0].seed for path in open_holes()}
-    assert [f for f in figures.failures if f.seed is None or f.seed not in known] == []
+    assert figures.failures == []
     assert missing(figures) == []
     assert coverage(figures) == 1.0
 
@@ -51,13 +50,6 @@ def test_a_process_may_die_at_any_line(
 
 @pytest.mark.parametrize("path", kept(), ids=lambda path: path.stem)
 def test_what_was_broken_once_stays_mended(path: Path) -> None:
-    with installed():
-        assert replay(path) == []
-
-
-@pytest.mark.xfail(strict=True, reason="a known hole, found in 50,000 schedules and not mended yet")
-@pytest.mark.parametrize("path", open_holes(), ids=lambda path: path.stem)
-def test_an_open_hole_is_closed(path: Path) -> None:
     with installed():
         assert replay(path) == []
 
