@@ -276,6 +276,7 @@ class RatchetStack(Stack):
                 outbox_queue_url=self._outbox.queue.queue_url,
                 state_machine_arn=self._workflow.machine.state_machine_arn,
                 default_agent=self._deployment.default_agent,
+                root_key_secret_arn=self._secrets.webhook.secret_arn,
                 step_executor_memory_mb=self._deployment.step_executor_memory_mb,
                 architecture=self._deployment.architecture,
                 identity=identity_of(self._deployment).to_setting(),
@@ -290,6 +291,7 @@ class RatchetStack(Stack):
         self._inbox.queue.grant_send_messages(handler)
         self._outbox.queue.grant_send_messages(handler)
         self._workflow.grant_control(handler, "states:StopExecution")
+        self._secrets.webhook.grant_read(handler)
         authorizer = self._make_authorizer()
         self.api = Api(
             self,

@@ -27,7 +27,8 @@ class Secrets(Construct):
         self.webhook = secretsmanager.Secret(
             self,
             "WebhookSecret",
-            description="Signs webhooks (Standard Webhooks v1); receivers verify with it.",
+            description="Root key: the secrets of webhooks (Standard Webhooks v1) and the key of "
+            "cursors are made from it.",
             generate_secret_string=_letters_and_digits(),
         )
         self.api_keys = (

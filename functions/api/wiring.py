@@ -8,15 +8,18 @@ from ratchet.adapters.aws import client
 from ratchet.adapters.aws_store import checkpoints
 from ratchet.adapters.dynamodb_rates import DynamoDbTenantRates
 from ratchet.adapters.dynamodb_routing import DynamoDbRoutingOverride
+from ratchet.adapters.signing_keys import SecretsManagerSigningKeys
 from ratchet.adapters.sqs import SqsInbox
 from ratchet.adapters.stepfunctions import StepFunctionsWorkflow
 from ratchet.adapters.system import SystemClock, UlidIds
 from ratchet.app.agents import AgentDirectory
 from ratchet.app.cancel_task import CancelTask
+from ratchet.app.cursors import Cursors
 from ratchet.app.decide_interrupt import DecideInterrupt
 from ratchet.app.deliveries import Deliveries
 from ratchet.app.deployed_models import DeployedModels
 from ratchet.app.fork_task import ForkTask
+from ratchet.app.list_tasks import ListTasks
 from ratchet.app.rate_gate import RateGate
 from ratchet.app.read_task import ReadTask
 from ratchet.app.read_usage import ReadUsage
@@ -43,6 +46,7 @@ class Wiring:
 
     submit: SubmitTask
     read: ReadTask
+    lists: ListTasks
     cancel: CancelTask
     resume: ResumeTask
     decide: DecideInterrupt
@@ -63,6 +67,14 @@ def _gate(settings: ApiSettings, clock: Clock) -> RateGate | None:
     return RateGate(rates, RequestRate(settings.tenant_rate, settings.tenant_burst))
 
 
+def _cursors(settings: ApiSettings, clock: Clock) -> Cursors:
+    return Cursors(
+        SecretsManagerSigningKeys(
+            lambda: client("secretsmanager"), settings.root_key_secret_arn, clock=clock
+        )
+    )
+
+
 @once
 def wiring() -> Wiring:
     """The api's use cases on AWS."""
@@ -74,6 +86,7 @@ def wiring() -> Wiring:
     outbox = SqsInbox(client("sqs"), settings.outbox_queue_url)
     agents = AgentDirectory.load(_BUNDLE / AGENTS_MANIFEST_FILE, default=settings.default_agent)
     models = DeployedModels.load(_BUNDLE / MODELS_FILE)
+    cursors = _cursors(settings, clock)
     cancel = CancelTask(
         store,
         StepFunctionsWorkflow(client("stepfunctions"), settings.state_machine_arn),
@@ -98,13 +111,14 @@ def wiring() -> Wiring:
     return Wiring(
         submit=submit,
         read=ReadTask(store, clock),
+        lists=ListTasks(store, cursors),
         cancel=cancel,
         resume=ResumeTask(store, inbox, agents, clock),
         decide=DecideInterrupt(store, inbox, outbox, clock),
         fork=ForkTask.beside(submit),
         usage=ReadUsage(store, clock),
-        deliveries=Deliveries(store, outbox, clock),
-        sessions=Sessions(store, clock),
+        deliveries=Deliveries(store, outbox, clock, cursors),
+        sessions=Sessions(store, clock, cursors),
         agents=agents,
         sizes=Functions(
             step_executor_mb=settings.step_executor_memory_mb, architecture=settings.architecture

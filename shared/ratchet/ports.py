@@ -352,6 +352,17 @@ class RoutingOverride(Protocol):
         ...
 
 
+class SigningKeys(Protocol):
+    """The deployment's root key. What callers are handed is signed with keys made from it, each for one purpose."""
+
+    def roots(self, *, fresh: bool = False) -> Sequence[str]:
+        """The root key in force, then the one before it; `fresh` looks again, for what none of them has signed.
+
+        May raise SecretUnavailable.
+        """
+        ...
+
+
 class Clock(Protocol):
     """The time."""
 

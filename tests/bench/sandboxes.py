@@ -52,7 +52,7 @@ _MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:bench"
 _QUEUE = "https://sqs.us-east-1.amazonaws.com/123456789012/bench"
 SETTINGS: dict[str, Settings] = {
     "api": ApiSettings(
-        "table", "bucket", _QUEUE, _QUEUE, _MACHINE, "support", 512, "arm64", "{}", 0, 0
+        "table", "bucket", _QUEUE, _QUEUE, _MACHINE, "support", _ARN, 512, "arm64", "{}", 0, 0
     ),
     "authorizer": AuthorizerSettings(_ARN, "table"),
     "deliverer": DelivererSettings("table", "bucket", 0, 0, 0, _QUEUE, _ARN, _ARN, "none"),

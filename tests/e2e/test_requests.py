@@ -156,3 +156,18 @@ def test_with_a_wrong_key_the_gateway_refuses(stage: Stage, key: str) -> None:
 def test_health_and_schema_are_open_to_all(stage: Stage) -> None:
     assert stage.stranger.get("/v1/health").json() == {"status": "ok", "version": "v1"}
     assert stage.stranger.get("/v1/openapi.json").json()["openapi"] == "3.1.0"
+
+
+def test_a_list_goes_on_where_its_cursor_says_for_its_tenant_alone(stage: Stage) -> None:
+    made = [stage.submit(f"goal {number}: is it warm?") for number in range(3)]
+    first = stage.http.get("/v1/tasks", params={"limit": 2}).json()
+    assert [task["task_id"] for task in first["tasks"]] == [made[2], made[1]]
+    following = {"limit": 2, "cursor": first["next_cursor"]}
+    second = stage.http.get("/v1/tasks", params=following).raise_for_status().json()
+    assert second["tasks"][0]["task_id"] == made[0]
+    for refused in (
+        stage.other_tenant.get("/v1/tasks", params=following),
+        stage.http.get("/v1/tasks", params={**following, "agent": "support"}),
+        stage.http.get("/v1/interrupts", params=following),
+    ):
+        assert (refused.status_code, refused.json()["code"]) == (400, "invalid_request")

@@ -174,7 +174,7 @@ def test_values_of_the_environment_come_from_this_stack(default: Synthesized) ->
         ("api", "s3", {"GetObject", "PutObject", "DeleteObject", "ListBucket"}),
         ("api", "states", {"StopExecution"}),
         ("api", "sqs", {"SendMessage", "GetQueueAttributes", "GetQueueUrl"}),
-        ("api", "secretsmanager", set()),
+        ("api", "secretsmanager", {"GetSecretValue", "DescribeSecret"}),
         ("authorizer", "dynamodb", {"GetItem"}),
         ("authorizer", "secretsmanager", {"GetSecretValue", "DescribeSecret"}),
         ("dispatcher", "dynamodb", {"GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem"}),
@@ -227,6 +227,7 @@ def test_a_function_may_do_this_and_no_more(
         ("authorizer", "ApiKeys"),
         ("step_executor", "ModelKey"),
         ("deliverer", "WebhookSecret"),
+        ("api", "WebhookSecret"),  # its root key signs cursors
     ],
 )
 def test_a_function_reads_only_its_own_secret(

@@ -10,11 +10,9 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from functions.api import current
-from functions.api.wiring import Wiring
 from ratchet import Agent, tool
 from ratchet.adapters.dynamodb import DynamoDbCheckpoints
 from ratchet.adapters.payloads import S3Payloads
-from ratchet.app.agents import AgentDirectory
 from ratchet.contracts.access import ROUTE_SCOPES
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.task_api import TaskRequest
@@ -22,6 +20,7 @@ from ratchet.domain.messages import ToolCall
 from ratchet.domain.steps import Paused
 from ratchet.model_ports import ModelAnswer, ModelCall
 from ratchet.testing.chat import asks, says
+from tests.api_wiring import wired
 from tests.contract.moto_aws import mocked_aws
 from tests.contract.store.benches import DynamoDbBench
 from tests.contract.store.samples import LARGE
@@ -196,19 +195,8 @@ def town() -> Iterator[Town]:
         bench = DynamoDbBench()
         town = Town(bench)
         world = town.world
-        wired = Wiring(
-            world.submit,
-            world.read,
-            world.cancel,
-            world.resume,
-            world.decide,
-            world.fork,
-            world.usage,
-            world.deliveries,
-            world.sessions,
-            AgentDirectory(world.registry.manifest(), default="payer"),
-        )
-        patch.setattr(current, "wiring", lambda: wired)
+        wiring = wired(world)
+        patch.setattr(current, "wiring", lambda: wiring)
         town.settle()
         town.settled = town.stored()
         yield town
@@ -250,6 +238,17 @@ def test_a_foreign_id_is_answered_404_in_every_call_and_changes_nothing(
     assert (status, problem["code"]) == (404, "not_found")
     assert victim not in json.dumps(problem).replace(task_id, "").replace(caller, "")
     assert town.stored() == town.settled
+
+
+@pytest.mark.parametrize("route", sorted(set(LISTS) - {"GET /v1/usage"}))
+def test_a_cursor_of_another_tenant_is_refused_by_every_list(town: Town, route: str) -> None:
+    for caller in TENANTS:
+        for other in set(TENANTS) - {caller}:
+            query = {"cursor": town.cursors[other]}
+            status, problem = town.call(caller, route, query=query)
+            assert (status, problem["code"]) == (400, "invalid_request")
+    status, page = town.call(TENANTS[0], LISTS[0], query={"cursor": town.cursors[TENANTS[0]]})
+    assert (status, len(page["tasks"])) == (200, 2)
 
 
 @settings(max_examples=CASES // 2, deadline=None)

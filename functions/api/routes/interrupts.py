@@ -19,7 +19,7 @@ def list_interrupts(
     limit: PageSize = limits.DEFAULT_PAGE_SIZE, cursor: str | None = None
 ) -> InterruptListView:
     """What your tasks ask people, newest task first; `limit` counts tasks."""
-    tips, next_cursor = use_cases().read.interrupts(routes.tenant, limit=limit, cursor=cursor)
+    tips, next_cursor = use_cases().lists.interrupts(routes.tenant, limit=limit, cursor=cursor)
     interrupts = [view for tip in tips for view in interrupt_views(tip)]
     return InterruptListView(interrupts=interrupts, next_cursor=next_cursor)
 

@@ -60,7 +60,7 @@ def list_tasks(
 ) -> TaskListView:
     """Your tasks, newest first."""
     where = ListFilter(status=status, agent=agent, user_id=user_id)
-    page = use_cases().read.page(routes.tenant, where=where, limit=limit, cursor=cursor)
+    page = use_cases().lists.page(routes.tenant, where=where, limit=limit, cursor=cursor)
     return list_view(*page)
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
 MAX_AGE_SECONDS = float(SECRET_CACHE_SECONDS)
+CURRENT = "AWSCURRENT"
 
 
 class Secrets:
@@ -33,20 +34,27 @@ class Secrets:
         with self._lock:
             read_at, text = self._kept.get(arn, (0.0, None))
             if text is None or fresh or self._clock.monotonic() - read_at >= MAX_AGE_SECONDS:
-                text = self._read(arn)
+                text = secret_text(self._client, arn, CURRENT)
                 self._kept[arn] = self._clock.monotonic(), text
             return text
 
-    def _read(self, arn: str) -> str:
-        try:
-            # Named, though it is the default: moto forgets that a label can move.
-            answer = self._client.get_secret_value(SecretId=arn, VersionStage="AWSCURRENT")
-            text = answer.get("SecretString")
-        except AWS_ERRORS as exc:
-            error = store_error(exc)
-            if error.retryable:
-                raise SecretUnavailable(f"secret {arn}: {error}") from exc
-            raise error from exc
-        if text is None:
-            raise ServiceRefused(f"secret {arn} holds bytes, not text")
-        return text
+
+def secret_text(manager: "SecretsManagerClient", arn: str, stage: str) -> str:
+    """The text of a secret's version, by its label.
+
+    Raises:
+        SecretUnavailable: it cannot be read now.
+        ServiceRefused: it does not exist, is disabled, or this function may not read it.
+    """
+    try:
+        # Named, though one is the default: moto forgets that a label can move.
+        answer = manager.get_secret_value(SecretId=arn, VersionStage=stage)
+        text = answer.get("SecretString")
+    except AWS_ERRORS as exc:
+        error = store_error(exc)
+        if error.retryable:
+            raise SecretUnavailable(f"secret {arn}: {error}") from exc
+        raise error from exc
+    if text is None:
+        raise ServiceRefused(f"secret {arn} holds bytes, not text")
+    return text

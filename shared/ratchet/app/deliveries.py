@@ -1,15 +1,13 @@
 """Read how announcements went, and send one again."""
 
-import base64
-import binascii
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ratchet.app.announce_task import next_try_ms
+from ratchet.app.cursors import Cursors, Listing
 from ratchet.app.occasions import announced_events
 from ratchet.app.read_task import ReadTask
-from ratchet.contracts.errors import DeliveryNotFound, InvalidRequest, NothingToDeliver
+from ratchet.contracts.errors import DeliveryNotFound, NothingToDeliver
 from ratchet.contracts.limits import RING_AGAIN_SECONDS
 from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.contracts.names import Channel
@@ -28,6 +26,7 @@ class Deliveries:
     store: CheckpointStore
     outbox: Inbox
     clock: Clock
+    cursors: Cursors
 
     def of_task(self, ref: TaskRef) -> Sequence[Delivery]:
         """Every way of every event of the task, oldest event first; also those that were not tried yet.
@@ -42,11 +41,12 @@ class Deliveries:
         """A page of the tenant's dead deliveries, those of the newest tasks first, and the cursor of the next one.
 
         Raises:
-            InvalidRequest: the cursor is not one of ours.
+            InvalidRequest: the cursor is not one of this list.
         """
-        after = None if cursor is None else _place_of(cursor)
+        listing = Listing(tenant, "dead deliveries")
+        after = None if cursor is None else self.cursors.read(listing, cursor)
         page = self.store.dead_deliveries(tenant, limit=limit, after=after)
-        return page, None if page.after is None else _cursor_of(page.after)
+        return page, None if page.after is None else self.cursors.write(listing, page.after)
 
     def redeliver(self, ref: TaskRef, id_: str) -> Delivery:
         """Send an announcement again, with ten tries to go: the same id and bytes, also if it has arrived.
@@ -110,17 +110,3 @@ def due_at_ms(delivery: Delivery) -> int | None:
 
 def _step_of(event_id: str) -> int:
     return int(event_id.split("_", 3)[2])
-
-
-def _cursor_of(place: str) -> str:
-    return base64.urlsafe_b64encode(place.encode()).decode().rstrip("=")
-
-
-def _place_of(cursor: str) -> str:
-    try:
-        place = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-    except (binascii.Error, ValueError):
-        place = ""
-    if not re.fullmatch(r"task_[0-9A-Z]{26}#evt_[A-Za-z0-9_]{1,120}#[a-z]{1,20}", place):
-        raise InvalidRequest("cursor: use next_cursor of the page before, unchanged")
-    return place

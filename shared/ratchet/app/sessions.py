@@ -1,11 +1,10 @@
 """Read a session, and delete one with all that its tasks said and did."""
 
-import base64
-import binascii
 from dataclasses import dataclass
 
+from ratchet.app.cursors import Cursors, Listing
 from ratchet.app.session_lock import SessionLock
-from ratchet.contracts.errors import InvalidRequest, SessionBusy, SessionNotFound
+from ratchet.contracts.errors import SessionBusy, SessionNotFound
 from ratchet.contracts.limits import MAX_PAGE_SIZE
 from ratchet.contracts.messages import TaskRef
 from ratchet.domain.keys import is_session_id
@@ -30,6 +29,7 @@ class Sessions:
 
     store: SessionStore
     clock: Clock
+    cursors: Cursors
 
     def read(
         self, tenant: str, session_id: str, *, limit: int, cursor: str | None
@@ -38,12 +38,18 @@ class Sessions:
 
         Raises:
             SessionNotFound: this tenant has no such session.
-            InvalidRequest: the cursor is not one of ours.
+            InvalidRequest: the cursor is not one of this list.
         """
-        before = None if cursor is None else _number_of(cursor)
         session = self._existing(tenant, session_id)
+        listing = Listing(tenant, "tasks of a session", {"session_id": session_id})
+        before = None if cursor is None else int(self.cursors.read(listing, cursor))
         page = self.store.session_tasks(session, limit=limit, before=before)
-        return session, page, None if page.before is None else _cursor_of(page.before)
+        following = page.before
+        return (
+            session,
+            page,
+            None if following is None else self.cursors.write(listing, str(following)),
+        )
 
     def delete(self, tenant: str, session_id: str) -> Deleted:
         """Delete the session's tasks, their bodies and the history. What has not been announced will not be.
@@ -101,18 +107,3 @@ def _check_free(session: Session) -> None:
 def _changed(session: Session) -> SessionBusy:
     _check_free(session)
     return SessionBusy("the session has changed meanwhile; send the same request again", "")
-
-
-def _cursor_of(number: int) -> str:
-    return base64.urlsafe_b64encode(f"session_{number}".encode()).decode().rstrip("=")
-
-
-def _number_of(cursor: str) -> int:
-    try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        kind, number = text.split("_")
-        if kind == "session" and number.isascii() and number.isdigit() and len(number) < 10:
-            return int(number)
-    except (binascii.Error, ValueError):
-        pass
-    raise InvalidRequest("cursor: use next_cursor of the page before, unchanged")

@@ -13,6 +13,8 @@ MAX_IDEMPOTENCY_KEY_CHARS = 255
 IDEMPOTENCY_RETENTION_SECONDS = 7 * 24 * 3600
 MAX_PAGE_SIZE = 100
 DEFAULT_PAGE_SIZE = 20
+MAX_CURSOR_CHARS = 1_024
+"""No cursor that we hand out is half as long."""
 MAX_WAIT_SECONDS = 25
 """Long polls end before the API Gateway's 29 s integration timeout."""
 
@@ -136,6 +138,8 @@ WEBHOOK_OVERLAP_HOURS = 24
 """How long a webhook secret that was replaced signs too, so that its receiver can change over in peace."""
 SECRET_CACHE_SECONDS = 300
 """A secret that was replaced in Secrets Manager is in use everywhere after this."""
+SECRET_LOOK_SECONDS = 15
+"""A signature that no known key made: the keys are read again, but only if they are older than this."""
 MAX_WEBHOOK_KEYS_BYTES = 60_000
 """Secrets Manager takes 64 KB: some 300 endpoints whose secret was rotated."""
 MAX_EVENT_BYTES = 20_000

@@ -73,6 +73,7 @@ class ApiSettings(StoreSettings):
     outbox_queue_url: str
     state_machine_arn: str
     default_agent: str
+    root_key_secret_arn: str  # its keys sign cursors
     step_executor_memory_mb: int  # what a task's AWS side depends on
     architecture: str
     identity: str  # who its callers are, as JSON (contracts/access.py)

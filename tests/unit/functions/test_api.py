@@ -6,14 +6,13 @@ from typing import Any
 import pytest
 
 from functions.api import current, handler
-from functions.api.wiring import Wiring
 from ratchet import Agent, Limits
-from ratchet.app.agents import AgentDirectory
 from ratchet.app.deployed_models import DeployedModels
 from ratchet.contracts.access import Identity
 from ratchet.contracts.errors import StoreUnavailable
 from ratchet.contracts.messages import Doorbell, Route, TaskRef
 from ratchet.testing.chat import says
+from tests.api_wiring import wired
 from tests.contract.store.samples import LARGE
 from tests.envelopes import LambdaContext, envelope
 from tests.unit.shared.app.world import World
@@ -25,20 +24,7 @@ AGENT = Agent("support", "Help.", policy="react", limits=Limits(max_cost_usd=0.5
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World(AGENT, chat=lambda _: says("Done."))
-    agents = AgentDirectory(world.registry.manifest(), default="support")
-    wired = Wiring(
-        world.submit,
-        world.read,
-        world.cancel,
-        world.resume,
-        world.decide,
-        world.fork,
-        world.usage,
-        world.deliveries,
-        world.sessions,
-        agents,
-    )
-    monkeypatch.setattr(current, "wiring", lambda: wired)
+    monkeypatch.setattr(current, "wiring", lambda: wired(world))
     return world
 
 
@@ -357,20 +343,7 @@ def test_a_task_that_could_reach_a_model_without_a_price_is_refused(
 ) -> None:
     unpriced = DeployedModels(routes=(Route("planning simple", ("dream-7",)),))
     submit = replace(world.submit, models=unpriced)
-    agents = AgentDirectory(world.registry.manifest(), default="support")
-    wired = Wiring(
-        submit,
-        world.read,
-        world.cancel,
-        world.resume,
-        world.decide,
-        world.fork,
-        world.usage,
-        world.deliveries,
-        world.sessions,
-        agents,
-    )
-    monkeypatch.setattr(current, "wiring", lambda: wired)
+    monkeypatch.setattr(current, "wiring", lambda: wired(world, submit=submit))
     status, body, _ = call(envelope("api/submit"))
     assert (status, body["code"]) == (400, "unpriced_model")
     assert "route 'planning simple' leads to model 'dream-7'" in body["detail"]

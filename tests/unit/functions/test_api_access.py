@@ -9,9 +9,9 @@ import pytest
 from functions.api import current
 from functions.api.application import openapi_document
 from functions.api.wiring import Wiring
-from ratchet.app.agents import AgentDirectory
 from ratchet.contracts.access import ROUTE_SCOPES, Identity
 from ratchet.contracts.names import Scope
+from tests.api_wiring import wired
 from tests.envelopes import envelope
 from tests.unit.functions.test_api import AGENT, call, submit
 from tests.unit.shared.app.world import World
@@ -21,25 +21,14 @@ GUARDED = sorted(key for key, scope in ROUTE_SCOPES.items() if scope is not None
 ISSUER_CLAIMS = {"iss": "https://id.example.com", "aud": "ratchet", "sub": "ann", "tenant": "acme"}
 
 
-def wired() -> tuple[World, Wiring]:
+def deployment() -> tuple[World, Wiring]:
     world = World(AGENT)
-    return world, Wiring(
-        world.submit,
-        world.read,
-        world.cancel,
-        world.resume,
-        world.decide,
-        world.fork,
-        world.usage,
-        world.deliveries,
-        world.sessions,
-        AgentDirectory(world.registry.manifest(), default=AGENT.name),
-    )
+    return world, wired(world)
 
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    world, wiring = wired()
+    world, wiring = deployment()
     monkeypatch.setattr(current, "wiring", lambda: wiring)
     return world
 

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from functions.api import current
-from functions.api.wiring import Wiring
 from ratchet import Agent, tool
 from ratchet.contracts.access import Identity
 from ratchet.contracts.messages import TaskRef
 from ratchet.domain.messages import ToolCall
 from ratchet.model_ports import ModelCall
 from ratchet.testing.chat import Outcome, asks, says
+from tests.api_wiring import wired
 from tests.envelopes import envelope
 from tests.unit.functions.test_api import call
 from tests.unit.shared.app.world import World
@@ -35,19 +35,7 @@ def script(asked: ModelCall) -> Outcome:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World(AGENT, chat=script)
-    wired = Wiring(
-        submit=world.submit,
-        read=world.read,
-        cancel=world.cancel,
-        resume=world.resume,
-        decide=world.decide,
-        fork=world.fork,
-        usage=world.usage,
-        deliveries=world.deliveries,
-        sessions=world.sessions,
-        agents=world.fork.agents,
-    )
-    monkeypatch.setattr(current, "wiring", lambda: wired)
+    monkeypatch.setattr(current, "wiring", lambda: wired(world))
     return world
 
 

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from functions.api import current
-from functions.api.wiring import Wiring
 from ratchet import Agent, Limits, tool
 from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.domain.messages import ToolCall
 from ratchet.model_ports import ModelCall
 from ratchet.testing.chat import Outcome, asks, says
+from tests.api_wiring import wired
 from tests.envelopes import envelope
 from tests.unit.functions.test_api import call
 from tests.unit.shared.app.world import World
@@ -34,19 +34,7 @@ def script(asked: ModelCall) -> Outcome:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World(AGENT, chat=script)
-    wired = Wiring(
-        world.submit,
-        world.read,
-        world.cancel,
-        world.resume,
-        world.decide,
-        world.fork,
-        world.usage,
-        world.deliveries,
-        world.sessions,
-        world.fork.agents,
-    )
-    monkeypatch.setattr(current, "wiring", lambda: wired)
+    monkeypatch.setattr(current, "wiring", lambda: wired(world))
     _, task, _ = call(envelope("api/submit"))
     world.run(TaskRef("acme", task["task_id"]))
     while world.inbox.receive() is not None:

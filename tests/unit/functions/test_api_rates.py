@@ -11,12 +11,12 @@ from ratchet.contracts.names import Scope
 from ratchet.domain.request_rate import RequestRate
 from ratchet.testing.tenant_rates import InMemoryTenantRates
 from tests.unit.functions.test_api import call
-from tests.unit.functions.test_api_access import key, request, wired
+from tests.unit.functions.test_api_access import deployment, key, request
 
 
 @pytest.fixture
 def rates(monkeypatch: pytest.MonkeyPatch) -> InMemoryTenantRates:
-    world = wired()
+    world = deployment()
     rates = InMemoryTenantRates(world[0].clock)
     limited = replace(world[1], gate=RateGate(rates, RequestRate(per_second=1, burst=2)))
     monkeypatch.setattr(current, "wiring", lambda: limited)
@@ -55,7 +55,7 @@ def test_a_bucket_that_cannot_be_reached_is_an_outage(
 
 
 def test_without_a_rate_nothing_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    _, plain = wired()
+    _, plain = deployment()
     monkeypatch.setattr(current, "wiring", lambda: plain)
     assert plain.gate is None
     assert {call(request("GET /v1/tasks", of("acme")))[0] for _ in range(50)} == {200}

@@ -7,17 +7,16 @@ import pytest
 
 from functions.api import current, handler
 from ratchet import Agent
-from ratchet.domain.task_cost import DEPLOYED
 from ratchet.testing.chat import says
+from tests.api_wiring import wired
 from tests.envelopes import LambdaContext, envelope
-from tests.unit.functions.test_api_usage import wired
 from tests.unit.shared.app.world import World
 
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     made = World(Agent("support", "Help.", policy="react"), chat=lambda _: says("Done."))
-    monkeypatch.setattr(current, "wiring", lambda: wired(made, DEPLOYED))
+    monkeypatch.setattr(current, "wiring", lambda: wired(made))
     return made
 
 

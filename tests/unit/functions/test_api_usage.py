@@ -6,13 +6,12 @@ from typing import Any
 import pytest
 
 from functions.api import current, handler
-from functions.api.wiring import Wiring
 from ratchet import Agent
-from ratchet.app.agents import AgentDirectory
 from ratchet.contracts.messages import TaskRef
 from ratchet.domain.task_bill import Functions
 from ratchet.model_ports import ModelAnswer, ModelCall
 from ratchet.testing.chat import says
+from tests.api_wiring import wired
 from tests.envelopes import LambdaContext, envelope
 from tests.unit.shared.app.world import World
 
@@ -27,24 +26,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         return says("Done.")
 
     made = World(AGENT, chat=answer)
-    monkeypatch.setattr(current, "wiring", lambda: wired(made, SIZES))
+    monkeypatch.setattr(current, "wiring", lambda: wired(made, sizes=SIZES))
     return made
-
-
-def wired(world: World, sizes: Functions) -> Wiring:
-    return Wiring(
-        submit=world.submit,
-        read=world.read,
-        cancel=world.cancel,
-        resume=world.resume,
-        decide=world.decide,
-        fork=world.fork,
-        usage=world.usage,
-        deliveries=world.deliveries,
-        sessions=world.sessions,
-        agents=AgentDirectory(world.registry.manifest(), default="support"),
-        sizes=sizes,
-    )
 
 
 def get(path: str, tenant: str | None = None, **query: str) -> tuple[int, dict[str, Any]]:
@@ -130,5 +113,5 @@ def test_the_aws_side_is_that_of_the_functions_as_they_are_deployed(
     ref = world.submitted()
     world.run(ref)
     large = get(f"/v1/tasks/{ref.task_id}")[1]["cost"]["aws"]["Lambda"]
-    monkeypatch.setattr(current, "wiring", lambda: wired(world, Functions()))
+    monkeypatch.setattr(current, "wiring", lambda: wired(world, sizes=Functions()))
     assert get(f"/v1/tasks/{ref.task_id}")[1]["cost"]["aws"]["Lambda"] < large

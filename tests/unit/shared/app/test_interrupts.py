@@ -201,9 +201,9 @@ def test_a_lost_doorbell_after_an_answer_is_rung_again() -> None:
 
 def test_open_questions_are_listed_by_tenant() -> None:
     world, ref = asking(1, 2)
-    tips, cursor = world.read.interrupts("acme", limit=10, cursor=None)
+    tips, cursor = world.lists.interrupts("acme", limit=10, cursor=None)
     assert ([t.task.ref for t in tips], cursor) == ([ref], None)
-    assert world.read.interrupts("globex", limit=10, cursor=None) == ([], None)
+    assert world.lists.interrupts("globex", limit=10, cursor=None) == ([], None)
 
 
 def test_a_long_poll_ends_with_a_question() -> None:

@@ -183,12 +183,12 @@ def test_pages_go_on_where_the_one_before_ended() -> None:
     seen: list[str] = []
     cursor = None
     for _ in range(3):
-        page, cursor = world.read.page("acme", where=ListFilter(), limit=2, cursor=cursor)
+        page, cursor = world.lists.page("acme", where=ListFilter(), limit=2, cursor=cursor)
         seen += [t.task_id for t in page.tasks]
     assert seen == [r.task_id for r in reversed(refs)]
     assert cursor is None
     with pytest.raises(InvalidRequest, match="next_cursor"):
-        world.read.page("acme", where=ListFilter(), limit=2, cursor="bm9wZQ")
+        world.lists.page("acme", where=ListFilter(), limit=2, cursor="bm9wZQ")
 
 
 def test_the_outcome_is_announced_on_every_channel_with_the_same_bytes() -> None:

@@ -9,12 +9,14 @@ from ratchet import Agent
 from ratchet.app.agents import AgentDirectory, AgentRegistry
 from ratchet.app.announce_task import AnnounceTask
 from ratchet.app.cancel_task import CancelTask
+from ratchet.app.cursors import Cursors
 from ratchet.app.decide_interrupt import DecideInterrupt
 from ratchet.app.deliveries import Deliveries
 from ratchet.app.deployed_models import DeployedModels
 from ratchet.app.dispatch_task import DispatchTask
 from ratchet.app.execute_step import ExecuteStep
 from ratchet.app.fork_task import ForkTask
+from ratchet.app.list_tasks import ListTasks
 from ratchet.app.read_task import ReadTask
 from ratchet.app.read_usage import ReadUsage
 from ratchet.app.resume_task import ResumeTask
@@ -44,6 +46,7 @@ from ratchet.testing.known_goals import InMemoryKnownGoals
 from ratchet.testing.queue import InMemoryInbox
 from ratchet.testing.response_cache import InMemoryResponseCache
 from ratchet.testing.routing_override import InMemoryRoutingOverride
+from ratchet.testing.signing_keys import InMemorySigningKeys
 from ratchet.testing.store import InMemoryCheckpoints
 from ratchet.testing.tenant_budgets import InMemoryTenantBudgets
 from ratchet.testing.workflow import InMemoryWorkflow
@@ -103,16 +106,19 @@ class World:
             cancel=CancelTask(self.store, self.workflow, self.outbox, self.clock),
         )
         self.lock = SessionLock(self.store, self.clock)
-        self.sessions = Sessions(self.store, self.clock)
+        self.signing_keys = InMemorySigningKeys()
+        cursors = Cursors(self.signing_keys)
+        self.sessions = Sessions(self.store, self.clock, cursors)
         self.fork = ForkTask.beside(self.submit)
         self.dispatch = DispatchTask(self.store, self.workflow, self.clock, sessions=self.lock)
         self.read = ReadTask(self.store, self.clock)
+        self.lists = ListTasks(self.store, cursors)
         self.usage = ReadUsage(self.store, self.clock)
         self.resume = ResumeTask(self.store, self.inbox, directory, self.clock)
         self.sweep = SweepTasks(self.store, self.inbox, self.outbox, self.workflow, self.clock)
         self.cancel = CancelTask(self.store, self.workflow, self.outbox, self.clock)
         self.decide = DecideInterrupt(self.store, self.inbox, self.outbox, self.clock)
-        self.deliveries = Deliveries(self.store, self.outbox, self.clock)
+        self.deliveries = Deliveries(self.store, self.outbox, self.clock, cursors)
         self.announce = AnnounceTask(
             self.store,
             (self.sns, self.webhook),

@@ -1,0 +1,24 @@
+"""The HTTP API on a world in memory."""
+
+from typing import Any
+
+from functions.api.wiring import Wiring
+from tests.unit.shared.app.world import World
+
+
+def wired(world: World, **changes: Any) -> Wiring:
+    """The api's use cases are the world's; its first agent is the default one."""
+    use_cases: dict[str, Any] = {
+        "submit": world.submit,
+        "read": world.read,
+        "lists": world.lists,
+        "cancel": world.cancel,
+        "resume": world.resume,
+        "decide": world.decide,
+        "fork": world.fork,
+        "usage": world.usage,
+        "deliveries": world.deliveries,
+        "sessions": world.sessions,
+        "agents": world.submit.agents,
+    }
+    return Wiring(**{**use_cases, **changes})
