@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from cdk.requirements_closure import MACHINES
 from ratchet.contracts.limits import MIN_RUNNING_TASKS
+from ratchet.contracts.settings import NO_SPANS
 from ratchet.contracts.tenant_caps import TenantCaps
 
 CHOICES: Mapping[str, tuple[str, ...]] = {
@@ -68,6 +69,7 @@ class Deployment:
     removal: str = "retain"
     kms: bool = False
     tracing: bool = False
+    otlp_endpoint: str = NO_SPANS
     nag: bool = False
     api_memory_mb: int = 512
     authorizer_memory_mb: int = 256
@@ -116,6 +118,7 @@ class Deployment:
                 given[field.name] = _parse(field.name, field.type, str(value))
         deployment = cls(**given)
         check_jwt(deployment)
+        check_spans(deployment.otlp_endpoint)
         for low, high in RANGES:
             least, most = getattr(deployment, low), getattr(deployment, high)
             if most and least > most:
@@ -141,6 +144,20 @@ def check_jwt(deployment: Deployment) -> None:
         raise BadContext(f"jwt_issuer={issuer!r}: say your identity provider's https:// address")
     if not audience.replace(",", "").strip():
         raise BadContext("jwt_audience is empty: name the audience (or client id) of the tokens")
+
+
+def check_spans(endpoint: str) -> None:
+    """Refuse to send spans, and the key of whoever takes them, where anybody can read them.
+
+    Raises:
+        BadContext: the endpoint is neither https nor on the function's own machine, where a collector layer listens.
+    """
+    here = ("http://127.0.0.1:", "http://localhost:")
+    if endpoint != NO_SPANS and not endpoint.startswith(("https://", *here)):
+        raise BadContext(
+            f"otlp_endpoint={endpoint!r}: say the whole https:// URL (.../v1/traces), or "
+            "http://localhost:4318/v1/traces for a collector layer"
+        )
 
 
 def _parse(key: str, kind: object, text: str) -> str | int | bool:

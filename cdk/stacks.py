@@ -34,6 +34,7 @@ from cdk.components.python_function import Platform, PythonFunction
 from cdk.components.retention import retention
 from cdk.components.secrets import ProviderKeys, Secrets
 from cdk.components.sweeping import Sweeping
+from cdk.components.traces import Traces
 from cdk.components.warm_sandboxes import WarmSandboxes
 from cdk.components.workflow import Workflow
 from cdk.deployment import Deployment
@@ -78,6 +79,7 @@ class RatchetStack(Stack):
         self._announcements = Announcements(self, "Announcements")
         self._secrets = Secrets(self, "Secrets", api_keys=deployment.auth == "api_key")
         self._provider_keys = ProviderKeys(self, "ProviderKeys", providers=providers)
+        self._traces = Traces(self, "Traces", endpoint=deployment.otlp_endpoint)
         self._factory = FunctionFactory.create(
             self, deployment=deployment, bundle=bundle, platform=self._platform(bundle)
         )
@@ -179,6 +181,8 @@ class RatchetStack(Stack):
                 steps_per_execution=_as_number(steps),
                 clock_margin_seconds=margin,
                 tenant_caps=self._deployment.tenant_caps,
+                otlp_endpoint=self._traces.endpoint,
+                otlp_headers_secret_arn=self._traces.headers_arn,
             ),
             Duration.seconds(self._deployment.step_timeout_seconds),
             extra="llm",
@@ -187,6 +191,7 @@ class RatchetStack(Stack):
         self._checkpoints.grant_payloads(function, READ_BODIES, WRITE_BODIES)
         self._secrets.model_key.grant_read(function)
         self._provider_keys.grant_read(function)
+        self._traces.grant(function)
         return function
 
     def _seconds(self, name: str, default: int, description: str) -> int:
@@ -228,6 +233,8 @@ class RatchetStack(Stack):
                 topic_arn=self._announcements.topic.topic_arn,
                 webhook_secret_arn=self._secrets.webhook.secret_arn,
                 tenant_caps=self._deployment.tenant_caps,
+                otlp_endpoint=self._traces.endpoint,
+                otlp_headers_secret_arn=self._traces.headers_arn,
             ),
             sizes.DELIVERER_TIMEOUT,
             extra="webhooks",
@@ -237,6 +244,7 @@ class RatchetStack(Stack):
         self._inbox.queue.grant_send_messages(function)  # for whoever takes a slot that comes free
         self._announcements.topic.grant_publish(function)
         self._secrets.webhook.grant_read(function)
+        self._traces.grant(function)
         self._outbox.ring(
             function, batch_size=5, max_concurrency=self._deployment.deliverer_concurrency
         )

@@ -28,6 +28,7 @@ ALLOWED = {
     "shared/ratchet/budget_ports.py": (*INNER, "ratchet.domain"),
     "shared/ratchet/tenancy_ports.py": (*INNER, "ratchet.domain"),
     "shared/ratchet/session_ports.py": (*INNER, "ratchet.domain", "ratchet.ports"),
+    "shared/ratchet/tracing_ports.py": (*INNER, "ratchet.domain"),
     "shared/ratchet/observability.py": (*INNER, "ratchet.domain"),
     "shared/ratchet/app": (
         *INNER,
@@ -40,6 +41,7 @@ ALLOWED = {
         "ratchet.tenancy_ports",
         "ratchet.session_ports",
         "ratchet.observability",
+        "ratchet.tracing_ports",
         "ratchet.app",
     ),
     "shared/ratchet/adapters": (
@@ -49,6 +51,7 @@ ALLOWED = {
         "ratchet.delivery_log",
         "ratchet.model_ports",
         "ratchet.session_ports",
+        "ratchet.tracing_ports",
         "ratchet.adapters",
     ),
     "cdk": ("ratchet.contracts", "cdk"),

@@ -4,6 +4,7 @@ import functools
 from typing import Any
 
 from ratchet.adapters.aws import client
+from ratchet.adapters.aws_spans import span_sink
 from ratchet.adapters.aws_store import checkpoints, tenant_budgets
 from ratchet.adapters.secrets import Secrets
 from ratchet.adapters.sns import SnsAnnouncer
@@ -41,6 +42,7 @@ def announce_task() -> AnnounceTask:
         SlotReturn(Admission(store, clock, rules_of(settings)), inbox),
         TenantGovernor(tenant_budgets(settings, clock), TenantCaps.parse(settings.tenant_caps)),
         SessionReturn(SessionLock(store, clock), inbox),
+        span_sink(settings, clock, service="deliverer"),
     )
 
 

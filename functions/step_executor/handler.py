@@ -6,6 +6,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.step_executor.models import chat_model
+from ratchet.adapters.aws_spans import span_sink
 from ratchet.adapters.aws_store import checkpoints, known_goals, response_cache, tenant_budgets
 from ratchet.adapters.system import SystemClock, UlidIds
 from ratchet.app.agents import AgentRegistry
@@ -13,6 +14,7 @@ from ratchet.app.deployed_models import DeployedModels
 from ratchet.app.execute_step import ExecuteStep
 from ratchet.app.similar_goal import GoalPorts
 from ratchet.app.tenant_allowance import TenantGovernor
+from ratchet.app.traced_step import TracedStep
 from ratchet.app.warm_histories import WarmHistories
 from ratchet.cold_start import once
 from ratchet.contracts.messages import StepInput
@@ -25,14 +27,14 @@ _BUNDLE = Path(__file__).parents[2]
 
 
 @once
-def execute_step() -> ExecuteStep:
+def execute_step() -> ExecuteStep | TracedStep:
     """The step executor's use case on AWS."""
     settings = StepExecutorSettings.from_env()
     clock = SystemClock()
     models = DeployedModels.load(_BUNDLE / MODELS_FILE).catalogue
     store = checkpoints(settings, clock)
     chat = chat_model(settings, clock, models=models)
-    return ExecuteStep(
+    step = ExecuteStep(
         store=store,
         chat=chat,
         agents=AgentRegistry.load(),
@@ -51,6 +53,8 @@ def execute_step() -> ExecuteStep:
             tenant_budgets(settings, clock), TenantCaps.parse(settings.tenant_caps)
         ),
     )
+    sink = span_sink(settings, clock, service="step_executor")
+    return step if sink is None else TracedStep(step, sink)
 
 
 @logger.inject_lambda_context(clear_state=True)

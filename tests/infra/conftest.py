@@ -54,6 +54,7 @@ def other(default: Synthesized) -> Synthesized:
         "stage": "test",
         "kms": "true",
         "tracing": "true",
+        "otlp_endpoint": "https://otlp.example.com/v1/traces",
         "removal": "destroy",
         "routing": str(ROUTING),
         "models": str(MODELS),

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field, replace
 
 from ratchet.app.account_usage import AccountUsage
 from ratchet.app.admission import SlotReturn
+from ratchet.app.events import end_type
 from ratchet.app.occasions import announced_events
 from ratchet.app.remains import tip_or_remains
+from ratchet.app.send_spans import send_spans
 from ratchet.app.session_lock import SessionReturn
 from ratchet.app.tenant_allowance import TenantGovernor
 from ratchet.contracts.errors import DeliveryFailed, ReceiverGone
@@ -15,10 +17,12 @@ from ratchet.contracts.messages import Doorbell
 from ratchet.contracts.names import Channel
 from ratchet.delivery_log import DeliveryAttempt, DeliveryState
 from ratchet.domain.delivery import MAX_TRIES, pause_ms
+from ratchet.domain.spans import task_span
 from ratchet.domain.steps import End, Paused
 from ratchet.domain.task import History, erase_at
 from ratchet.observability import delivery_given_up, logger
 from ratchet.ports import Announcer, CheckpointStore, Clock, Event
+from ratchet.tracing_ports import SpanSink
 
 _GONE = "the receiver wants no more of this URL since it answered 410; sending this delivery again enables it"
 
@@ -43,6 +47,7 @@ class AnnounceTask:
     slots: SlotReturn | None = None
     tenants: TenantGovernor = field(default_factory=TenantGovernor)
     sessions: SessionReturn | None = None
+    spans: SpanSink | None = None
 
     def __call__(self, bell: Doorbell) -> None:
         """Deliver warnings, ends and the open question to every channel on which they have not arrived.
@@ -80,8 +85,17 @@ class AnnounceTask:
     def _announce(self, event: Event, tip: History) -> list[int]:
         """Try the channels whose time has come; when to try the others."""
         log = self.store.deliveries(tip.task.ref, event.id)
+        if not log:
+            self._trace_end(event, tip)
         waits = [self._try(announcer, event, tip, log) for announcer in self.announcers]
         return [at for at in waits if at is not None]
+
+    def _trace_end(self, event: Event, tip: History) -> None:
+        """Tell the task's own span with the first try to announce its end: once, save for a crash in between."""
+        if self.spans is None or not isinstance(tip.next, End):
+            return
+        if event.type == end_type(tip.next):
+            send_spans(self.spans, task_span(tip, tip.next))
 
     def _try(
         self, announcer: Announcer, event: Event, tip: History, log: Mapping[str, DeliveryState]

@@ -105,9 +105,14 @@ def _attributes(task: Task, type_: str, status: TaskStatus) -> dict[str, str]:
     }
 
 
+def end_type(end: End) -> str:
+    """The type of the event that announces an end."""
+    return f"task.{end.status.value}"
+
+
 def _terminal_event(tip: History, end: End) -> Event:
     task = tip.task
-    type_ = f"task.{end.status.value}"
+    type_ = end_type(end)
     finished_ms = tip.records[-1].finished_at_ms
     data: dict[str, Json] = {
         "task_id": task.ref.task_id,

@@ -13,6 +13,7 @@ from ratchet.app.lost_attempts import is_raced, uncounted_microusd
 from ratchet.app.remains import end_unreadable
 from ratchet.app.similar_goal import GoalPorts
 from ratchet.app.step_attempt import Attempted, StepAttempt
+from ratchet.app.step_trace import StepTrace
 from ratchet.app.tenant_allowance import TenantGovernor
 from ratchet.app.warm_histories import WarmHistories
 from ratchet.contracts import limits
@@ -52,6 +53,7 @@ class ExecuteStep:
     cache: ResponseCache | None = None
     goals: GoalPorts | None = None
     tenants: TenantGovernor = field(default_factory=TenantGovernor)
+    trace: StepTrace | None = None
 
     def __call__(self, event: StepInput, *, remaining_seconds: Callable[[], float]) -> StepOutput:
         """Run the step unless it is committed already; what the state machine does next.
@@ -104,6 +106,7 @@ class ExecuteStep:
             throttles=self.throttles,
             cache=self.cache,
             goals=self.goals,
+            trace=self.trace,
         )
 
     def _history(self, event: StepInput) -> History | None:

@@ -17,6 +17,7 @@ from ratchet.app.similar_goal import Found, GoalPorts, SimilarGoal
 from ratchet.app.spending import Spending
 from ratchet.app.step_course import StepCourse
 from ratchet.app.step_ends import closed, runs_of
+from ratchet.app.step_trace import StepTrace
 from ratchet.app.step_waits import StepWaits
 from ratchet.app.tenant_allowance import TenantGovernor
 from ratchet.app.tool_runner import EffectPending, PlannedCall, ToolResults, ToolRunner
@@ -84,6 +85,7 @@ class StepAttempt:
     throttles: Throttles | None = None
     cache: ResponseCache | None = None
     goals: GoalPorts | None = None
+    trace: StepTrace | None = None
 
     def run(self) -> Attempted | StepOutput:
         """The step's record, to be committed; or what to wait for before the next attempt.
@@ -331,6 +333,7 @@ class StepAttempt:
             step=self.event.step.number,
             plan=plan,
             alive_seconds=lambda: self.remaining_seconds() + self.clock_margin_seconds,
+            trace=self.trace,
         )
         return runner.run(calls)
 

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ratchet.app.step_trace import StepTrace
 from ratchet.contracts.errors import AttemptSuperseded, RatchetError
 from ratchet.contracts.names import Effect
 from ratchet.domain.keys import tool_call_key
@@ -83,6 +84,7 @@ class ToolRunner:
     step: int
     plan: StepPlan
     alive_seconds: Callable[[], float]
+    trace: StepTrace | None = None
 
     def run(self, calls: Sequence[PlannedCall]) -> ToolResults:
         """Run the calls. When one may have happened in an attempt that died, no unsafe call after it is made.
@@ -192,6 +194,13 @@ class ToolRunner:
         return ToolContext(ref.tenant, ref.task_id, self.task.user_id, idempotency_key=key)
 
     def _call(self, key: str, planned: PlannedCall) -> _Result:
+        if self.trace is None:
+            return self._made(key, planned)
+        return self.trace.run_tool(
+            key, planned.tool, lambda: self._made(key, planned), is_ok=lambda result: result.ok
+        )
+
+    def _made(self, key: str, planned: PlannedCall) -> _Result:
         context = self._context(key)
         try:
             text, ok = call_tool(

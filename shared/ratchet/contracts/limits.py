@@ -183,3 +183,7 @@ WAITING_LOOK_SECONDS = 3600
 """How often a waiting task is looked at although no slot was free: it also recovers lines that nobody knows of."""
 SWEEP_RINGS = 100
 """Waiting tasks that one run of the sweeper rings for."""
+SPANS_SEND_SECONDS = 2.0
+"""How long an invocation waits at most for the tracing backend, in all."""
+SPANS_PAUSE_SECONDS = 60
+"""How long a backend that did not take spans is left alone by a sandbox: what happens meanwhile is not traced."""

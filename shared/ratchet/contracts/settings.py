@@ -11,6 +11,8 @@ from typing import ClassVar, Self
 PREFIX = "RATCHET_"
 NO_PROVIDERS = "{}"
 """`StepExecutorSettings.providers` of a stack whose models have one address."""
+NO_SPANS = "none"
+"""`otlp_endpoint` of a stack that traces nothing."""
 
 
 class MissingSetting(RuntimeError):
@@ -99,6 +101,8 @@ class StepExecutorSettings(StoreSettings):
     steps_per_execution: int  # after so many, the task goes on in an execution of its own
     clock_margin_seconds: int  # how far clocks of sandboxes may differ
     tenant_caps: str  # dollars a day by tenant (contracts/tenant_caps.py)
+    otlp_endpoint: str = NO_SPANS
+    otlp_headers_secret_arn: str = NO_SPANS  # what the endpoint wants to see (adapters/otlp.py)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,8 @@ class DelivererSettings(AdmissionSettings):
     tenant_caps: (
         str  # as of step_executor: what ended tasks have left goes back to the tenant's day
     )
+    otlp_endpoint: str = NO_SPANS
+    otlp_headers_secret_arn: str = NO_SPANS
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,11 +36,21 @@ def test_values_are_read_as_json_as_cdk_json_has_them() -> None:
         ("step_timeout_seconds", "fast"),
         ("dispatcher_concurrency", "1"),
         ("throttle_rate", "-1"),
+        ("otlp_endpoint", "http://collector.example.com/v1/traces"),
+        ("otlp_endpoint", "otlp.example.com"),
     ],
 )
 def test_a_value_that_no_deployment_can_have_is_refused_by_name(key: str, value: str) -> None:
     with pytest.raises(BadContext, match=key):
         Deployment.from_context({key: value})
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    ["https://otlp.example.com/v1/traces", "http://localhost:4318/v1/traces", "none"],
+)
+def test_spans_go_by_tls_or_to_a_collector_on_the_same_machine(endpoint: str) -> None:
+    assert Deployment.from_context({"otlp_endpoint": endpoint}).otlp_endpoint == endpoint
 
 
 def test_a_stage_has_a_stack_of_its_own() -> None:

@@ -1,0 +1,40 @@
+"""Where spans go, and what the backend there wants to see."""
+
+from aws_cdk import CfnOutput
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_secretsmanager as secretsmanager
+from constructs import Construct
+
+from cdk.components.acknowledged import acknowledge
+from ratchet.contracts.settings import NO_SPANS
+
+
+class Traces(Construct):
+    """Nothing at all without an endpoint: no secret, no permission, no import."""
+
+    def __init__(self, scope: Construct, id_: str, *, endpoint: str) -> None:
+        super().__init__(scope, id_)
+        self._headers: secretsmanager.Secret | None = None
+        self.endpoint = endpoint
+        self.headers_arn = NO_SPANS
+        if endpoint == NO_SPANS:
+            return
+        self._headers = secretsmanager.Secret(
+            self,
+            "Headers",
+            description="HTTP headers for the OTLP endpoint, name=value,name=value with values percent-encoded: "
+            "put yours in place of the generated text.",
+        )
+        self.headers_arn = self._headers.secret_arn
+        CfnOutput(self, "SecretArn", value=self._headers.secret_arn).override_logical_id(
+            "OtlpHeadersSecretArn"
+        )
+        acknowledge(
+            self, {"SMG4": "Its holder is the backend outside: only the team can rotate it."}
+        )
+
+    def grant(self, *functions: iam.IGrantable) -> None:
+        """Let them read the headers."""
+        for function in functions:
+            if self._headers is not None:
+                self._headers.grant_read(function)
