@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ratchet.adapters.aws import client
-from ratchet.adapters.aws_store import checkpoints
+from ratchet.adapters.aws_store import checkpoints, suspensions
 from ratchet.adapters.dynamodb_rates import DynamoDbTenantRates
 from ratchet.adapters.dynamodb_routing import DynamoDbRoutingOverride
 from ratchet.adapters.signing_keys import SecretsManagerSigningKeys
@@ -27,6 +27,7 @@ from ratchet.app.resume_task import ResumeTask
 from ratchet.app.routing_in_force import OverridableRouting
 from ratchet.app.sessions import Sessions
 from ratchet.app.submit_task import SubmitTask
+from ratchet.app.suspensions import SuspendedTenants
 from ratchet.cold_start import once
 from ratchet.contracts.access import Identity
 from ratchet.contracts.names import AGENTS_MANIFEST_FILE, MODELS_FILE
@@ -82,6 +83,7 @@ def wiring() -> Wiring:
     loopback = DevelopmentSwitches.from_env().loopback_webhooks
     clock = SystemClock()
     store = checkpoints(settings, clock)
+    is_suspended = SuspendedTenants(suspensions(settings), clock)
     inbox = SqsInbox(client("sqs"), settings.queue_url)
     outbox = SqsInbox(client("sqs"), settings.outbox_queue_url)
     agents = AgentDirectory.load(_BUNDLE / AGENTS_MANIFEST_FILE, default=settings.default_agent)
@@ -107,13 +109,14 @@ def wiring() -> Wiring:
             clock=clock,
         ),
         cancel=cancel,
+        is_suspended=is_suspended,
     )
     return Wiring(
         submit=submit,
         read=ReadTask(store, clock),
         lists=ListTasks(store, cursors),
         cancel=cancel,
-        resume=ResumeTask(store, inbox, agents, clock),
+        resume=ResumeTask(store, inbox, agents, clock, is_suspended),
         decide=DecideInterrupt(store, inbox, outbox, clock),
         fork=ForkTask.beside(submit),
         usage=ReadUsage(store, clock),

@@ -5,7 +5,7 @@ from typing import Any
 
 from ratchet.adapters.aws import client
 from ratchet.adapters.aws_spans import span_sink
-from ratchet.adapters.aws_store import checkpoints, tenant_budgets
+from ratchet.adapters.aws_store import checkpoints, suspensions, tenant_budgets
 from ratchet.adapters.secrets import Secrets
 from ratchet.adapters.sns import SnsAnnouncer
 from ratchet.adapters.sqs import SqsInbox
@@ -15,6 +15,7 @@ from ratchet.app.admission import Admission, SlotReturn, rules_of
 from ratchet.app.announce_task import AnnounceTask
 from ratchet.app.batch import run_batch
 from ratchet.app.session_lock import SessionLock, SessionReturn
+from ratchet.app.suspensions import SuspendedTenants
 from ratchet.app.tenant_allowance import TenantGovernor
 from ratchet.cold_start import once
 from ratchet.contracts.settings import DelivererSettings, DevelopmentSwitches
@@ -34,15 +35,17 @@ def announce_task() -> AnnounceTask:
         allow_loopback=DevelopmentSwitches.from_env().loopback_webhooks,
     )
     store = checkpoints(settings, clock)
+    is_suspended = SuspendedTenants(suspensions(settings), clock)
     inbox = SqsInbox(client("sqs"), settings.queue_url)
     return AnnounceTask(
         store,
         (SnsAnnouncer(client("sns"), settings.topic_arn), webhook),
         clock,
-        SlotReturn(Admission(store, clock, rules_of(settings)), inbox),
+        SlotReturn(Admission(store, clock, rules_of(settings), is_suspended), inbox),
         TenantGovernor(tenant_budgets(settings, clock), TenantCaps.parse(settings.tenant_caps)),
         SessionReturn(SessionLock(store, clock), inbox),
         span_sink(settings, clock, service="deliverer"),
+        is_suspended,
     )
 
 

@@ -3,13 +3,14 @@
 from typing import Any
 
 from ratchet.adapters.aws import client
-from ratchet.adapters.aws_store import checkpoints
+from ratchet.adapters.aws_store import checkpoints, suspensions
 from ratchet.adapters.stepfunctions import StepFunctionsWorkflow
 from ratchet.adapters.system import SystemClock
 from ratchet.app.admission import Admission, rules_of
 from ratchet.app.batch import run_batch
 from ratchet.app.dispatch_task import DispatchTask
 from ratchet.app.session_lock import SessionLock
+from ratchet.app.suspensions import SuspendedTenants
 from ratchet.cold_start import once
 from ratchet.contracts.settings import DispatcherSettings
 from ratchet.observability import logger
@@ -22,12 +23,14 @@ def dispatch_task() -> DispatchTask:
     clock = SystemClock()
     store = checkpoints(settings, clock)
     rules = rules_of(settings)
+    is_suspended = SuspendedTenants(suspensions(settings), clock)
     return DispatchTask(
         store,
         StepFunctionsWorkflow(client("stepfunctions"), settings.state_machine_arn),
         clock,
-        Admission(store, clock, rules) if rules.is_on else None,
+        Admission(store, clock, rules, is_suspended) if rules.is_on else None,
         SessionLock(store, clock),
+        is_suspended,
     )
 
 

@@ -7,12 +7,19 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.step_executor.models import chat_model
 from ratchet.adapters.aws_spans import span_sink
-from ratchet.adapters.aws_store import checkpoints, known_goals, response_cache, tenant_budgets
+from ratchet.adapters.aws_store import (
+    checkpoints,
+    known_goals,
+    response_cache,
+    suspensions,
+    tenant_budgets,
+)
 from ratchet.adapters.system import SystemClock, UlidIds
 from ratchet.app.agents import AgentRegistry
 from ratchet.app.deployed_models import DeployedModels
 from ratchet.app.execute_step import ExecuteStep
 from ratchet.app.similar_goal import GoalPorts
+from ratchet.app.suspensions import SuspendedTenants
 from ratchet.app.tenant_allowance import TenantGovernor
 from ratchet.app.traced_step import TracedStep
 from ratchet.app.warm_histories import WarmHistories
@@ -52,6 +59,7 @@ def execute_step() -> ExecuteStep | TracedStep:
         tenants=TenantGovernor(
             tenant_budgets(settings, clock), TenantCaps.parse(settings.tenant_caps)
         ),
+        is_suspended=SuspendedTenants(suspensions(settings), clock),
     )
     sink = span_sink(settings, clock, service="step_executor")
     return step if sink is None else TracedStep(step, sink)

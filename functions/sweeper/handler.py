@@ -5,11 +5,12 @@ from dataclasses import asdict
 from typing import Any
 
 from ratchet.adapters.aws import client
-from ratchet.adapters.aws_store import checkpoints
+from ratchet.adapters.aws_store import checkpoints, suspensions
 from ratchet.adapters.sqs import SqsInbox
 from ratchet.adapters.stepfunctions import StepFunctionsWorkflow
 from ratchet.adapters.system import SystemClock
 from ratchet.app.admission import Admission, rules_of
+from ratchet.app.suspensions import SuspendedTenants
 from ratchet.app.sweep_tasks import SweepTasks
 from ratchet.cold_start import once
 from ratchet.contracts.messages import MalformedMessage, StepInput
@@ -23,6 +24,7 @@ def sweep_tasks() -> SweepTasks:
     settings = SweeperSettings.from_env()
     clock = SystemClock()
     store = checkpoints(settings, clock)
+    is_suspended = SuspendedTenants(suspensions(settings), clock)
     inbox = SqsInbox(client("sqs"), settings.queue_url)
     return SweepTasks(
         store=store,
@@ -30,8 +32,9 @@ def sweep_tasks() -> SweepTasks:
         outbox=SqsInbox(client("sqs"), settings.outbox_queue_url),
         workflow=StepFunctionsWorkflow(client("stepfunctions"), settings.state_machine_arn),
         clock=clock,
-        admission=Admission(store, clock, rules_of(settings)),
+        admission=Admission(store, clock, rules_of(settings), is_suspended),
         gauge=inbox,
+        is_suspended=is_suspended,
     )
 
 

@@ -1,10 +1,11 @@
-"""Ports of tenancy: the keys that tenants call with, and how often they may."""
+"""Ports of tenancy: the keys that tenants call with, how often they may, and whether they may at all."""
 
 from collections.abc import Sequence
 from typing import Protocol
 
 from ratchet.domain.api_keys import ApiKey
 from ratchet.domain.request_rate import RequestRate
+from ratchet.domain.suspension import Suspension
 
 
 class ApiKeys(Protocol):
@@ -32,6 +33,22 @@ class TenantRates(Protocol):
 
     def take(self, tenant: str, rate: RequestRate) -> int | None:
         """Take a token for one request; None if there was one, else the whole seconds until there is."""
+        ...
+
+
+class Suspensions(Protocol):
+    """The tenants of which nothing may go on. Every method may raise StoreUnavailable or ServiceRefused."""
+
+    def find(self, tenant: str, *, consistent: bool = False) -> Suspension | None:
+        """The tenant's suspension, None if there is none; unless `consistent`, as it was a second ago."""
+        ...
+
+    def begin(self, tenant: str, suspension: Suspension) -> Suspension:
+        """Suspend the tenant unless it is; the suspension that stands."""
+        ...
+
+    def end(self, tenant: str) -> None:
+        """Let the tenant go on; nothing if it is not suspended."""
         ...
 
 

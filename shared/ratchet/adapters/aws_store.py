@@ -5,6 +5,7 @@ from ratchet.adapters.dynamodb import DynamoDbCheckpoints
 from ratchet.adapters.dynamodb_budgets import DynamoDbTenantBudgets
 from ratchet.adapters.dynamodb_cache import DynamoDbResponseCache
 from ratchet.adapters.dynamodb_goals import DynamoDbKnownGoals
+from ratchet.adapters.dynamodb_suspensions import DynamoDbSuspensions
 from ratchet.adapters.dynamodb_table import Table
 from ratchet.adapters.payloads import S3Payloads
 from ratchet.contracts.settings import StoreSettings
@@ -32,3 +33,8 @@ def known_goals(settings: StoreSettings, clock: Clock) -> DynamoDbKnownGoals:
 def tenant_budgets(settings: StoreSettings, clock: Clock) -> DynamoDbTenantBudgets:
     """The daily budgets of tenants, in the same table."""
     return DynamoDbTenantBudgets(client("dynamodb"), table=settings.table_name, clock=clock)
+
+
+def suspensions(settings: StoreSettings) -> DynamoDbSuspensions:
+    """The suspended tenants, in the same table."""
+    return DynamoDbSuspensions(client("dynamodb"), table=settings.table_name)

@@ -9,10 +9,11 @@ All of it is bounded: a decision reads the lines of the few tenants that have th
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ratchet.admission_ports import SlotStore
+from ratchet.app.suspensions import nobody
 from ratchet.contracts import limits
 from ratchet.contracts.errors import StoreUnavailable
 from ratchet.contracts.messages import Doorbell, TaskRef
@@ -53,6 +54,7 @@ class Admission:
     store: SlotStore
     clock: Clock
     rules: AdmissionRules
+    is_suspended: Callable[[str], bool] = nobody
     _board: Board = field(default_factory=Board)
     _read_at: float = float("-inf")
     _noted: dict[str, float] = field(default_factory=dict)
@@ -101,7 +103,7 @@ class Admission:
             found = len(self.store.first_waiting(tenant, limit=limits.ADMISSION_SHALLOW_DEPTH + 1))
             if found:
                 self.store.note_waiting(tenant, at_ms=now)
-            seen += found
+            seen += 0 if self.is_suspended(tenant) else found
         self._adjust(board, depth=seen + queue_depth, is_calm=not seen)
         if seen:
             self._fresh_board()
@@ -261,6 +263,8 @@ class _Line:
 
     def _read(self, tenant: str) -> deque[Candidate]:
         store, asked = self._admission.store, self._asked
+        if self._admission.is_suspended(tenant):
+            return deque()  # its line stands still
         found = list(store.first_waiting(tenant, limit=limits.ADMITTED_AT_ONCE))
         if asked is not None and asked.tenant == tenant and asked not in found:
             found.append(asked)

@@ -1,6 +1,6 @@
 """Announce a finished or asking task on every channel. Safe to repeat: same id, same bytes, arrived ones skipped."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ratchet.app.account_usage import AccountUsage
@@ -10,6 +10,7 @@ from ratchet.app.occasions import announced_events
 from ratchet.app.remains import tip_or_remains
 from ratchet.app.send_spans import send_spans
 from ratchet.app.session_lock import SessionReturn
+from ratchet.app.suspensions import nobody
 from ratchet.app.tenant_allowance import TenantGovernor
 from ratchet.contracts.errors import DeliveryFailed, ReceiverGone
 from ratchet.contracts.limits import WEBHOOK_GONE_SECONDS
@@ -48,6 +49,7 @@ class AnnounceTask:
     tenants: TenantGovernor = field(default_factory=TenantGovernor)
     sessions: SessionReturn | None = None
     spans: SpanSink | None = None
+    is_suspended: Callable[[str], bool] = nobody
 
     def __call__(self, bell: Doorbell) -> None:
         """Deliver warnings, ends and the open question to every channel on which they have not arrived.
@@ -55,7 +57,7 @@ class AnnounceTask:
         What does not arrive is due later; a warning of a task that goes on, when that ends or asks.
 
         The slot of an ended or paused task goes to the next in line, and the lock of an ended one to the next of its
-        session.
+        session. Nothing is announced of a suspended tenant, until it goes on.
 
         Raises:
             StoreUnavailable: the message must come back.
@@ -68,6 +70,9 @@ class AnnounceTask:
             self.slots(tip)  # first of all: a task that cannot be announced must not keep its slot
         if self.sessions is not None and isinstance(tip.next, End):
             self.sessions(tip)
+        if self.is_suspended(bell.task.tenant):
+            logger.info("announcement of a suspended tenant", extra={"task_id": bell.task.task_id})
+            return  # it stays due
         due = [
             at for event in announced_events(self.store, tip) for at in self._announce(event, tip)
         ]

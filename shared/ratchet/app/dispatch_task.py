@@ -1,10 +1,12 @@
 """Start the execution that a doorbell asks for. Safe to repeat: executions are named after task and generation."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ratchet.app.admission import Admission
 from ratchet.app.remains import tip_or_remains
 from ratchet.app.session_lock import SessionLock
+from ratchet.app.suspensions import nobody
 from ratchet.contracts.limits import WATCH_SECONDS
 from ratchet.contracts.messages import Doorbell, ExecutionRef, StepOutput, StepRef
 from ratchet.contracts.names import Action, TaskStatus
@@ -23,6 +25,7 @@ class DispatchTask:
     clock: Clock
     admission: Admission | None = None  # None: every task starts at once
     sessions: SessionLock | None = None
+    is_suspended: Callable[[str], bool] = nobody
 
     def __call__(self, bell: Doorbell) -> None:
         """Start the execution unless the task has ended or a later one was started.
@@ -34,6 +37,9 @@ class DispatchTask:
             StoreUnavailable: the message must come back.
         """
         details = {"task_id": bell.task.task_id, "tenant": bell.task.tenant}
+        if self.is_suspended(bell.task.tenant):
+            logger.info("task of a suspended tenant", extra=details)
+            return  # it stays due
         tip = tip_or_remains(self.store, bell.task)
         if tip is None:
             logger.error("message without a task", extra=details)

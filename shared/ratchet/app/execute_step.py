@@ -14,6 +14,8 @@ from ratchet.app.remains import end_unreadable
 from ratchet.app.similar_goal import GoalPorts
 from ratchet.app.step_attempt import Attempted, StepAttempt
 from ratchet.app.step_trace import StepTrace
+from ratchet.app.step_waits import parked
+from ratchet.app.suspensions import nobody
 from ratchet.app.tenant_allowance import TenantGovernor
 from ratchet.app.warm_histories import WarmHistories
 from ratchet.contracts import limits
@@ -54,6 +56,7 @@ class ExecuteStep:
     goals: GoalPorts | None = None
     tenants: TenantGovernor = field(default_factory=TenantGovernor)
     trace: StepTrace | None = None
+    is_suspended: Callable[[str], bool] = nobody
 
     def __call__(self, event: StepInput, *, remaining_seconds: Callable[[], float]) -> StepOutput:
         """Run the step unless it is committed already; what the state machine does next.
@@ -63,6 +66,8 @@ class ExecuteStep:
         """
         if remaining_seconds() < limits.MIN_START_SECONDS:
             raise TimeTooShort("too little of this invocation is left to begin a step")
+        if event.failure is None and self.is_suspended(event.task.tenant):
+            return parked(event)
         try:
             history = self._history(event)
         except DataMissing as exc:
@@ -72,6 +77,11 @@ class ExecuteStep:
             return StepOutput(
                 event.task, Action.FINISH, event.step, event.execution, status="unknown"
             )
+        return self._run(event, history, remaining_seconds)
+
+    def _run(
+        self, event: StepInput, history: History, remaining_seconds: Callable[[], float]
+    ) -> StepOutput:
         if len(history.records) >= event.step.number or isinstance(history.next, End | Paused):
             position = min(event.step.number, len(history.records))
             return self._after(history.records[position - 1], event)

@@ -29,10 +29,12 @@ class ForkTask(NewTasks):
         Raises:
             TaskNotFound: this tenant has no such task.
             UnknownAgent, ModelNotPriced, InvalidRequest: the request cannot be carried out.
+            TenantSuspended: nothing of this tenant may begin.
             TaskNotForkable: what the step did is not known.
             IdempotencyKeyReused: the key came with another parent or body before.
             StoreUnavailable: nothing was promised; send the same request again.
         """
+        self._check_tenant(parent.tenant)
         history = ReadTask(self.store, self.clock).timeline(parent)
         asked = request.model_dump_json(exclude_none=True)
         claim = self._claim(idempotency_key, f"fork of {parent.task_id}\n{asked}")

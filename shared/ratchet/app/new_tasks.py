@@ -8,6 +8,7 @@ from typing import Self
 from ratchet.app.agents import AgentDirectory
 from ratchet.app.deployed_models import DeployedModels
 from ratchet.app.routing_in_force import DeployedRouting, Routing
+from ratchet.app.suspensions import nobody, refuse_suspended
 from ratchet.contracts import limits as bounds
 from ratchet.contracts.errors import IdempotencyKeyReused, InvalidRequest, StoreUnavailable
 from ratchet.contracts.messages import Doorbell, TaskRef
@@ -32,6 +33,7 @@ class NewTasks:
     check_webhook: Callable[[str], None]
     models: DeployedModels = field(default_factory=DeployedModels)
     routing: Routing = field(default_factory=DeployedRouting)
+    is_suspended: Callable[[str], bool] = nobody
 
     @classmethod
     def beside(cls, other: "NewTasks") -> Self:
@@ -45,7 +47,16 @@ class NewTasks:
             check_webhook=other.check_webhook,
             models=other.models,
             routing=other.routing,
+            is_suspended=other.is_suspended,
         )
+
+    def _check_tenant(self, tenant: str) -> None:
+        """Refuse a tenant of which nothing may begin.
+
+        Raises:
+            TenantSuspended: it is suspended.
+        """
+        refuse_suspended(is_suspended=self.is_suspended(tenant))
 
     def _create(
         self, task: Task, claim: IdempotencyClaim | None, joining: Move | None = None

@@ -1,10 +1,11 @@
 """Resume: an ended task goes on from its last commit. The one way out of a terminal status, and a person's decision."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ratchet.app.agents import AgentDirectory
 from ratchet.app.new_tasks import tighten
+from ratchet.app.suspensions import nobody, refuse_suspended
 from ratchet.contracts.errors import (
     EffectOutcomeUnknown,
     InvalidRequest,
@@ -39,16 +40,19 @@ class ResumeTask:
     inbox: Inbox
     agents: AgentDirectory
     clock: Clock
+    is_suspended: Callable[[str], bool] = nobody
 
     def __call__(self, ref: TaskRef, request: ResumeRequest = NOTHING_NEW) -> History:
         """Queue the task again; its deadline counts from now. A task that runs already is answered as it is.
 
         Raises:
+            TenantSuspended: nothing of this tenant may go on.
             TaskNotFound: this tenant has no such task.
             TaskNotResumable: it succeeded, was cancelled, waits for an answer, or a tool of it may still be running.
             InvalidRequest: `limits` are above the agent's own, or `effect_outcomes` misses a call or names another.
             StoreUnavailable: send the same request again.
         """
+        refuse_suspended(is_suspended=self.is_suspended(ref.tenant))
         tip = self.store.load_tip(ref)
         if tip is None:
             raise TaskNotFound(f"there is no task {ref.task_id!r}; GET /v1/tasks lists yours")

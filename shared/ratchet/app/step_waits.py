@@ -5,11 +5,30 @@ from dataclasses import dataclass, replace
 from ratchet.admission_ports import Throttles
 from ratchet.app.model_turn import is_worth_waiting
 from ratchet.contracts.errors import ModelError, ModelThrottled, StoreUnavailable
+from ratchet.contracts.limits import SUSPENDED_LOOK_SECONDS
 from ratchet.contracts.messages import StepInput, StepOutput
 from ratchet.contracts.names import Action
 from ratchet.domain.backoff import outage_wait_seconds, wait_seconds
 from ratchet.domain.task import History
 from ratchet.observability import logger
+
+
+def parked(event: StepInput) -> StepOutput:
+    """What the step of a suspended tenant returns: it waits longer and longer, and spends nothing meanwhile.
+
+    Attempts that were counted stay counted: they may have spent money, or begun effects.
+    """
+    step = replace(event.step, waits=event.step.waits + 1)
+    seconds = min(2 ** min(step.waits, 20), SUSPENDED_LOOK_SECONDS)
+    logger.info("step of a suspended tenant waits", extra={"seconds": seconds})
+    return StepOutput(
+        event.task,
+        Action.WAIT,
+        step,
+        event.execution,
+        wait_seconds=seconds,
+        attempts=event.attempt,
+    )
 
 
 @dataclass(frozen=True, slots=True)

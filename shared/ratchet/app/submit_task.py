@@ -39,10 +39,12 @@ class SubmitTask(NewTasks):
 
         Raises:
             UnknownAgent, ModelNotPriced, InvalidRequest: the request cannot be carried out.
+            TenantSuspended: nothing of this tenant may begin.
             SessionBusy: it would have to wait for its session and may not, or too many wait there.
             IdempotencyKeyReused: the key came with another body before.
             StoreUnavailable: nothing was promised; send the same request again.
         """
+        self._check_tenant(tenant)
         task = self._task(request, tenant)
         claim = self._claim(idempotency_key, request.model_dump_json(exclude_none=True))
         if request.session_id is None:

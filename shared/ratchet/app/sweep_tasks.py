@@ -5,6 +5,7 @@ on in the next one, one that cannot be run ends at its deadline, one that waits 
 closes, and a finished one is erased when its retention is over.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ratchet.admission_ports import Gauge
@@ -12,6 +13,7 @@ from ratchet.app.admission import Admission
 from ratchet.app.decision_log import write_decision
 from ratchet.app.dispatch_task import start_execution
 from ratchet.app.remains import end_unreadable
+from ratchet.app.suspensions import nobody
 from ratchet.contracts import limits
 from ratchet.contracts.errors import (
     DataMissing,
@@ -64,6 +66,7 @@ class SweepTasks:
     clock: Clock
     admission: Admission | None = None
     gauge: Gauge | None = None  # of the inbox
+    is_suspended: Callable[[str], bool] = nobody
 
     def __call__(self) -> Swept:
         """Look at what is due, some of each shard, and at who waits; what is left over is due again in a minute."""
@@ -118,7 +121,11 @@ class SweepTasks:
         if self._is_unanswered(tip):
             self._close(tip)
             return
-        if tip.state.status is TaskStatus.QUEUED:
+        if self.is_suspended(due.ref.tenant):
+            again = limits.SUSPENDED_LOOK_SECONDS
+            if isinstance(tip.next, End | Paused):
+                self.outbox.send(Doorbell(due.ref))  # it may hold a slot, or a session
+        elif tip.state.status is TaskStatus.QUEUED:
             self.inbox.send(Doorbell(due.ref, tip.state.generation + 1))
         elif isinstance(tip.next, End | Paused):
             self.outbox.send(Doorbell(due.ref))

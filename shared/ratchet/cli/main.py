@@ -25,6 +25,7 @@ from ratchet.cli import (
     simulate_command,
     submit_command,
     task_commands,
+    tenants_command,
     usage_command,
     webhook_secret_command,
 )
@@ -67,6 +68,7 @@ app.command("models")(models_command.models)
 app.command("prices")(prices_command.prices)
 app.add_typer(cache_command.app, name="cache")
 app.add_typer(keys_command.app, name="keys")
+app.add_typer(tenants_command.app, name="tenants")
 app.command("new")(new_command.new)
 app.command("estimate")(estimate_command.estimate)
 app.command("simulate")(simulate_command.simulate)

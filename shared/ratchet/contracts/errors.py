@@ -7,6 +7,7 @@
     |   |-- ModelNotPriced            400 unpriced_model
     |   |-- BadCredentials            401 unauthorized
     |   |-- ScopeMissing              403 insufficient_scope
+    |   |-- TenantSuspended           403 tenant_suspended
     |   |-- TaskNotFound              404 not_found
     |   |-- KeyNotFound               404 not_found
     |   |-- TaskAlreadyFinished       409 already_finished
@@ -99,6 +100,12 @@ class ScopeMissing(RequestError):
     """The caller is known and may not do this; the message names the scope that is missing."""
 
     code, status, title = "insufficient_scope", 403, "The credentials do not allow this"
+
+
+class TenantSuspended(RequestError):
+    """The caller's tenant is suspended: nothing of it begins or goes on."""
+
+    code, status, title = "tenant_suspended", 403, "The tenant is suspended"
 
 
 class TaskNotFound(RequestError):

@@ -123,6 +123,15 @@ SHOWN_ARGUMENTS_CHARS = 500
 CLOCK_MARGIN_SECONDS = 600
 """How much longer than its invocation an attempt is taken to be alive: two clocks may be off by five minutes each."""
 
+# Suspended tenants
+SUSPENSION_CACHE_SECONDS = 15
+"""How long a sandbox goes by what it has read of a tenant: a suspension holds everywhere after it."""
+MAX_SUSPENSION_REASON_CHARS = 500
+SUSPENDED_LOOK_SECONDS = 900
+"""How often a step, a queued task or an announcement of a suspended tenant looks whether it may go on."""
+ERASE_AFTER_SECONDS = 1_200
+"""How long a tenant must have been suspended to be erased: a step that ran when it was is over, at 870 s the most."""
+
 # Announcements
 DELIVERY_DELAYS_SECONDS = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 """Pauses between tries, ten tries in all over 75.6 h, as Standard Webhooks proposes:

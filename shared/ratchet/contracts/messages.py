@@ -249,6 +249,7 @@ class StepOutput:
     execution: ExecutionRef = ExecutionRef()
     wait_seconds: int = 0
     status: str | None = None
+    attempts: int = 0  # of the same step, when it is to be run once more
 
     def to_dict(self) -> dict[str, object]:
         """The state's output (and the first input of an execution)."""
@@ -258,7 +259,7 @@ class StepOutput:
             "action": self.action.value,
             "step": self.step.to_dict(),
             "execution": self.execution.to_dict(),
-            "tries": {"count": 0},
+            "tries": {"count": self.attempts},
         }
         if self.action is Action.ROLL_OVER:
             data["next_generation"] = self.execution.generation + 1

@@ -21,6 +21,7 @@ What all tenants share, a model provider or the running limit, belongs to none o
     TENANT#t#GOALS#sha256        task_...         a goal that was asked of an agent, as a vector
     TENANT#t#BUDGET              2026-11-22       what was given to tasks that day, of a tenant with a cap
     TENANT#t#RATE                RATE             when the token bucket of the tenant's requests is full again
+    TENANT#t#SUSPENSION          SUSPENSION       since when nothing of the tenant goes on, if it is suspended
     TENANT#t#APIKEYS             KEY#id           what is kept of an API key
     APIKEY#id                    APIKEY           whose key that is, for who has nothing but the key
     PROVIDER#name                CIRCUIT          when a deployment that fails may be tried again
@@ -53,6 +54,7 @@ ADMISSION, LIMIT, SLOTS, THROTTLED = "ADMISSION", "LIMIT", "SLOTS", "THROTTLED"
 CACHED = "CACHE"
 API_KEY = "APIKEY"
 RATE = "RATE"
+SUSPENSION = "SUSPENSION"
 STEP_PREFIX = "STEP#"
 ALLOWANCE = "ALLOWANCE"
 DEPLOYMENT = "DEPLOYMENT"
@@ -240,6 +242,11 @@ def cache_key(tenant: str, digest: str) -> str:
 def tenant_rate_key(tenant: str) -> str:
     """The partition of the token bucket of a tenant's requests."""
     return f"{tenant_key(tenant)}#{RATE}"
+
+
+def suspension_key(tenant: str) -> str:
+    """The partition of a tenant's suspension."""
+    return f"{tenant_key(tenant)}#{SUSPENSION}"
 
 
 def api_keys_key(tenant: str) -> str:

@@ -25,6 +25,7 @@ from ratchet.app.session_lock import SessionLock, SessionReturn
 from ratchet.app.sessions import Sessions
 from ratchet.app.similar_goal import GoalPorts
 from ratchet.app.submit_task import SubmitTask
+from ratchet.app.suspensions import SuspendedTenants
 from ratchet.app.sweep_tasks import SweepTasks
 from ratchet.app.tenant_allowance import TenantGovernor
 from ratchet.app.warm_histories import WarmHistories
@@ -48,6 +49,7 @@ from ratchet.testing.response_cache import InMemoryResponseCache
 from ratchet.testing.routing_override import InMemoryRoutingOverride
 from ratchet.testing.signing_keys import InMemorySigningKeys
 from ratchet.testing.store import InMemoryCheckpoints
+from ratchet.testing.suspensions import InMemorySuspensions
 from ratchet.testing.tenant_budgets import InMemoryTenantBudgets
 from ratchet.testing.workflow import InMemoryWorkflow
 
@@ -83,6 +85,9 @@ class World:
         self.goals = InMemoryKnownGoals(self.clock)
         self.budgets = InMemoryTenantBudgets()
         self.tenants = TenantGovernor(self.budgets, TenantCaps.parse(tenant_caps))
+        self.suspensions = InMemorySuspensions()
+        is_suspended = SuspendedTenants(self.suspensions, self.clock)
+        self.is_suspended = is_suspended
         self.inbox, self.outbox = InMemoryInbox(), InMemoryInbox()
         self.workflow = InMemoryWorkflow()
         self.metrics = RecordedMetrics()
@@ -104,18 +109,32 @@ class World:
             models=models,
             routing=OverridableRouting(self.override, models=models, clock=self.clock),
             cancel=CancelTask(self.store, self.workflow, self.outbox, self.clock),
+            is_suspended=is_suspended,
         )
         self.lock = SessionLock(self.store, self.clock)
         self.signing_keys = InMemorySigningKeys()
         cursors = Cursors(self.signing_keys)
         self.sessions = Sessions(self.store, self.clock, cursors)
         self.fork = ForkTask.beside(self.submit)
-        self.dispatch = DispatchTask(self.store, self.workflow, self.clock, sessions=self.lock)
+        self.dispatch = DispatchTask(
+            self.store,
+            self.workflow,
+            self.clock,
+            sessions=self.lock,
+            is_suspended=is_suspended,
+        )
         self.read = ReadTask(self.store, self.clock)
         self.lists = ListTasks(self.store, cursors)
         self.usage = ReadUsage(self.store, self.clock)
-        self.resume = ResumeTask(self.store, self.inbox, directory, self.clock)
-        self.sweep = SweepTasks(self.store, self.inbox, self.outbox, self.workflow, self.clock)
+        self.resume = ResumeTask(self.store, self.inbox, directory, self.clock, is_suspended)
+        self.sweep = SweepTasks(
+            self.store,
+            self.inbox,
+            self.outbox,
+            self.workflow,
+            self.clock,
+            is_suspended=is_suspended,
+        )
         self.cancel = CancelTask(self.store, self.workflow, self.outbox, self.clock)
         self.decide = DecideInterrupt(self.store, self.inbox, self.outbox, self.clock)
         self.deliveries = Deliveries(self.store, self.outbox, self.clock, cursors)
@@ -125,6 +144,7 @@ class World:
             self.clock,
             tenants=self.tenants,
             sessions=SessionReturn(self.lock, self.inbox),
+            is_suspended=is_suspended,
         )
 
     def executor(self) -> ExecuteStep:
@@ -142,6 +162,7 @@ class World:
             cache=self.cache,
             goals=GoalPorts(self.chat, self.goals),
             tenants=self.tenants,
+            is_suspended=self.is_suspended,
         )
 
     def submitted(self, goal: str = "Find the answer.", **request: object) -> TaskRef:
