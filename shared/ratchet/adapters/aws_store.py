@@ -6,6 +6,7 @@ from ratchet.adapters.dynamodb_budgets import DynamoDbTenantBudgets
 from ratchet.adapters.dynamodb_cache import DynamoDbResponseCache
 from ratchet.adapters.dynamodb_goals import DynamoDbKnownGoals
 from ratchet.adapters.dynamodb_suspensions import DynamoDbSuspensions
+from ratchet.adapters.dynamodb_memories import DynamoDbMemories
 from ratchet.adapters.dynamodb_table import Table
 from ratchet.adapters.payloads import S3Payloads
 from ratchet.contracts.settings import StoreSettings
@@ -28,6 +29,11 @@ def response_cache(settings: StoreSettings, clock: Clock) -> DynamoDbResponseCac
 def known_goals(settings: StoreSettings, clock: Clock) -> DynamoDbKnownGoals:
     """The goals of semantic caches in the deployment's table."""
     return DynamoDbKnownGoals(Table(client("dynamodb"), settings.table_name, clock), clock)
+
+
+def memories(settings: StoreSettings, clock: Clock) -> DynamoDbMemories:
+    """What is remembered, in the same table."""
+    return DynamoDbMemories(Table(client("dynamodb"), settings.table_name, clock), clock)
 
 
 def tenant_budgets(settings: StoreSettings, clock: Clock) -> DynamoDbTenantBudgets:

@@ -20,6 +20,7 @@
     |   |-- NothingToDeliver          409 nothing_to_deliver
     |   |-- SessionNotFound           404 not_found
     |   |-- SessionBusy               409 session_busy
+    |   |-- Memory...                 not_found, memory_full, precondition_failed, memory_too_large: memory_errors.py
     |   |-- BodyTooLarge              413 body_too_large
     |   |-- IdempotencyKeyReused      422 idempotency_key_reused
     |   |-- TooManyRequests           429 rate_limited

@@ -71,6 +71,18 @@ MAX_SESSION_LINE = 100
 SESSION_LOOK_SECONDS = 300
 """How often a task that waits for its session looks whether the one that it waits for has ended unseen."""
 
+# Memory
+MAX_MEMORY_BYTES = 8 * 1024
+"""Of one memory's value as JSON: a fact, not a document."""
+MAX_MEMORIES = 500
+"""In one namespace: with their sizes the most that a search reads, 4 MB. What is full refuses; nothing falls out."""
+MAX_MEMORY_QUERY_CHARS = 500
+MEMORY_DAYS = 365
+"""How long what an agent has remembered is kept after it was last written, unless the agent says otherwise."""
+MAX_MEMORY_TTL_SECONDS = 10 * 365 * 24 * 3600
+RECALLED_MEMORIES = 20
+"""What `recall` tells a model at most, the best or newest ones."""
+
 # Step executor
 TIME_RESERVE_SECONDS = 10.0
 """A model call must leave this much of the Lambda timeout for the checkpoint."""

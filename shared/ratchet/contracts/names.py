@@ -82,6 +82,16 @@ class Standing(StrEnum):
     """It is the one that runs: it holds the session's lock."""
 
 
+class MemoryScope(StrEnum):
+    """Whose memory it is. The tenant is never part of it: nothing is remembered across tenants."""
+
+    USER = "user"
+    """What is remembered of one user, by all agents that may."""
+    AGENT = "agent"
+    """What an agent knows, whoever asks."""
+    TENANT = "tenant"
+
+
 class StepType(StrEnum):
     """What a step asks of the model; half of the routing key."""
 

@@ -7,6 +7,7 @@ What all tenants share, a model provider or the running limit, belongs to none o
                                  ALLOWANCE        what the task has been given of its tenant's day
                                  EFFECT#000007    what the attempt that begins the step's unsafe calls is about to do
                                  EFFECT#000007#k  one unsafe tool call: intent, then result
+                                 MEMORY#000007#k  that a tool call of the step has changed a memory
                                  DELIVERY#evt_..  how announcing one event went
                                  TASK             the head (sorts last: one descending query reads head and last step)
                                  USAGE            how far the task is in the usage ledger (behind what that query reads)
@@ -14,6 +15,8 @@ What all tenants share, a model provider or the running limit, belongs to none o
     TENANT#t#WEBHOOK#sha256      WEBHOOK          up to when a URL that answered 410 gets nothing
     TENANT#t#SESSION#s           SESSION          who runs in a session, who waits, and what was said
                                  TASK#000000007   the seventh task that came
+    TENANT#t#MEMORY#user:u       KEY#k            what is remembered of user u under a key
+                                 MEMORY           how many memories there are, at the most
     TENANT#t#USAGE#2026-11#3     AGENT#2026-11-22#a#m  what agent a used of model m that day, as shard 3 has counted
                                  USER#2026-11-22#u     what was used for user u
                                  SESSION#2026-11-22#s  what was used in session s
@@ -50,6 +53,8 @@ from ratchet.domain.usage import Account, Counter
 HEAD = "TASK"
 SESSION = "SESSION"
 PLACE = "TASK#"
+MEMORIES = "MEMORY"
+MEMORY = "KEY#"
 ADMISSION, LIMIT, SLOTS, THROTTLED = "ADMISSION", "LIMIT", "SLOTS", "THROTTLED"
 CACHED = "CACHE"
 API_KEY = "APIKEY"
@@ -132,6 +137,31 @@ def session_key(tenant: str, session_id: str) -> str:
     return f"{tenant_key(tenant)}#SESSION#{_safe(session_id)}"
 
 
+def memory_key(tenant: str, namespace: str) -> str:
+    """The partition of a namespace; it stands last, as a user's id may hold any character."""
+    return f"{tenant_key(tenant)}#MEMORY#{namespace}"
+
+
+def memory_sort_key(key: str) -> str:
+    """Sort key of what is remembered under a key."""
+    return f"{MEMORY}{_safe(key)}"
+
+
+def memory_of(sort_key: str) -> str:
+    """The key of a memory: the inverse of `memory_sort_key`."""
+    return sort_key.removeprefix(MEMORY)
+
+
+def memory_prefix(prefix: str) -> str:
+    """What the sort keys of the memories begin with whose keys begin so."""
+    return f"{MEMORY}{_safe(prefix)}" if prefix else MEMORY
+
+
+def remembered_sort_key(step: int, idempotency_key: str) -> str:
+    """Sort key of the mark that a tool call of a step has changed a memory."""
+    return f"MEMORY#{step:06d}#{idempotency_key}"
+
+
 def place_sort_key(number: int) -> str:
     """Sort key of a task's place in its session."""
     return f"{PLACE}{number:09d}"
@@ -140,6 +170,11 @@ def place_sort_key(number: int) -> str:
 def place_number(sort_key: str) -> int:
     """The number of a place: the inverse of `place_sort_key`."""
     return int(sort_key.removeprefix(PLACE))
+
+
+def is_memory_key(text: str) -> bool:
+    """Whether something can be remembered under a caller's text."""
+    return _SAFE.fullmatch(text) is not None
 
 
 def is_session_id(text: str) -> bool:

@@ -3,6 +3,7 @@
 Bodies pass through the codec and meet the limits that hold on AWS, so that what cannot be stored there cannot be here.
 """
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -244,6 +245,15 @@ class InMemoryCheckpoints(
         ]
         more = len(wanted) > limit
         return Page(tuple(wanted[:limit]), after=wanted[limit - 1].task_id if more else None)
+
+    @property
+    def lock(self) -> threading.Lock:
+        """What guards the tasks, for the twins of stores that write beside them."""
+        return self._lock
+
+    def partition(self, ref: TaskRef) -> Partition:
+        """The items of a task, for who holds the lock."""
+        return self._partitions[keys.task_key(ref)]
 
     def forget_head(self, ref: TaskRef) -> None:
         """What TTL does in the end."""

@@ -11,6 +11,7 @@ from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import Standing, TaskStatus
 from ratchet.delivery_log import DeliveryAttempt, DeliveryState
 from ratchet.domain import codec, keys
+from ratchet.domain.memory import Done
 from ratchet.domain.remains import lost_record, lost_task
 from ratchet.domain.steps import StepRecord, Totals
 from ratchet.domain.task import History, SessionPlace, Task, TaskState
@@ -132,6 +133,7 @@ class Partition:
     deliveries: dict[str, DeliveryRow] = field(default_factory=dict)
     counted: Counted | None = None
     reserved: dict[int, Reserved] = field(default_factory=dict)
+    remembered: dict[str, Done] = field(default_factory=dict)
 
     def erase(self) -> int:
         """Forget everything, the head last; returns how many items that were."""
@@ -140,9 +142,9 @@ class Partition:
         )  # of steps that have effects and no record
         found = len(self.steps) + len(self.effects) + len(self.plans) + len(self.deliveries)
         found += len(kept_places)
-        found += len(self.reserved)
+        found += len(self.reserved) + len(self.remembered)
         self.steps, self.effects, self.plans, self.deliveries = {}, {}, {}, {}
-        self.reserved = {}
+        self.reserved, self.remembered = {}, {}
         if self.counted is not None:
             self.counted, found = None, found + 1
         if self.head is not None:
