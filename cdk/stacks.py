@@ -187,7 +187,8 @@ class RatchetStack(Stack):
             Duration.seconds(self._deployment.step_timeout_seconds),
             extra="llm",
         )
-        self._checkpoints.grant_table(function, [*READ, *WRITE, *CHECK])
+        self._checkpoints.grant_table(function, [*READ, *COUNT, *WRITE, *CHECK])
+        self._checkpoints.grant_forgetting(function)
         self._checkpoints.grant_payloads(function, READ_BODIES, WRITE_BODIES)
         self._secrets.model_key.grant_read(function)
         self._provider_keys.grant_read(function)

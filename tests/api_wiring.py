@@ -19,6 +19,7 @@ def wired(world: World, **changes: Any) -> Wiring:
         "usage": world.usage,
         "deliveries": world.deliveries,
         "sessions": world.sessions,
+        "memories": world.memories,
         "agents": world.submit.agents,
     }
     return Wiring(**{**use_cases, **changes})

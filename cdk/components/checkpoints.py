@@ -22,9 +22,9 @@ DUE = "due"
 WAITING = "waiting"
 LISTED = ["status", "agent", "user_id", "created_at", "updated_at", "steps", "cost_microusd"]
 READ = ("dynamodb:GetItem", "dynamodb:Query")
-COUNT = ("dynamodb:BatchGetItem",)  # the running tasks of several tenants, the tasks of a session
+COUNT = ("dynamodb:BatchGetItem",)  # several tenants' running tasks, a session's tasks, a memory
 ERASE = ("dynamodb:BatchWriteItem",)
-ERASE_ONE = ("dynamodb:DeleteItem",)  # a session that is as it was read
+ERASE_ONE = ("dynamodb:DeleteItem",)  # a session or memory that is as it was read
 READ_BODIES = "s3:GetObject"
 WRITE_BODIES = "s3:PutObject"
 ERASE_BODIES = "s3:DeleteObject"
@@ -33,7 +33,7 @@ CHECK = ("dynamodb:ConditionCheckItem",)  # the fence of unsafe calls
 
 
 class Checkpoints(Construct):
-    """Grants name exact actions: nothing may Scan, and only the sweeper and the api may delete."""
+    """Grants name exact actions: nothing may Scan, only sweeper and api may delete, and step_executor forget."""
 
     def __init__(
         self, scope: Construct, id_: str, *, removal: RemovalPolicy, customer_key: bool
@@ -70,6 +70,18 @@ class Checkpoints(Construct):
                     "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html",
                 ),
             )
+
+    def grant_forgetting(self, grantee: iam.IGrantable) -> None:
+        """Allow to delete what is remembered, and nothing else."""
+        grantee.grant_principal.add_to_principal_policy(
+            iam.PolicyStatement(
+                actions=list(ERASE_ONE),
+                resources=[self.table.table_arn],
+                conditions={
+                    "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["TENANT#*#MEMORY#*"]}
+                },
+            )
+        )
 
     def grant_payloads(self, grantee: iam.IGrantable, *actions: str) -> None:
         """Allow actions on bodies, and to learn that one is gone."""

@@ -8,7 +8,15 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValida
 
 from functions.api.current import identity
 from functions.api.problems import from_request_error, from_validation, problem
-from functions.api.routes import deliveries, deployment, interrupts, sessions, tasks, usage
+from functions.api.routes import (
+    deliveries,
+    deployment,
+    interrupts,
+    memory,
+    sessions,
+    tasks,
+    usage,
+)
 from functions.api.security_schemes import with_security
 from ratchet.contracts.access import Identity
 from ratchet.contracts.errors import (
@@ -21,7 +29,7 @@ from ratchet.contracts.names import API_VERSION
 from ratchet.observability import logger
 
 app = APIGatewayHttpResolver(enable_validation=True)
-for resource in (tasks, interrupts, sessions, deliveries, usage, deployment):
+for resource in (tasks, interrupts, sessions, memory, deliveries, usage, deployment):
     app.include_router(resource.routes)
 
 API_KEYS = Identity()

@@ -7,8 +7,9 @@ from typing import Any
 
 from ratchet.contracts.access import Identity
 from ratchet.contracts.errors import BadCredentials, ScopeMissing
-from ratchet.contracts.names import Scope
+from ratchet.contracts.names import MemoryScope, Scope
 from ratchet.contracts.task_api import TaskRequest
+from ratchet.domain.memory import Namespace
 from ratchet.domain.tenant_name import is_tenant_name
 
 _HOW = {
@@ -54,6 +55,29 @@ class Caller:
         raise ScopeMissing(
             f"your credentials {who}: leave user_id out, or use some with the scope admin"
         )
+
+    def reach(self, namespace: Namespace, *, writes: bool) -> None:
+        """Refuse unless the caller may read this namespace, or write to it.
+
+        A user reaches its own. Everybody of the tenant may read what it shares; an admin may write there, and reaches
+        every user's.
+
+        Raises:
+            ScopeMissing: it may not.
+        """
+        if Scope.ADMIN in self.scopes:
+            return
+        if namespace.scope is not MemoryScope.USER:
+            if writes:
+                raise ScopeMissing(
+                    f"what all users share in {namespace} is written with the scope admin"
+                )
+            return
+        if self.user is None or namespace.owner != self.user:
+            who = "name no user" if self.user is None else f"are those of user {self.user!r}"
+            raise ScopeMissing(
+                f"your credentials {who}: another user's memory needs the scope admin"
+            )
 
 
 def caller_of(event: dict[str, Any], identity: Identity) -> Caller:

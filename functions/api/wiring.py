@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ratchet.adapters.aws import client
-from ratchet.adapters.aws_store import checkpoints, suspensions
+from ratchet.adapters.aws_store import checkpoints, memories, suspensions
 from ratchet.adapters.dynamodb_rates import DynamoDbTenantRates
 from ratchet.adapters.dynamodb_routing import DynamoDbRoutingOverride
 from ratchet.adapters.signing_keys import SecretsManagerSigningKeys
@@ -20,6 +20,7 @@ from ratchet.app.deliveries import Deliveries
 from ratchet.app.deployed_models import DeployedModels
 from ratchet.app.fork_task import ForkTask
 from ratchet.app.list_tasks import ListTasks
+from ratchet.app.memories import Memories
 from ratchet.app.rate_gate import RateGate
 from ratchet.app.read_task import ReadTask
 from ratchet.app.read_usage import ReadUsage
@@ -55,6 +56,7 @@ class Wiring:
     usage: ReadUsage
     deliveries: Deliveries
     sessions: Sessions
+    memories: Memories
     agents: AgentDirectory
     sizes: Functions = DEPLOYED  # what a task's AWS side depends on
     identity: Identity = field(default_factory=Identity)
@@ -122,6 +124,7 @@ def wiring() -> Wiring:
         usage=ReadUsage(store, clock),
         deliveries=Deliveries(store, outbox, clock, cursors),
         sessions=Sessions(store, clock, cursors),
+        memories=Memories(memories(settings, clock), clock),
         agents=agents,
         sizes=Functions(
             step_executor_mb=settings.step_executor_memory_mb, architecture=settings.architecture

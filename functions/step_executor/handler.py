@@ -10,6 +10,7 @@ from ratchet.adapters.aws_spans import span_sink
 from ratchet.adapters.aws_store import (
     checkpoints,
     known_goals,
+    memories,
     response_cache,
     suspensions,
     tenant_budgets,
@@ -18,6 +19,7 @@ from ratchet.adapters.system import SystemClock, UlidIds
 from ratchet.app.agents import AgentRegistry
 from ratchet.app.deployed_models import DeployedModels
 from ratchet.app.execute_step import ExecuteStep
+from ratchet.app.memories import Memories
 from ratchet.app.similar_goal import GoalPorts
 from ratchet.app.suspensions import SuspendedTenants
 from ratchet.app.tenant_allowance import TenantGovernor
@@ -55,6 +57,7 @@ def execute_step() -> ExecuteStep | TracedStep:
         models=models,
         throttles=store,
         cache=response_cache(settings, clock),
+        memories=Memories(memories(settings, clock), clock),
         goals=GoalPorts(chat, known_goals(settings, clock)),
         tenants=TenantGovernor(
             tenant_budgets(settings, clock), TenantCaps.parse(settings.tenant_caps)

@@ -1,7 +1,7 @@
 """Ratchet: durable, cheap AI agents in your own AWS account.
 
-`from ratchet import Agent, Answer, Confidence, Limits, SemanticCache, ToolContext, tool` is all that an agent author
-needs.
+`from ratchet import Agent, Answer, Confidence, Limits, Memory, SemanticCache, ToolContext, tool` is all that an agent
+author needs.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -9,16 +9,27 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ratchet.domain.agent import Agent, Limits
     from ratchet.domain.confidence import Answer, Confidence
+    from ratchet.domain.memory_tools import Memory
     from ratchet.domain.semantic_cache import SemanticCache
     from ratchet.domain.tools import ToolContext, tool
 
-__all__ = ["Agent", "Answer", "Confidence", "Limits", "SemanticCache", "ToolContext", "tool"]
+__all__ = [
+    "Agent",
+    "Answer",
+    "Confidence",
+    "Limits",
+    "Memory",
+    "SemanticCache",
+    "ToolContext",
+    "tool",
+]
 
 _HOMES = {
     "Agent": "ratchet.domain.agent",
     "Answer": "ratchet.domain.confidence",
     "Confidence": "ratchet.domain.confidence",
     "Limits": "ratchet.domain.agent",
+    "Memory": "ratchet.domain.memory_tools",
     "SemanticCache": "ratchet.domain.semantic_cache",
     "ToolContext": "ratchet.domain.tools",
     "tool": "ratchet.domain.tools",

@@ -113,6 +113,21 @@ def test_the_authorizer_reads_api_keys_and_no_other_item(keyed: Synthesized) -> 
     }
 
 
+def test_step_executor_deletes_memories_and_no_other_item(default: Synthesized) -> None:
+    role = default.role_of("step_executor")
+    (statement,) = (
+        s
+        for policy in default.of_type("AWS::IAM::Policy").values()
+        if {"Ref": role} in policy["Roles"]
+        for s in policy["PolicyDocument"]["Statement"]
+        if "dynamodb:DeleteItem" in s["Action"]
+    )
+    assert statement["Action"] == "dynamodb:DeleteItem"
+    assert statement["Condition"] == {
+        "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["TENANT#*#MEMORY#*"]}
+    }
+
+
 def test_the_authorizer_is_asked_once_a_minute_for_a_key(keyed: Synthesized) -> None:
     authorizer = keyed.only("AWS::ApiGatewayV2::Authorizer")
     assert authorizer["AuthorizerType"] == "REQUEST"
@@ -165,7 +180,7 @@ def test_values_of_the_environment_come_from_this_stack(default: Synthesized) ->
         (
             "api",
             "dynamodb",
-            # The last three read and delete sessions.
+            # The last three read and delete sessions and memories.
             {
                 *("GetItem", "Query", "PutItem", "UpdateItem"),
                 *("BatchGetItem", "BatchWriteItem", "DeleteItem"),
@@ -184,7 +199,10 @@ def test_values_of_the_environment_come_from_this_stack(default: Synthesized) ->
         (
             "step_executor",
             "dynamodb",
-            {"GetItem", "Query", "PutItem", "UpdateItem", "ConditionCheckItem"},
+            {
+                *("GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem"),
+                *("ConditionCheckItem", "DeleteItem"),
+            },
         ),
         ("step_executor", "s3", {"GetObject", "PutObject", "ListBucket"}),
         ("step_executor", "secretsmanager", {"GetSecretValue", "DescribeSecret"}),

@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from functions.api import current
 from ratchet import Agent, tool
 from ratchet.adapters.dynamodb import DynamoDbCheckpoints
+from ratchet.adapters.dynamodb_memories import DynamoDbMemories
+from ratchet.adapters.dynamodb_table import Table
 from ratchet.adapters.payloads import S3Payloads
+from ratchet.app.memories import Memories
 from ratchet.contracts.access import ROUTE_SCOPES
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.task_api import TaskRequest
@@ -31,7 +34,9 @@ from tests.unit.shared.app.world import World
 CASES = 120
 TENANTS = ("acme", "acme-2", "globex")  # one's name begins with another's
 PARTITION = re.compile(r"\b(?:pk|tenant_key|due|waiting) = (:\w+)")
-BY_ID = sorted(route for route in ROUTE_SCOPES if "{" in route)
+ANYBODYS = {"PUT /v1/memory/{namespace}/{key}", "GET /v1/memory/{namespace}"}
+ANYBODYS |= {"DELETE /v1/memory/{namespace}"}  # what they name, every tenant has of its own
+BY_ID = sorted(route for route in ROUTE_SCOPES if "{" in route and route not in ANYBODYS)
 LISTS = ("GET /v1/tasks", "GET /v1/interrupts", "GET /v1/usage", "GET /v1/deliveries")
 EVERYTHING = "admin decide read submit"
 BODIES: dict[str, list[Any]] = {
@@ -107,6 +112,11 @@ def session_of(tenant: str) -> str:
     return f"talk-{TENANTS.index(tenant)}"
 
 
+def user_of(tenant: str) -> str:
+    """The user of whom the tenant remembers something."""
+    return f"user-{TENANTS.index(tenant)}"
+
+
 class Town:
     """Three tenants with a finished, a queued and an asking task each."""
 
@@ -122,6 +132,8 @@ class Town:
             clock=bench.clock,
         )
         self.world = World(AGENT, chat=_answer, kept=(store, bench.clock))
+        table = Table(dynamodb, bench.table, bench.clock)
+        self.world.memories = Memories(DynamoDbMemories(table, bench.clock), bench.clock)
         self.tasks: dict[str, list[str]] = {tenant: [] for tenant in TENANTS}
         self.interrupts: dict[str, str] = {}
         self.deliveries: dict[str, str] = {}
@@ -171,6 +183,8 @@ class Town:
             _, sent = self.call(tenant, f"GET /v1/tasks/{ref.task_id}/deliveries")
             self.deliveries[tenant] = sent["deliveries"][0]["id"]
             self.interrupts[tenant] = following.interrupts[0].id
+            memory = f"PUT /v1/memory/user:{user_of(tenant)}/{user_of(tenant)}-diet"
+            assert self.call(tenant, memory, body={"value": f"canary-{tenant} "})[0] == 200
             self.cursors[tenant] = self.call(tenant, LISTS[0], query={"limit": "1"})[1][
                 "next_cursor"
             ]
@@ -231,6 +245,8 @@ def test_a_foreign_id_is_answered_404_in_every_call_and_changes_nothing(
     path = route.replace("{task_id}", task_id).replace("{interrupt_id}", interrupt_id)
     path = path.replace("{delivery_id}", town.deliveries[victim])
     path = path.replace("{session_id}", session_of(victim))
+    path = path.replace("{namespace}", f"user:{user_of(victim)}")
+    path = path.replace("{key}", f"{user_of(victim)}-diet")
     assert "{" not in path, "a new kind of id: let the tenants swap it too"
     body = data.draw(st.sampled_from(BODIES.get(route, [None])))
     event(route)
@@ -249,6 +265,23 @@ def test_a_cursor_of_another_tenant_is_refused_by_every_list(town: Town, route: 
             assert (status, problem["code"]) == (400, "invalid_request")
     status, page = town.call(TENANTS[0], LISTS[0], query={"cursor": town.cursors[TENANTS[0]]})
     assert (status, len(page["tasks"])) == (200, 2)
+
+
+@settings(max_examples=CASES // 4, deadline=None)
+@given(data=st.data())
+def test_a_namespace_of_the_same_name_is_another_one_for_every_tenant(
+    town: Town, data: st.DataObject
+) -> None:
+    caller, victim = data.draw(st.permutations(TENANTS))[:2]
+    key = f"{user_of(victim)}-diet"
+    name = f"/v1/memory/user:{user_of(victim)}"
+    query = {data.draw(st.sampled_from(["query", "prefix"])): data.draw(st.sampled_from([key, ""]))}
+    assert town.call(caller, f"GET {name}", query=query)[1]["memories"] == []
+    assert town.call(caller, f"PUT {name}/{key}", body={"value": "mine"})[1]["version"] == 1
+    assert town.call(caller, f"GET {name}/{key}")[1]["value"] == "mine"
+    assert town.call(caller, f"DELETE {name}")[1]["deleted_memories"] == 1
+    assert town.call(victim, f"GET {name}/{key}")[1]["value"] == f"canary-{victim} "
+    assert town.stored() == town.settled
 
 
 @settings(max_examples=CASES // 2, deadline=None)

@@ -5,8 +5,8 @@ from ratchet.adapters.dynamodb import DynamoDbCheckpoints
 from ratchet.adapters.dynamodb_budgets import DynamoDbTenantBudgets
 from ratchet.adapters.dynamodb_cache import DynamoDbResponseCache
 from ratchet.adapters.dynamodb_goals import DynamoDbKnownGoals
-from ratchet.adapters.dynamodb_suspensions import DynamoDbSuspensions
 from ratchet.adapters.dynamodb_memories import DynamoDbMemories
+from ratchet.adapters.dynamodb_suspensions import DynamoDbSuspensions
 from ratchet.adapters.dynamodb_table import Table
 from ratchet.adapters.payloads import S3Payloads
 from ratchet.contracts.settings import StoreSettings

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from ratchet.admission_ports import Throttles
 from ratchet.app.agents import AgentRegistry
 from ratchet.app.lost_attempts import is_raced, uncounted_microusd
+from ratchet.app.memories import Memories
 from ratchet.app.remains import end_unreadable
 from ratchet.app.similar_goal import GoalPorts
 from ratchet.app.step_attempt import Attempted, StepAttempt
@@ -54,6 +55,7 @@ class ExecuteStep:
     throttles: Throttles | None = None
     cache: ResponseCache | None = None
     goals: GoalPorts | None = None
+    memories: Memories | None = None
     tenants: TenantGovernor = field(default_factory=TenantGovernor)
     trace: StepTrace | None = None
     is_suspended: Callable[[str], bool] = nobody
@@ -117,6 +119,7 @@ class ExecuteStep:
             cache=self.cache,
             goals=self.goals,
             trace=self.trace,
+            memories=self.memories,
         )
 
     def _history(self, event: StepInput) -> History | None:

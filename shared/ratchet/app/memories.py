@@ -121,6 +121,18 @@ class Memories:
 
         return self._until_done(place, key, call, attempt)[0]
 
+    def remove(self, place: Place, key: str, *, expected: Expected = _ANY) -> Fact:
+        """Delete the fact that is under a key, for who takes it to be there.
+
+        Raises:
+            MemoryNotFound: there is none.
+            MemoryChanged: what is there is not what was expected.
+        """
+        gone = self.delete(place, key, expected=expected)
+        if gone is None:
+            raise _missing(place, key)
+        return gone
+
     def page(
         self, place: Place, *, prefix: str, limit: int, cursor: str | None
     ) -> tuple[Sequence[Fact], str | None]:

@@ -11,6 +11,7 @@ from ratchet.app.cached_chat import CachedChat
 from ratchet.app.compact_history import instead_of, summarizer
 from ratchet.app.held_calls import is_tainted, sort_calls
 from ratchet.app.lost_attempts import Reservation, carried_microusd, is_wary
+from ratchet.app.memories import Memories
 from ratchet.app.model_turn import ModelTurn
 from ratchet.app.prefix_watch import StickyRoute, watch
 from ratchet.app.similar_goal import Found, GoalPorts, SimilarGoal
@@ -19,6 +20,7 @@ from ratchet.app.step_course import StepCourse
 from ratchet.app.step_ends import closed, runs_of
 from ratchet.app.step_trace import StepTrace
 from ratchet.app.step_waits import StepWaits
+from ratchet.app.task_memory import TaskMemory
 from ratchet.app.tenant_allowance import TenantGovernor
 from ratchet.app.tool_runner import EffectPending, PlannedCall, ToolResults, ToolRunner
 from ratchet.contracts.errors import (
@@ -86,6 +88,7 @@ class StepAttempt:
     cache: ResponseCache | None = None
     goals: GoalPorts | None = None
     trace: StepTrace | None = None
+    memories: Memories | None = None
 
     def run(self) -> Attempted | StepOutput:
         """The step's record, to be committed; or what to wait for before the next attempt.
@@ -326,6 +329,7 @@ class StepAttempt:
         return StepCourse(self.event, self.history, self.agents, self.models, self.clock)
 
     def _run_tools(self, calls: Sequence[PlannedCall], plan: StepPlan) -> ToolResults:
+        agent = self.agents.get(self.history.task.agent)
         runner = ToolRunner(
             store=self.store,
             clock=self.clock,
@@ -334,6 +338,7 @@ class StepAttempt:
             plan=plan,
             alive_seconds=lambda: self.remaining_seconds() + self.clock_margin_seconds,
             trace=self.trace,
+            memory=TaskMemory.of(self.memories, self.history, agent, step=self.event.step.number),
         )
         return runner.run(calls)
 

@@ -9,6 +9,7 @@ from ratchet.app.step_trace import StepTrace
 from ratchet.contracts.errors import AttemptSuperseded, RatchetError
 from ratchet.contracts.names import Effect
 from ratchet.domain.keys import tool_call_key
+from ratchet.domain.memory import RememberedByTask
 from ratchet.domain.messages import Message, ToolCall, valid_text
 from ratchet.domain.steps import StepPlan, ToolRun
 from ratchet.domain.task import UNANSWERED, Task
@@ -85,6 +86,7 @@ class ToolRunner:
     plan: StepPlan
     alive_seconds: Callable[[], float]
     trace: StepTrace | None = None
+    memory: Callable[[str], RememberedByTask] | None = None  # of the call with this idempotency key
 
     def run(self, calls: Sequence[PlannedCall]) -> ToolResults:
         """Run the calls. When one may have happened in an attempt that died, no unsafe call after it is made.
@@ -191,7 +193,8 @@ class ToolRunner:
 
     def _context(self, key: str) -> ToolContext:
         ref = self.task.ref
-        return ToolContext(ref.tenant, ref.task_id, self.task.user_id, idempotency_key=key)
+        memory = None if self.memory is None else self.memory(key)
+        return ToolContext(ref.tenant, ref.task_id, self.task.user_id, key, memory)
 
     def _call(self, key: str, planned: PlannedCall) -> _Result:
         if self.trace is None:

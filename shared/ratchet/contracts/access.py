@@ -23,6 +23,12 @@ ROUTE_SCOPES: Mapping[str, Scope | None] = {
     "GET /v1/interrupts": Scope.READ,
     "GET /v1/sessions/{session_id}": Scope.READ,
     "DELETE /v1/sessions/{session_id}": Scope.ADMIN,
+    # Whose memory a caller reaches, its user decides too: `Caller.reach`.
+    "GET /v1/memory/{namespace}": Scope.READ,
+    "DELETE /v1/memory/{namespace}": Scope.SUBMIT,
+    "GET /v1/memory/{namespace}/{key}": Scope.READ,
+    "PUT /v1/memory/{namespace}/{key}": Scope.SUBMIT,
+    "DELETE /v1/memory/{namespace}/{key}": Scope.SUBMIT,
     "GET /v1/deliveries": Scope.READ,
     "GET /v1/tasks/{task_id}/deliveries": Scope.READ,
     "POST /v1/tasks/{task_id}/deliveries/{delivery_id}/redeliver": Scope.SUBMIT,

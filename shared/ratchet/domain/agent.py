@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from ratchet.contracts.limits import MAX_CACHE_TTL_SECONDS
 from ratchet.domain.ask_human import ASK
 from ratchet.domain.confidence import Check
+from ratchet.domain.memory_tools import Memory, memory_tools
 from ratchet.domain.policy import POLICIES, AgentTraits, Policy
 from ratchet.domain.semantic_cache import SemanticCache
 from ratchet.domain.task import TaskLimits as Limits
@@ -47,6 +48,7 @@ class Agent:
             False for agents that poll.
         ask_over_budget: a task that reaches max_cost_usd, max_tokens or max_steps asks a person whether to go on with
             twice as much, instead of ending as `budget_exceeded`.
+        memory: gives it the tools `recall`, `remember` and `forget`, for facts that outlive its tasks.
         ask_human: gives it the tool `ask_human`: the task waits, and the answer of a person is the tool's result.
     """
 
@@ -64,6 +66,7 @@ class Agent:
     loop_guard: bool = True
     ask_over_budget: bool = False
     ask_human: bool = False
+    memory: Memory | None = None
 
     def __post_init__(self) -> None:
         if not _NAME.match(self.name):
@@ -79,7 +82,12 @@ class Agent:
             raise ValueError(
                 f"agent {self.name!r}: cache_ttl_seconds is 1 to {MAX_CACHE_TTL_SECONDS}, or None for no cache"
             )
-        described = tuple(as_tool(t) for t in self.tools) + ((ASK,) if self.ask_human else ())
+        if self.memory is not None and self.semantic_cache is not None:
+            raise ValueError(
+                f"agent {self.name!r}: what it remembers changes its answers, so it can have no semantic_cache"
+            )
+        built_in = (*memory_tools(self.memory), *((ASK,) if self.ask_human else ()))
+        described = tuple(as_tool(t) for t in self.tools) + built_in
         if len({t.name for t in described}) != len(described):
             raise ValueError(f"agent {self.name!r}: two tools have the same name")
         object.__setattr__(self, "_toolbox", {t.name: t for t in described})

@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Protocol, Self
 
 from ratchet.contracts import limits
 from ratchet.contracts.errors import InvalidRequest
@@ -151,6 +151,22 @@ class Look:
         return None if over else self.stored
 
 
+class RememberedByTask(Protocol):
+    """Memory as one tool call of a task meets it; every answer is text for the model."""
+
+    def remember(self, scope: MemoryScope, key: str, text: str, *, ttl_seconds: int | None) -> str:
+        """Keep a text under a key."""
+        ...
+
+    def recall(self, scopes: Sequence[MemoryScope], query: str) -> str:
+        """What is remembered in these scopes and holds words of the query."""
+        ...
+
+    def forget(self, scope: MemoryScope, key: str) -> str:
+        """Delete what is kept under a key."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """The fact and the shelf anew, if both are as they were read: None deletes the fact, a shelf of none itself.
@@ -201,12 +217,17 @@ class Note:
     expires_at: int | None = None
 
     def check(self) -> None:
-        """Refuse a value that is too large.
+        """Refuse a value that is too large, or that JSON has no words for.
 
         Raises:
-            MemoryTooLarge
+            MemoryTooLarge, InvalidRequest
         """
-        size = len(compact(self.value).encode(errors="replace"))
+        try:
+            size = len(compact(self.value).encode())
+        except ValueError as exc:
+            raise InvalidRequest(
+                "value: NaN, Infinity and halves of surrogate pairs (\\ud800 to \\udfff) are no JSON"
+            ) from exc
         if size > limits.MAX_MEMORY_BYTES:
             raise MemoryTooLarge(
                 f"the value has {size} bytes as JSON; the limit is {limits.MAX_MEMORY_BYTES}: "
@@ -272,7 +293,7 @@ def digest_of(*words: Json) -> str:
 
 def compact(value: Json) -> str:
     """JSON text."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def _searched(fact: Fact) -> str:

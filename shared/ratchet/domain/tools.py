@@ -11,6 +11,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from ratchet.contracts import limits
 from ratchet.contracts.names import Effect, InterruptKind, Json
+from ratchet.domain.memory import RememberedByTask
 
 F = TypeVar("F", bound=Callable[..., Any])
 Approval = Literal["always", "never", "untrusted"] | Callable[..., bool]
@@ -21,13 +22,15 @@ Approval = Literal["always", "never", "untrusted"] | Callable[..., bool]
 class ToolContext:
     """What a tool may know of its call; a parameter of this type is filled in and never offered to the model.
 
-    `idempotency_key` is the same on every attempt of the same call, and differs between calls.
+    `idempotency_key` is the same on every attempt of the same call, and differs between calls. `memory` is for the
+    built-in tools of `Agent(memory=...)`.
     """
 
     tenant: str
     task_id: str
     user_id: str | None
     idempotency_key: str
+    memory: RememberedByTask | None = None
 
 
 class ToolArgumentsInvalid(ValueError):

@@ -1,7 +1,7 @@
 """One deployment in memory: our use cases on in-memory ports, stepped as the state machine steps them."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -11,16 +11,18 @@ from ratchet.app.agents import AgentDirectory, AgentRegistry
 from ratchet.app.announce_task import AnnounceTask
 from ratchet.app.dispatch_task import DispatchTask
 from ratchet.app.execute_step import ExecuteStep
+from ratchet.app.memories import Memories
 from ratchet.app.submit_task import SubmitTask
 from ratchet.app.sweep_tasks import SweepTasks
 from ratchet.app.warm_histories import WarmHistories
 from ratchet.contracts.errors import AttemptLost, RetryableError
 from ratchet.contracts.limits import STEPS_PER_EXECUTION
 from ratchet.contracts.messages import Doorbell, StepInput, StepOutput, TaskRef
-from ratchet.contracts.names import Action
+from ratchet.contracts.names import Action, Json
 from ratchet.contracts.routing import RoutingTable, Rule
 from ratchet.contracts.task_api import TaskRequest
 from ratchet.domain.agent import Agent
+from ratchet.domain.memory import Namespace, Note, Place, Source
 from ratchet.domain.models import ModelCatalogue, built_in
 from ratchet.domain.steps import Step, StepRecord
 from ratchet.domain.task import History, Task
@@ -29,6 +31,7 @@ from ratchet.model_ports import ChatModel
 from ratchet.observability import logger
 from ratchet.testing.announcers import RecordingAnnouncer
 from ratchet.testing.clock import FakeClock, SequentialIds
+from ratchet.testing.memories import InMemoryMemories
 from ratchet.testing.queue import InMemoryInbox
 from ratchet.testing.sandbox import Sandbox, SandboxDied, Trace, watched_agent
 from ratchet.testing.store import InMemoryCheckpoints
@@ -80,6 +83,8 @@ class Settings:
     patience_seconds: int = 180
     steps_per_execution: int = STEPS_PER_EXECUTION
     models: ModelCatalogue = field(default_factory=built_in)
+    remembered: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    """What is remembered before the first task, by namespace and key: `{"user:ann": {"diet": "vegan"}}`."""
 
 
 class _ExecutionDied(Exception):
@@ -106,6 +111,9 @@ class Deployment:
     ) -> None:
         self.clock = FakeClock()
         self.store = InMemoryCheckpoints(self.clock)
+        self.memories = InMemoryMemories(self.store, self.clock)
+        for namespace, facts in settings.remembered.items():
+            self.remember(namespace, facts)
         self.workflow = InMemoryWorkflow()
         self.inbox, self.outbox = InMemoryInbox(), InMemoryInbox()
         self.announcers = (RecordingAnnouncer("sns"), RecordingAnnouncer("webhook"))
@@ -128,6 +136,21 @@ class Deployment:
         if history is None or isinstance(history.next, Step):
             raise AssertionError(f"the task stands still as {history and history.state.status}")
         return history
+
+    def remember(self, namespace: str, facts: Mapping[str, Json]) -> None:
+        """Put facts into a namespace of the tenant."""
+        place = Place(TENANT, Namespace.parse(namespace))
+        for key, value in facts.items():
+            note = Note(value, Source(), write_id=f"{namespace} {key}")
+            Memories(self.memories, self.clock).write(place, key, note)
+
+    def remembered(self) -> dict[str, dict[str, Json]]:
+        """What is remembered now, by namespace and key."""
+        used, found = Memories(self.memories, self.clock), {}
+        for partition in sorted(self.memories.drawers):
+            place = Place(TENANT, Namespace.parse(partition.split("#MEMORY#", 1)[1]))
+            found[str(place.namespace)] = {fact.key: fact.value for fact in used.all(place)}
+        return found
 
     def _submit(self, request: TaskRequest) -> TaskRef:
         submit = SubmitTask(
@@ -219,6 +242,7 @@ class Deployment:
             patience_seconds=self._settings.patience_seconds,
             steps_per_execution=self._settings.steps_per_execution,
             models=self._settings.models,
+            memories=Memories(sandbox.port(self.memories), self.clock),
         )
         return execute(event, remaining_seconds=lambda: STEP_SECONDS)
 

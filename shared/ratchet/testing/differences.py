@@ -24,6 +24,10 @@ def differences(calm: Observation, crashed: Observation, kill: Kill | None) -> l
     found += _ledger(calm.outcome, crashed.outcome)
     found += _tools(calm.outcome.tool_calls, crashed.outcome.tool_calls)
     found += _paid_again(calm, crashed)
+    if calm.outcome.remembered != crashed.outcome.remembered:
+        found.append(
+            f"memory held {_short(calm.outcome.remembered)} and holds {_short(crashed.outcome.remembered)}"
+        )
     if calm.effects != crashed.effects:
         found.append(
             f"the effects on the world were {_short(calm.effects)} and are {_short(crashed.effects)}: "

@@ -15,7 +15,7 @@ same answer. Each run has a store and a clock of its own, on which waits and ret
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from ratchet.contracts.names import Json, TaskStatus
@@ -35,7 +35,10 @@ __all__ = ["AgentHarness", "Answer", "Model", "ScriptExhausted", "Settings", "Ta
 
 @dataclass(frozen=True, slots=True)
 class TaskOutcome:
-    """How a task ended, and what it took. `tool_calls` are those that reached a tool's code, in their order."""
+    """How a task ended, and what it took. `tool_calls` are those that reached a tool's code, in their order.
+
+    `remembered` is what memory holds at the end, by namespace and key.
+    """
 
     status: TaskStatus
     output: Json
@@ -45,6 +48,7 @@ class TaskOutcome:
     usage: Usage
     tool_calls: tuple[ToolUse, ...]
     model_calls: int
+    remembered: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
 
     @property
     def lost_microusd(self) -> int:
@@ -103,7 +107,7 @@ class Scene:
         )
         history = deployment.run(self.request)
         return Observation(
-            outcome=_outcome(history, trace, chat),
+            outcome=replace(_outcome(history, trace, chat), remembered=deployment.remembered()),
             boundaries=trace.boundaries,
             prompts=chat.asked,
             asked=chat.times,

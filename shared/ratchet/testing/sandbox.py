@@ -198,4 +198,6 @@ def watched_agent(agent: Agent, watch: Callable[[Tool, dict[str, Any], ToolConte
         function.__ratchet_tool__ = _WatchedTool(**fields, watch=watch)  # type: ignore[attr-defined]
         return function
 
-    return replace(agent, tools=[stand_in(tool) for tool in agent.toolbox.values()])
+    # The built-in ones are among them.
+    tools = [stand_in(tool) for tool in agent.toolbox.values()]
+    return replace(agent, tools=tools, ask_human=False, memory=None)

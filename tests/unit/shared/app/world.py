@@ -17,6 +17,7 @@ from ratchet.app.dispatch_task import DispatchTask
 from ratchet.app.execute_step import ExecuteStep
 from ratchet.app.fork_task import ForkTask
 from ratchet.app.list_tasks import ListTasks
+from ratchet.app.memories import Memories
 from ratchet.app.read_task import ReadTask
 from ratchet.app.read_usage import ReadUsage
 from ratchet.app.resume_task import ResumeTask
@@ -37,6 +38,7 @@ from ratchet.contracts.tenant_caps import TenantCaps
 from ratchet.domain.keys import due_shards
 from ratchet.domain.steps import StepRecord
 from ratchet.domain.task import History, Task
+from ratchet.memory_ports import MemoryStore
 from ratchet.model_ports import ModelCall, ResponseCache
 from ratchet.ports import CheckpointStore
 from ratchet.session_ports import SessionStore
@@ -44,6 +46,7 @@ from ratchet.testing.announcers import RecordingAnnouncer
 from ratchet.testing.chat import Outcome, ScriptedChat
 from ratchet.testing.clock import FakeClock, SequentialIds
 from ratchet.testing.known_goals import InMemoryKnownGoals
+from ratchet.testing.memories import InMemoryMemories
 from ratchet.testing.queue import InMemoryInbox
 from ratchet.testing.response_cache import InMemoryResponseCache
 from ratchet.testing.routing_override import InMemoryRoutingOverride
@@ -86,8 +89,9 @@ class World:
         self.budgets = InMemoryTenantBudgets()
         self.tenants = TenantGovernor(self.budgets, TenantCaps.parse(tenant_caps))
         self.suspensions = InMemorySuspensions()
-        is_suspended = SuspendedTenants(self.suspensions, self.clock)
-        self.is_suspended = is_suspended
+        self.is_suspended = is_suspended = SuspendedTenants(self.suspensions, self.clock)
+        self.facts: MemoryStore = InMemoryMemories(self.memory, self.clock)
+        self.memories = Memories(self.facts, self.clock)
         self.inbox, self.outbox = InMemoryInbox(), InMemoryInbox()
         self.workflow = InMemoryWorkflow()
         self.metrics = RecordedMetrics()
@@ -161,6 +165,7 @@ class World:
             steps_per_execution=self.steps_per_execution,
             cache=self.cache,
             goals=GoalPorts(self.chat, self.goals),
+            memories=self.memories,
             tenants=self.tenants,
             is_suspended=self.is_suspended,
         )

@@ -1,0 +1,56 @@
+"""Requests and answers of the HTTP API about memory."""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from ratchet.contracts import limits
+from ratchet.contracts.wire import Answer, Request
+
+
+class MemoryRequest(Request):
+    """Body of `PUT /v1/memory/{namespace}/{key}`: any JSON of at most 8 KB, kept for ever or for `ttl_seconds`."""
+
+    value: Any = Field(examples=["vegan"])
+    ttl_seconds: Annotated[int, Field(ge=1, le=limits.MAX_MEMORY_TTL_SECONDS)] | None = None
+
+
+class MemorySourceView(Answer):
+    """Who wrote a memory last: a task with its agent, or a caller of the API.
+
+    `is_untrusted` says that the task had read what strangers wrote, or what was remembered, before it did.
+    """
+
+    task_id: str | None
+    agent: str | None
+    principal: str | None
+    is_untrusted: bool
+
+
+class MemoryView(Answer):
+    """A memory. `etag` changes with every write; `version` counts them."""
+
+    namespace: str
+    key: str
+    value: Any
+    version: int
+    etag: str
+    created_at: str
+    updated_at: str
+    expires_at: str | None
+    source: MemorySourceView
+
+
+class MemoryListView(Answer):
+    """Memories of a namespace: in the order of their keys, or with a query the best first, all in one page."""
+
+    namespace: str
+    memories: list[MemoryView]
+    next_cursor: str | None
+
+
+class DeletedMemoryView(Answer):
+    """How many memories of a namespace were deleted."""
+
+    namespace: str
+    deleted_memories: int
