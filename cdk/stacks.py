@@ -27,6 +27,7 @@ from cdk.components.checkpoints import (
     WRITE_BODIES,
     Checkpoints,
 )
+from cdk.components.dashboard import Dashboard
 from cdk.components.functions import FunctionFactory
 from cdk.components.identity import grant_api_keys, identify, identity_of
 from cdk.components.inbox import Inbox
@@ -110,6 +111,8 @@ class RatchetStack(Stack):
             step_executor=self._step_executor,
             sweeper=sweeper,
         )
+        queues = {"inbox": self._inbox, "outbox": self._outbox}
+        Dashboard(self, "Dashboard", **queues, machine=self._workflow.machine)
         self._write_outputs(functions)
 
     @property

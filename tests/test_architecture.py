@@ -30,7 +30,9 @@ ALLOWED = {
     "shared/ratchet/memory_ports.py": (*INNER, "ratchet.domain"),
     "shared/ratchet/session_ports.py": (*INNER, "ratchet.domain", "ratchet.ports"),
     "shared/ratchet/tracing_ports.py": (*INNER, "ratchet.domain"),
-    "shared/ratchet/observability.py": (*INNER, "ratchet.domain"),
+    "shared/ratchet/unexpected.py": INNER,
+    "shared/ratchet/log_format.py": (*INNER, "ratchet.unexpected"),
+    "shared/ratchet/observability.py": (*INNER, "ratchet.domain", "ratchet.log_format"),
     "shared/ratchet/app": (
         *INNER,
         "ratchet.domain",

@@ -6,10 +6,9 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
+from cdk.components.emitted import PERIOD, emitted
 from cdk.components.inbox import Inbox
-from ratchet.contracts.names import METRICS_NAMESPACE
-
-PERIOD = Duration.minutes(5)
+from ratchet.contracts.metric_names import MetricName
 
 
 class Alarms(Construct):
@@ -55,13 +54,7 @@ class Alarms(Construct):
         )
         self._alarm(
             "SweeperLag",
-            cloudwatch.Metric(
-                namespace=METRICS_NAMESPACE,
-                metric_name="SweeperLag",
-                dimensions_map={"service": "sweeper"},
-                period=PERIOD,
-                statistic="max",
-            ),
+            emitted(MetricName.SWEEPER_LAG, "Maximum"),
             "Due work waits for more than five minutes, or the sweeper has stopped: no data is an alarm.",
             threshold=300_000,
             no_data=cloudwatch.TreatMissingData.BREACHING,
@@ -71,13 +64,7 @@ class Alarms(Construct):
         """What was announced and did not arrive."""
         self._alarm(
             "DeliveriesDead",
-            cloudwatch.Metric(
-                namespace=METRICS_NAMESPACE,
-                metric_name="DeliveriesDead",
-                dimensions_map={"service": "deliverer"},
-                period=PERIOD,
-                statistic="sum",
-            ),
+            emitted(MetricName.DELIVERIES_DEAD, "Sum"),
             "An announcement was given up: ten tries failed, or the receiver answered 410. `ratchet deliveries` lists "
             "them and says why; mend the receiver, then `ratchet redeliver`.",
         )
@@ -86,13 +73,7 @@ class Alarms(Construct):
         """What makes models dearer than they were meant to be."""
         self._alarm(
             "CachedShare",
-            cloudwatch.Metric(
-                namespace=METRICS_NAMESPACE,
-                metric_name="CachedShare",
-                dimensions_map={"service": "step_executor"},
-                period=Duration.minutes(30),
-                statistic="avg",
-            ),
+            emitted(MetricName.CACHED_SHARE, "Average", period=Duration.minutes(30)),
             "Providers serve less than half of what their prompt caches should hold: input costs more. Does something "
             "volatile stand at the beginning of an agent's prompt?",
             threshold=50,
@@ -100,13 +81,7 @@ class Alarms(Construct):
         )
         self._alarm(
             "RoutingOverrideRefused",
-            cloudwatch.Metric(
-                namespace=METRICS_NAMESPACE,
-                metric_name="RoutingOverrideRefused",
-                dimensions_map={"service": "api"},
-                period=PERIOD,
-                statistic="sum",
-            ),
+            emitted(MetricName.ROUTING_OVERRIDE_REFUSED, "Sum"),
             "The routing override cannot be used and the deployed table is; `ratchet routes` says why.",
         )
 

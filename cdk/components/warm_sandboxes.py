@@ -2,15 +2,15 @@
 
 from aws_cdk import Duration, Stack
 from aws_cdk import aws_applicationautoscaling as scaling
-from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import custom_resources as custom
 from constructs import Construct
 
 from cdk.components.acknowledged import acknowledge
+from cdk.components.emitted import emitted
 from ratchet.contracts.limits import ADMISSION_SHALLOW_DEPTH
-from ratchet.contracts.names import METRICS_NAMESPACE
+from ratchet.contracts.metric_names import MetricName
 
 # The name that the CDK gives the one function behind all AwsCustomResources of a stack.
 _PROVIDER = f"AWS{custom.AwsCustomResource.PROVIDER_FUNCTION_UUID.replace('-', '')}"
@@ -41,13 +41,7 @@ class WarmSandboxes(Construct):
         target.node.add_dependency(self._cleanup(version))
         target.scale_on_metric(
             "Backlog",
-            metric=cloudwatch.Metric(
-                namespace=METRICS_NAMESPACE,
-                metric_name="Backlog",
-                dimensions_map={"service": "sweeper"},
-                period=Duration.minutes(1),
-                statistic="max",
-            ),
+            metric=emitted(MetricName.BACKLOG, "Maximum", period=Duration.minutes(1)),
             adjustment_type=scaling.AdjustmentType.CHANGE_IN_CAPACITY,
             scaling_steps=[
                 scaling.ScalingInterval(upper=0, change=-maximum),  # to the minimum

@@ -1,5 +1,6 @@
 """Entry point of the HTTP API."""
 
+import re
 from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
@@ -12,6 +13,8 @@ from functions.api.request_body import refusal
 from ratchet.contracts.errors import RequestError, RetryableError
 from ratchet.observability import logger
 
+_TASK = re.compile(r"/v1/tasks/(task_[0-9A-HJKMNP-TV-Z]{26})(?:/|$)")
+
 
 @logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
@@ -19,6 +22,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     try:
         caller = admit(event, current.identity())
         if caller is not None:
+            logger.append_keys(tenant=caller.tenant, **_task(event))
             current.admit_rate(caller)
     except RequestError as refused:
         return _answer(from_request_error(refused))
@@ -30,6 +34,12 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         return _answer(unreadable)
     application.app.append_context(caller=caller)  # type: ignore[no-untyped-call]
     return application.app.resolve(event, context)
+
+
+def _task(event: dict[str, Any]) -> dict[str, str]:
+    """The task that the path names, if that has the form of one of our ids: any other text is its caller's."""
+    found = _TASK.match(str(event.get("rawPath")))
+    return {"task_id": found[1]} if found else {}
 
 
 def _answer(response: Response[str]) -> dict[str, Any]:

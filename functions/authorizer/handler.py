@@ -12,6 +12,7 @@ from ratchet.cold_start import once
 from ratchet.contracts.access import API_KEY_HEADER
 from ratchet.contracts.names import Scope
 from ratchet.contracts.settings import AuthorizerSettings
+from ratchet.unexpected import without_content
 
 _DENIED: dict[str, Any] = {"isAuthorized": False}
 _EVERYTHING = " ".join(sorted(Scope))
@@ -31,6 +32,7 @@ def verify_key() -> VerifyKey:
     return VerifyKey(DynamoDbApiKeys(client("dynamodb"), table=table), SystemClock())
 
 
+@without_content
 def lambda_handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Say whether the x-api-key header is one of the keys, and whose."""
     offered = (event.get("headers") or {}).get(API_KEY_HEADER) or ""

@@ -21,6 +21,7 @@ from ratchet.cold_start import once
 from ratchet.contracts.settings import DelivererSettings, DevelopmentSwitches
 from ratchet.contracts.tenant_caps import TenantCaps
 from ratchet.observability import logger
+from ratchet.unexpected import without_content
 
 
 @once
@@ -50,6 +51,7 @@ def announce_task() -> AnnounceTask:
 
 
 @logger.inject_lambda_context(clear_state=True)
+@without_content
 def lambda_handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """One SQS batch; answers which messages must come back."""
     return run_batch(event, announce_task())

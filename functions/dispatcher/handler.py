@@ -14,6 +14,7 @@ from ratchet.app.suspensions import SuspendedTenants
 from ratchet.cold_start import once
 from ratchet.contracts.settings import DispatcherSettings
 from ratchet.observability import logger
+from ratchet.unexpected import without_content
 
 
 @once
@@ -35,6 +36,7 @@ def dispatch_task() -> DispatchTask:
 
 
 @logger.inject_lambda_context(clear_state=True)
+@without_content
 def lambda_handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """One SQS batch; answers which messages must come back."""
     return run_batch(event, dispatch_task())

@@ -30,7 +30,8 @@ from ratchet.contracts.messages import StepInput
 from ratchet.contracts.names import MODELS_FILE
 from ratchet.contracts.settings import StepExecutorSettings
 from ratchet.contracts.tenant_caps import TenantCaps
-from ratchet.observability import EmfMetrics, logger
+from ratchet.observability import EmfMetrics, log_about, logger
+from ratchet.unexpected import without_content
 
 _BUNDLE = Path(__file__).parents[2]
 
@@ -69,9 +70,11 @@ def execute_step() -> ExecuteStep | TracedStep:
 
 
 @logger.inject_lambda_context(clear_state=True)
+@without_content
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """One step; the answer is the next state of the execution."""
     step = StepInput.from_event(event)
+    log_about(step.task, step.step.number)
     output = execute_step()(
         step, remaining_seconds=lambda: context.get_remaining_time_in_millis() / 1000
     )

@@ -15,7 +15,8 @@ from ratchet.app.sweep_tasks import SweepTasks
 from ratchet.cold_start import once
 from ratchet.contracts.messages import MalformedMessage, StepInput
 from ratchet.contracts.settings import SweeperSettings
-from ratchet.observability import logger, sweep_metrics
+from ratchet.observability import log_about, logger, sweep_metrics
+from ratchet.unexpected import without_content
 
 
 @once
@@ -39,6 +40,7 @@ def sweep_tasks() -> SweepTasks:
 
 
 @logger.inject_lambda_context(clear_state=True)
+@without_content
 def lambda_handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """A schedule's tick, or EventBridge's word that an execution has ended without success."""
     if event.get("source") == "aws.states":
@@ -57,5 +59,6 @@ def _reconcile(event: dict[str, Any]) -> dict[str, Any]:
         task = StepInput.task_of(data)
     except (ValueError, MalformedMessage):
         return {"reconciled": False}
+    log_about(task)
     sweep_tasks().reconcile(task)
     return {"reconciled": True}

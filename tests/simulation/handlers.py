@@ -12,7 +12,7 @@ from functions.deliverer import handler as deliverer
 from functions.dispatcher import handler as dispatcher
 from functions.step_executor import handler as step_executor
 from functions.sweeper import handler as sweeper
-from ratchet.app import announce_task, tool_runner
+from ratchet.app import announce_task, cancel_task, decision_log, dispatch_task, tool_runner
 from ratchet.domain import keys
 from ratchet.observability import logger
 from tests.simulation.calls import Network
@@ -89,6 +89,10 @@ def installed(*, is_quiet: bool = True) -> Iterator[None]:
         patch.object(keys, "DUE_SHARDS", 2),  # fewer calls for the same code
         patch.object(sweeper, "sweep_metrics", _silent),
         patch.object(announce_task, "delivery_given_up", _silent),
+        patch.object(announce_task, "delivery_failed", _silent),
+        patch.object(dispatch_task, "task_started", _silent),
+        patch.object(decision_log, "interrupts_closed", _silent),
+        patch.object(cancel_task, "interrupts_closed", _silent),
     ):
         for name, heard in _LEVELS.items() if is_quiet else ():
             stack.enter_context(patch.object(logger, name, heard))

@@ -48,5 +48,5 @@ def test_no_word_is_in_the_logs_or_the_metrics(
 
 
 def test_a_word_in_a_log_record_would_be_seen(written: io.StringIO) -> None:
-    logger.info("told", extra={"goal": CANARY})
+    logger.info("told", extra={"problem": CANARY})
     assert CANARY in written.getvalue()

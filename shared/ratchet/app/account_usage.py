@@ -40,7 +40,7 @@ class AccountUsage:
         except DataMissing as exc:
             # The money is spent all the same; which model took it is not known any more.
             logger.error("usage counted without its steps", extra={"task_id": ref.task_id})
-            logger.info("steps cannot be read", extra={"error": str(exc)})
+            logger.info("steps cannot be read", extra={"task_id": ref.task_id, "error": exc.code})
             return self.store.count(ref, lump(tip, counted))
         records = history.records if history is not None else ()
         return all(self.store.count(ref, part) for part in parts(tip.task, records, counted))

@@ -21,7 +21,7 @@ from ratchet.domain.delivery import MAX_TRIES, pause_ms
 from ratchet.domain.spans import task_span
 from ratchet.domain.steps import End, Paused
 from ratchet.domain.task import History, erase_at
-from ratchet.observability import delivery_given_up, logger
+from ratchet.observability import delivery_failed, delivery_given_up, logger
 from ratchet.ports import Announcer, CheckpointStore, Clock, Event
 from ratchet.tracing_ports import SpanSink
 
@@ -137,6 +137,7 @@ class AnnounceTask:
         logger.info("delivery attempted", extra=details)
         if outcome.ok:
             return None
+        delivery_failed(announcer.channel)
         after = replace(before, tries=before.tries + 1, last_at_ms=now, not_before_ms=not_before)
         if outcome.is_final or after.tries >= MAX_TRIES:
             self._give_up(announcer, event, tip, before)

@@ -5,7 +5,7 @@ from typing import Any
 
 from ratchet.contracts.errors import RatchetError
 from ratchet.contracts.messages import Doorbell
-from ratchet.observability import logger
+from ratchet.observability import log_about, log_about_nothing, logger
 
 
 def run_batch(event: dict[str, Any], handle: Callable[[Doorbell], None]) -> dict[str, Any]:
@@ -21,7 +21,9 @@ def run_batch(event: dict[str, Any], handle: Callable[[Doorbell], None]) -> dict
 def _handled(record: dict[str, Any], handle: Callable[[Doorbell], None]) -> bool:
     details = {"message_id": record["messageId"]}
     try:
-        handle(Doorbell.from_json(record["body"]))
+        bell = Doorbell.from_json(record["body"])
+        log_about(bell.task)
+        handle(bell)
     except RatchetError as exc:
         logger.warning("message comes back", extra={**details, "error": exc.code})
         return False
@@ -29,4 +31,6 @@ def _handled(record: dict[str, Any], handle: Callable[[Doorbell], None]) -> bool
         # The batch edge: a bug in one message must not return the whole batch.
         logger.exception("message failed", extra=details)
         return False
+    finally:
+        log_about_nothing()
     return True

@@ -10,9 +10,9 @@ from ratchet.contracts.errors import (
 )
 from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.contracts.names import TaskStatus
-from ratchet.domain.steps import End, Failure
+from ratchet.domain.steps import End, Failure, Paused
 from ratchet.domain.task import History, announce_by, end_record
-from ratchet.observability import logger
+from ratchet.observability import interrupts_closed, logger
 from ratchet.ports import ANY_ATTEMPT, CheckpointStore, Clock, Inbox, Workflow
 
 _CANCELLED = End(TaskStatus.CANCELLED, failure=Failure("cancelled", "cancelled by the caller"))
@@ -51,6 +51,8 @@ class CancelTask:
                 )
                 == record
             ):
+                if isinstance(tip.next, Paused):
+                    interrupts_closed(len(tip.next.interrupts))
                 self._after(tip)
         raise StoreUnavailable("the task's steps kept overtaking the cancel; send it again")
 

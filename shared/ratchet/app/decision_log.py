@@ -5,7 +5,7 @@ from ratchet.contracts.limits import RING_AGAIN_SECONDS
 from ratchet.contracts.messages import Doorbell
 from ratchet.domain.steps import Step, StepRecord
 from ratchet.domain.task import History, TaskLimits, announce_by
-from ratchet.observability import logger
+from ratchet.observability import interrupts_closed, logger
 from ratchet.ports import CheckpointStore, Inbox, Reopening
 
 
@@ -24,10 +24,12 @@ def write_decision(
         due_at_ms = at_ms + RING_AGAIN_SECONDS * 1000
         if not store.reopen(tip, Reopening(record, limits or tip.task.limits, at_ms, due_at_ms)):
             return False
+        interrupts_closed()
         _ring(inbox, Doorbell(ref, tip.state.generation + 1))
         return True
     if store.commit(tip.task, record, due_at_ms=announce_by(record)) != record:
         return False
+    interrupts_closed()
     _ring(outbox, Doorbell(ref))
     return True
 

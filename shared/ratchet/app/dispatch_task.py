@@ -12,7 +12,7 @@ from ratchet.contracts.messages import Doorbell, ExecutionRef, StepOutput, StepR
 from ratchet.contracts.names import Action, TaskStatus
 from ratchet.domain.steps import Step
 from ratchet.domain.task import History
-from ratchet.observability import logger
+from ratchet.observability import logger, task_started
 from ratchet.ports import CheckpointStore, Clock, Start, Workflow
 
 
@@ -64,6 +64,8 @@ class DispatchTask:
         start_execution(self.store, self.workflow, tip, start)
         details = {"task_id": tip.task.ref.task_id, "tenant": tip.task.ref.tenant}
         logger.info("task dispatched", extra={**details, "generation": start.generation})
+        if not tip.state.generation:
+            task_started(self.clock.now_ms() - tip.task.created_at_ms)
 
     def _start_all(self, asked: History | None) -> None:
         """Start those that now hold a slot; the asked one may come later. What a crash leaves is due in a minute."""

@@ -36,6 +36,7 @@
     |   |-- ModelUnavailable          model_unavailable    (failover, then wait)
     |   |-- ModelRejected             model_rejected       (failover, then fail)
     |   `-- ContextOverflow           context_overflow     (failover, then compact once, then fail)
+    |-- UnexpectedError           a bug: its class and its place in the code, without its words
     |-- ServiceRefused            AWS says no for good: permissions, a missing resource, a bad request
     |-- DeliveryFailed            an announcement did not arrive; tried again
     |   `-- ReceiverGone              410: the receiver wants no more; not tried again
@@ -64,6 +65,12 @@ class RatchetError(Exception):
 
     code: ClassVar[str] = "internal"
     retryable: ClassVar[bool] = False
+
+
+class UnexpectedError(RatchetError):
+    """A bug of ours or of a library; the message is where, since what could hold anything."""
+
+    code = "unexpected"
 
 
 class RequestError(RatchetError):
