@@ -318,6 +318,8 @@ def test_the_openapi_document_is_published_and_complete(world: World) -> None:
         "/v1/tasks/{task_id}/deliveries",
         "/v1/tasks/{task_id}/deliveries/{delivery_id}/redeliver",
         "/v1/deliveries",
+        "/v1/memory/{namespace}",
+        "/v1/memory/{namespace}/{key}",
         "/v1/tasks/{task_id}/cancel",
         "/v1/tasks/{task_id}/resume",
         "/v1/tasks/{task_id}/interrupts/{interrupt_id}",
