@@ -16,6 +16,7 @@ def wired(world: World, **changes: Any) -> Wiring:
         "resume": world.resume,
         "decide": world.decide,
         "fork": world.fork,
+        "events": world.events,
         "usage": world.usage,
         "deliveries": world.deliveries,
         "sessions": world.sessions,

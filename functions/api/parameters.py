@@ -12,3 +12,4 @@ WaitSeconds = Annotated[
     Query(ge=0, le=limits.MAX_WAIT_SECONDS, description="Hold the answer until the task ends."),
 ]
 PageSize = Annotated[int, Query(ge=1, le=limits.MAX_PAGE_SIZE)]
+Cursor = Annotated[str | None, Query(description="The `next_cursor` of the page before.")]

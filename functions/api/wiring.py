@@ -29,6 +29,7 @@ from ratchet.app.routing_in_force import OverridableRouting
 from ratchet.app.sessions import Sessions
 from ratchet.app.submit_task import SubmitTask
 from ratchet.app.suspensions import SuspendedTenants
+from ratchet.app.task_events import TaskEvents
 from ratchet.cold_start import once
 from ratchet.contracts.access import Identity
 from ratchet.contracts.names import AGENTS_MANIFEST_FILE, MODELS_FILE
@@ -53,6 +54,7 @@ class Wiring:
     resume: ResumeTask
     decide: DecideInterrupt
     fork: ForkTask
+    events: TaskEvents
     usage: ReadUsage
     deliveries: Deliveries
     sessions: Sessions
@@ -121,6 +123,7 @@ def wiring() -> Wiring:
         resume=ResumeTask(store, inbox, agents, clock, is_suspended),
         decide=DecideInterrupt(store, inbox, outbox, clock),
         fork=ForkTask.beside(submit),
+        events=TaskEvents(store, clock, cursors),
         usage=ReadUsage(store, clock),
         deliveries=Deliveries(store, outbox, clock, cursors),
         sessions=Sessions(store, clock, cursors),

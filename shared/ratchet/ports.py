@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from ratchet.contracts.messages import Doorbell, StepOutput, TaskRef
 from ratchet.contracts.names import TaskStatus
 from ratchet.delivery_log import DeliveryLog
+from ratchet.domain.keys import first_task_id
 from ratchet.domain.steps import StepPlan, StepRecord
 from ratchet.domain.task import History, Task, TaskLimits, TaskState
 from ratchet.usage_ledger import UsageLedger
@@ -56,11 +57,23 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class ListFilter:
-    """Which tasks of a tenant to list."""
+    """Which tasks of a tenant to list; those made from `from_ms` on and before `until_ms`, by their ids."""
 
     status: TaskStatus | None = None
     agent: str | None = None
     user_id: str | None = None
+    from_ms: int | None = None
+    until_ms: int | None = None
+
+    def passes(self, task: TaskSummary) -> bool:
+        """Whether the task is to be listed."""
+        return (
+            self.status in (None, task.status)
+            and self.agent in (None, task.agent)
+            and self.user_id in (None, task.user_id)
+            and (self.from_ms is None or task.task_id >= first_task_id(self.from_ms))
+            and (self.until_ms is None or task.task_id < first_task_id(self.until_ms))
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from aws_lambda_powertools.event_handler import Response
 
 from functions.api.current import Routes, use_cases
-from functions.api.parameters import PageSize
+from functions.api.parameters import Cursor, PageSize
 from ratchet.app.delivery_views import dead_view, delivery_view
 from ratchet.contracts import limits
 from ratchet.contracts.delivery_api import DeadDeliveryListView, DeliveryListView, DeliveryView
@@ -26,7 +26,7 @@ def _shown(delivery: Delivery) -> DeliveryView:
     tags=["deliveries"],
 )
 def list_dead_deliveries(
-    limit: PageSize = limits.DEFAULT_PAGE_SIZE, cursor: str | None = None
+    limit: PageSize = limits.DEFAULT_PAGE_SIZE, cursor: Cursor = None
 ) -> DeadDeliveryListView:
     """The announcements that were given up: ten tries failed, or the receiver wants no more."""
     page = use_cases().deliveries.dead(routes.tenant, limit=limit, cursor=cursor)

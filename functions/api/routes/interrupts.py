@@ -1,7 +1,7 @@
 """Interrupts: what tasks ask people, and what people decide."""
 
 from functions.api.current import Routes, use_cases
-from functions.api.parameters import PageSize
+from functions.api.parameters import Cursor, PageSize
 from functions.api.task_answers import shown
 from ratchet.app.task_views import interrupt_views
 from ratchet.contracts import limits
@@ -16,7 +16,7 @@ routes = Routes()
     "/v1/interrupts", summary="List open questions", operation_id="listInterrupts", tags=["tasks"]
 )
 def list_interrupts(
-    limit: PageSize = limits.DEFAULT_PAGE_SIZE, cursor: str | None = None
+    limit: PageSize = limits.DEFAULT_PAGE_SIZE, cursor: Cursor = None
 ) -> InterruptListView:
     """What your tasks ask people, newest task first; `limit` counts tasks."""
     tips, next_cursor = use_cases().lists.interrupts(routes.tenant, limit=limit, cursor=cursor)

@@ -1,7 +1,7 @@
 """Sessions: tasks that share history."""
 
 from functions.api.current import Routes, use_cases
-from functions.api.parameters import PageSize
+from functions.api.parameters import Cursor, PageSize
 from ratchet.app.session_views import deleted_view, session_view
 from ratchet.contracts import limits
 from ratchet.contracts.session_report import DeletedSessionView, SessionView
@@ -16,7 +16,7 @@ routes = Routes()
     tags=["sessions"],
 )
 def get_session(
-    session_id: str, limit: PageSize = limits.DEFAULT_PAGE_SIZE, cursor: str | None = None
+    session_id: str, limit: PageSize = limits.DEFAULT_PAGE_SIZE, cursor: Cursor = None
 ) -> SessionView:
     """Who runs in it, who waits, what the next task is told, and its tasks, newest first."""
     found = use_cases().sessions.read(routes.tenant, session_id, limit=limit, cursor=cursor)

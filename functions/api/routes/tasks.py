@@ -1,16 +1,22 @@
 """Tasks: submit, read, list, stop, go on, fork."""
 
 from http import HTTPStatus
+from typing import Annotated
 
 from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Query
+from pydantic import AwareDatetime
 
 from functions.api.current import Routes, use_cases
-from functions.api.parameters import IdempotencyKey, PageSize, WaitSeconds
+from functions.api.parameters import Cursor, IdempotencyKey, PageSize, WaitSeconds
 from functions.api.task_answers import accepted, shown
+from ratchet.app.list_tasks import TaskQuery
 from ratchet.app.task_views import list_view, timeline_view
 from ratchet.contracts import limits
+from ratchet.contracts.event_api import TaskEventListView
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import TaskStatus
+from ratchet.contracts.session_id import SessionId
 from ratchet.contracts.step_api import StepListView
 from ratchet.contracts.task_api import (
     ForkRequest,
@@ -19,12 +25,13 @@ from ratchet.contracts.task_api import (
     TaskRequest,
     TaskView,
 )
-from ratchet.ports import ListFilter
 
 routes = Routes()
 
 EMPTY_RESUME = ResumeRequest()
 EMPTY_FORK = ForkRequest()
+_FROM = "Made at this time (RFC 3339) or later."
+_UNTIL = "Made before this time."
 
 
 @routes.post(
@@ -51,17 +58,21 @@ def get_task(task_id: str, wait: WaitSeconds = 0) -> TaskView:
 
 
 @routes.get("/v1/tasks", summary="List tasks", operation_id="listTasks", tags=["tasks"])
-def list_tasks(
+def list_tasks(  # noqa: PLR0913 - of a model with these fields the document would tell names only, not types
+    *,
     status: TaskStatus | None = None,
     agent: str | None = None,
     user_id: str | None = None,
+    session_id: SessionId | None = None,
+    created_after: Annotated[AwareDatetime | None, Query(description=_FROM)] = None,
+    created_before: Annotated[AwareDatetime | None, Query(description=_UNTIL)] = None,
     limit: PageSize = limits.DEFAULT_PAGE_SIZE,
-    cursor: str | None = None,
+    cursor: Cursor = None,
 ) -> TaskListView:
     """Your tasks, newest first."""
-    where = ListFilter(status=status, agent=agent, user_id=user_id)
-    page = use_cases().lists.page(routes.tenant, where=where, limit=limit, cursor=cursor)
-    return list_view(*page)
+    where = TaskQuery(status, agent, user_id, session_id, created_after, created_before)
+    lists = use_cases().lists
+    return list_view(*lists.page(routes.tenant, where=where, limit=limit, cursor=cursor))
 
 
 @routes.get(
@@ -73,6 +84,28 @@ def list_tasks(
 def list_steps(task_id: str) -> StepListView:
     """Every committed step: type, route and reason, model, tools, tokens, dollars, timings."""
     return timeline_view(use_cases().read.timeline(TaskRef(routes.tenant, task_id)))
+
+
+@routes.get(
+    "/v1/tasks/<task_id>/events",
+    summary="Read what happened",
+    operation_id="listEvents",
+    tags=["tasks"],
+)
+def list_events(
+    task_id: str,
+    after: Annotated[str | None, Query(description="The `next_cursor` of an answer.")] = None,
+    limit: PageSize = limits.DEFAULT_PAGE_SIZE,
+    wait: Annotated[
+        int,
+        Query(
+            ge=0, le=limits.MAX_WAIT_SECONDS, description="Hold the answer until there is an event."
+        ),
+    ] = 0,
+) -> TaskEventListView:
+    """The timeline as events, oldest first; ask again with `next_cursor` for those to come."""
+    ref = TaskRef(routes.tenant, task_id)
+    return use_cases().events(ref, after=after, limit=limit, wait_seconds=wait)
 
 
 @routes.post(

@@ -12,6 +12,7 @@ from ratchet.ports import ListFilter, Page, TaskSummary
 # A filter that few tasks pass examines at most 10 x 1,000 tasks in one call; `after` goes on from there.
 _REQUESTS = 10
 _EXAMINED_PER_REQUEST = 1_000
+_END = "~"  # sorts behind all ids and all that they hold
 
 
 class DynamoDbListing:
@@ -24,9 +25,12 @@ class DynamoDbListing:
         self, tenant: str, *, where: ListFilter, limit: int, after: str | None, now_ms: int
     ) -> Page:
         """Newest first; shorter than `limit` only at the end, or when the filter examined its share."""
+        first, last = keys.first_task_id(where.from_ms or 0), _last(where, after)
+        if last < first:
+            return Page((), None)
         tasks: list[TaskSummary] = []
         cursor: Item | None = None
-        request = _request(tenant, where=where, limit=limit, after=after)
+        request = _request(tenant, where=where, limit=limit, between=(first, last))
         for page in islice(self._table.query(request), _REQUESTS):
             for task in map(read_summary, page["Items"]):
                 if len(tasks) == limit:
@@ -37,13 +41,15 @@ class DynamoDbListing:
         return Page(tuple(tasks), after=cursor["task_id"]["S"] if cursor else None)
 
 
-def _request(tenant: str, *, where: ListFilter, limit: int, after: str | None) -> dict[str, Any]:
+def _request(
+    tenant: str, *, where: ListFilter, limit: int, between: tuple[str, str]
+) -> dict[str, Any]:
     names: dict[str, str] = {}
-    values: Item = {":tenant": {"S": keys.tenant_key(tenant)}}
-    condition = "tenant_key = :tenant"
-    if after:
-        condition += " AND task_id < :after"
-        values[":after"] = {"S": after}
+    values: Item = {
+        ":tenant": {"S": keys.tenant_key(tenant)},
+        ":first": {"S": between[0]},
+        ":last": {"S": between[1]},
+    }
     wanted = {"status": where.status, "agent": where.agent, "user_id": where.user_id}
     filters: list[str] = []
     for name, value in wanted.items():
@@ -53,7 +59,7 @@ def _request(tenant: str, *, where: ListFilter, limit: int, after: str | None) -
             values[f":{name}"] = {"S": str(value)}
     request: dict[str, Any] = {
         "IndexName": "by_tenant",
-        "KeyConditionExpression": condition,
+        "KeyConditionExpression": "tenant_key = :tenant AND task_id BETWEEN :first AND :last",
         "ExpressionAttributeValues": values,
         "ScanIndexForward": False,
         "Limit": _EXAMINED_PER_REQUEST if filters else limit + 1,
@@ -62,6 +68,16 @@ def _request(tenant: str, *, where: ListFilter, limit: int, after: str | None) -
         request["FilterExpression"] = " AND ".join(filters)
         request["ExpressionAttributeNames"] = names
     return request
+
+
+def _last(where: ListFilter, after: str | None) -> str:
+    """No id comes after it that is wanted: BETWEEN takes in both ends, and neither end is to be taken in."""
+    ends = [_END]
+    if after:
+        ends.append(f"{after[:-1]}{chr(ord(after[-1]) - 1)}{_END}")
+    if where.until_ms is not None:
+        ends.append(keys.first_task_id(where.until_ms))
+    return min(ends)
 
 
 def _is_expired(task: TaskSummary, now_ms: int) -> bool:

@@ -11,7 +11,7 @@ from ratchet.domain.steps import End, Paused
 from ratchet.domain.task import History
 from ratchet.ports import CheckpointStore, Clock
 
-_FIRST_PAUSE_SECONDS = 0.2
+FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 1.5
 
 
@@ -29,14 +29,14 @@ class ReadTask:
             TaskNotFound: this tenant has no such task.
         """
         deadline = self.clock.monotonic() + min(wait_seconds, MAX_WAIT_SECONDS)
-        pause = _FIRST_PAUSE_SECONDS
+        pause = FIRST_PAUSE_SECONDS
         while True:
             tip = self._existing(ref)
             left = deadline - self.clock.monotonic()
             if isinstance(tip.next, End | Paused) or left <= 0:
                 return tip
             self.clock.sleep(min(pause, left))
-            pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
+            pause = longer(pause)
 
     def timeline(self, ref: TaskRef) -> History:
         """The task with all its steps.
@@ -46,15 +46,21 @@ class ReadTask:
         """
         history = self.store.load(ref) if is_task_id(ref.task_id) else None
         if history is None:
-            raise _not_found(ref)
+            raise task_not_found(ref)
         return history
 
     def _existing(self, ref: TaskRef) -> History:
         tip = tip_or_remains(self.store, ref) if is_task_id(ref.task_id) else None
         if tip is None:
-            raise _not_found(ref)
+            raise task_not_found(ref)
         return tip
 
 
-def _not_found(ref: TaskRef) -> TaskNotFound:
+def task_not_found(ref: TaskRef) -> TaskNotFound:
+    """The answer to an id that is none of this tenant's."""
     return TaskNotFound(f"there is no task {ref.task_id[:64]!r}; GET /v1/tasks lists yours")
+
+
+def longer(pause: float) -> float:
+    """The pause of a long poll after this one."""
+    return min(pause * 1.5, _LONGEST_PAUSE_SECONDS)

@@ -1,6 +1,7 @@
 """How tasks and steps look from outside: domain values to the answers of the HTTP API."""
 
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 
 from ratchet.app.agents import AgentInfo
@@ -30,7 +31,7 @@ from ratchet.domain.aws_bill import NANO
 from ratchet.domain.complexity import source_of
 from ratchet.domain.models import Usage
 from ratchet.domain.rfc3339 import timestamp
-from ratchet.domain.steps import End, Interrupt, Paused, StepRecord, StepResult
+from ratchet.domain.steps import Decision, End, Interrupt, Paused, StepRecord, StepResult
 from ratchet.domain.task import NOT_MADE, UNHEARD, History, Task, TaskLimits, step_after
 from ratchet.domain.task_bill import Functions
 from ratchet.domain.task_cost import DEPLOYED, aws_side
@@ -65,7 +66,7 @@ def task_view(tip: History, functions: Functions = DEPLOYED) -> TaskView:
         cost_usd=usd(tip.totals.cost_microusd),
         complexity=task.rating.complexity if task.rating else None,
         complexity_source=task.rating.source if task.rating else None,
-        parent=_parent_view(task),
+        parent=parent_view(task),
         cost=_cost_view(tip, functions),
         waiting_for=tip.state.waiting_for,
         session_id=task.session.session_id if task.session else None,
@@ -97,22 +98,31 @@ def _action_view(interrupt: Interrupt) -> dict[str, Any]:
 
 
 def timeline_view(history: History) -> StepListView:
-    """The timeline of a task; a cancel takes a step number but is no step, and nor is a decision."""
-    counted = [0, *(record.totals.steps for record in history.records)]
+    """The timeline of a task."""
     task, results = history.task, history.results
     inherited = len(results) - len(history.records)
     steps = [
-        _step_view(record, task, source_of(task.rating, results[: inherited + i]))
-        for i, (record, before) in enumerate(zip(history.records, counted, strict=False))
-        if record.totals.steps > before or _made_calls(record)
+        step_view(record, task, source_of(task.rating, results[: inherited + i]))
+        for i, (before, record) in enumerate(pairwise((None, *history.records)))
+        if record is not None and is_step(record, before)
     ]
     return StepListView(
         task_id=task.ref.task_id,
         steps=steps,
-        parent=_parent_view(task),
+        parent=parent_view(task),
         cached_steps=sum(step.cached is not None for step in steps),
-        decisions=[v for r in history.records for v in _decision_views(r)],
+        decisions=[
+            decision_view(record, record.result.decision)
+            for record in history.records
+            if record.result.decision is not None
+        ],
     )
+
+
+def is_step(record: StepRecord, before: StepRecord | None) -> bool:
+    """Whether a record of the log is a step: a cancel takes a number but is none, and nor is a decision."""
+    counted = 0 if before is None else before.totals.steps
+    return record.totals.steps > counted or _made_calls(record)
 
 
 def _made_calls(record: StepRecord) -> bool:
@@ -121,12 +131,10 @@ def _made_calls(record: StepRecord) -> bool:
     return record.result.purpose is Purpose.CALLS and not is_closing
 
 
-def _decision_views(record: StepRecord) -> list[DecisionView]:
-    decision = record.result.decision
-    if decision is None:
-        return []
+def decision_view(record: StepRecord, decision: Decision) -> DecisionView:
+    """What was decided with this record."""
     arguments = None if decision.arguments is None else value_of(decision.arguments)
-    view = DecisionView(
+    return DecisionView(
         interrupt_id=decision.interrupt_id,
         answer=decision.answer,
         arguments=arguments,
@@ -134,7 +142,6 @@ def _decision_views(record: StepRecord) -> list[DecisionView]:
         decided_by=decision.by or None,
         decided_at=timestamp(record.finished_at_ms),
     )
-    return [view]
 
 
 def list_view(page: Page, next_cursor: str | None) -> TaskListView:
@@ -189,12 +196,14 @@ def _cost_view(tip: History, functions: Functions) -> CostView:
     )
 
 
-def _parent_view(task: Task) -> ParentView | None:
+def parent_view(task: Task) -> ParentView | None:
+    """Which task it was forked from."""
     fork = task.fork
     return None if fork is None else ParentView(task_id=fork.parent_task_id, step=fork.step)
 
 
-def _step_view(record: StepRecord, task: Task, rated_by: ComplexitySource | None) -> StepView:
+def step_view(record: StepRecord, task: Task, rated_by: ComplexitySource | None) -> StepView:
+    """A step; `rated_by` is who had rated the task by then."""
     result = record.result
     return StepView(
         number=record.number,

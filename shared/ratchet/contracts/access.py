@@ -16,6 +16,7 @@ ROUTE_SCOPES: Mapping[str, Scope | None] = {
     "GET /v1/tasks": Scope.READ,
     "GET /v1/tasks/{task_id}": Scope.READ,
     "GET /v1/tasks/{task_id}/steps": Scope.READ,
+    "GET /v1/tasks/{task_id}/events": Scope.READ,
     "POST /v1/tasks/{task_id}/cancel": Scope.SUBMIT,
     "POST /v1/tasks/{task_id}/resume": Scope.SUBMIT,
     "POST /v1/tasks/{task_id}/fork": Scope.SUBMIT,

@@ -70,6 +70,8 @@ WEBHOOK = "WEBHOOK"
 USAGE_SHARDS = 8
 
 _WAITING = "WAITING#"
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_LAST_MS = 2**48 - 1  # a ULID has 48 bits of time
 _SAFE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,127}$")
 
 
@@ -378,6 +380,12 @@ def ref_of(partition: str) -> TaskRef:
 def is_task_id(text: str) -> bool:
     """Whether a caller's text can be a task id at all (else it is answered 404 without a read)."""
     return re.fullmatch(r"task_[0-9A-HJKMNP-TV-Z]{26}", text) is not None
+
+
+def first_task_id(at_ms: int) -> str:
+    """Where the ids of tasks that were made from that moment on begin; itself none of them."""
+    value = min(max(at_ms, 0), _LAST_MS)
+    return "task_" + "".join(_CROCKFORD[value >> shift & 31] for shift in range(45, -5, -5))
 
 
 def _month(day: str) -> str:

@@ -236,12 +236,7 @@ class InMemoryCheckpoints(
             ]
         lines = sorted((h.summary() for h in heads), key=lambda t: t.task_id, reverse=True)
         wanted = [
-            line
-            for line in lines
-            if (not after or line.task_id < after)
-            and where.status in (None, line.status)
-            and where.agent in (None, line.agent)
-            and where.user_id in (None, line.user_id)
+            line for line in lines if (not after or line.task_id < after) and where.passes(line)
         ]
         more = len(wanted) > limit
         return Page(tuple(wanted[:limit]), after=wanted[limit - 1].task_id if more else None)

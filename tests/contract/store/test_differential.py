@@ -211,6 +211,8 @@ def lists(draw: st.DrawFn) -> Operation:
         status=draw(st.sampled_from([None, TaskStatus.QUEUED, TaskStatus.SUCCEEDED])),
         agent=draw(st.sampled_from([None, "odd"])),
         user_id=draw(st.sampled_from([None, "u"])),
+        from_ms=draw(st.sampled_from([None, 0, 1])),
+        until_ms=draw(st.sampled_from([None, 0, 2**50])),
     )
     after = draw(st.none() | st.builds(lambda number: ref_of(number).task_id, numbers))
     return call("list_tasks", tenant, where=where, limit=limit, after=after)

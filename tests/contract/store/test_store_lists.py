@@ -1,9 +1,13 @@
 """Task lists, on the twin and on DynamoDB."""
 
+from dataclasses import replace
+
 import pytest
 
 from ratchet.contracts.limits import TERMINAL_RETENTION_SECONDS
+from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import TaskStatus
+from ratchet.domain import keys
 from ratchet.ports import ListFilter, Page, TaskSummary
 from tests.contract.store.benches import Bench
 from tests.contract.store.samples import DONE, START_MS, record_of, ref_of, task_of
@@ -73,3 +77,45 @@ def test_a_tenant_without_tasks_has_an_empty_list(bench: Bench) -> None:
 def test_a_task_past_its_retention_is_not_listed(seven: Bench) -> None:
     seven.clock.advance(TERMINAL_RETENTION_SECONDS + 10)
     assert ids(seven.store.list_tasks("acme", where=ALL, limit=20)) == [7, 6, 5, 4, 3, 1]
+
+
+MINUTES = [START_MS + number * 60_000 for number in range(6)]
+
+
+@pytest.fixture
+def spread(bench: Bench) -> Bench:
+    """Six tasks, one a minute, with ids of their time."""
+    for number, at_ms in enumerate(MINUTES):
+        ref = TaskRef("acme", f"{keys.first_task_id(at_ms)}{number:016d}")
+        task = replace(task_of(1), ref=ref, created_at_ms=at_ms, agent="ab"[number % 2])
+        bench.store.create_task(task, claim=None, due_at_ms=START_MS)
+    return bench
+
+
+@pytest.mark.parametrize("limit", [1, 2, 10])
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        (ListFilter(from_ms=MINUTES[2]), [5, 4, 3, 2]),
+        (ListFilter(from_ms=MINUTES[2] + 1), [5, 4, 3]),
+        (ListFilter(until_ms=MINUTES[2]), [1, 0]),
+        (ListFilter(until_ms=MINUTES[2] + 1), [2, 1, 0]),
+        (ListFilter(from_ms=MINUTES[1], until_ms=MINUTES[4]), [3, 2, 1]),
+        (ListFilter(from_ms=MINUTES[1], until_ms=MINUTES[5], agent="a"), [4, 2]),
+        (ListFilter(from_ms=MINUTES[4], until_ms=MINUTES[1]), []),
+        (ListFilter(from_ms=-1, until_ms=2**60), [5, 4, 3, 2, 1, 0]),
+        (ListFilter(until_ms=-1), []),
+    ],
+)
+def test_tasks_are_listed_by_when_they_were_made(
+    spread: Bench, where: ListFilter, limit: int, expected: list[int]
+) -> None:
+    found: list[int] = []
+    after: str | None = None
+    while after is not None or not found:
+        page = spread.store.list_tasks("acme", where=where, limit=limit, after=after)
+        found += [int(task.task_id[-16:]) for task in page.tasks]
+        after = page.after
+        if after is None:
+            break
+    assert found == expected

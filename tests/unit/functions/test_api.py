@@ -8,7 +8,7 @@ import pytest
 from functions.api import current, handler
 from ratchet import Agent, Limits
 from ratchet.app.deployed_models import DeployedModels
-from ratchet.contracts.access import Identity
+from ratchet.contracts.access import ROUTE_SCOPES, Identity
 from ratchet.contracts.errors import StoreUnavailable
 from ratchet.contracts.messages import Doorbell, Route, TaskRef
 from ratchet.testing.chat import says
@@ -331,6 +331,8 @@ def test_the_openapi_document_is_published_and_complete(world: World) -> None:
         "/v1/routes",
         "/v1/health",
     }
+    published = {route.partition(" ")[2] for route in ROUTE_SCOPES} - {"/v1/openapi.json"}
+    assert set(document["paths"]) == published
     assert "202" in document["paths"]["/v1/tasks"]["post"]["responses"]
 
 
@@ -350,3 +352,43 @@ def test_a_task_that_could_reach_a_model_without_a_price_is_refused(
     assert (status, body["code"]) == (400, "unpriced_model")
     assert "route 'planning simple' leads to model 'dream-7'" in body["detail"]
     assert "cdk/models.yaml" in body["detail"]
+
+
+def test_events_are_read_page_by_page(world: World) -> None:
+    _, task, _ = call(envelope("api/submit"))
+    world.run(TaskRef("acme", task["task_id"]))
+    path = f"/v1/tasks/{task['task_id']}/events"
+    status, first, _ = call(get(path, limit="2"))
+    assert status == 200
+    assert [event["type"] for event in first["events"]] == ["task.created", "step.completed"]
+    _, second, _ = call(get(path, after=first["next_cursor"], wait="5"))
+    assert [event["type"] for event in second["events"]] == ["task.succeeded"]
+    assert (second["status"], second["task_id"]) == ("succeeded", task["task_id"])
+    status, problem, _ = call(get(path, after="made-up"))
+    assert (status, problem["code"]) == (400, "invalid_request")
+
+
+def test_tasks_are_listed_by_session_and_time(world: World) -> None:
+    _, talk, _ = call(submit(session_id="talk"))
+    following = submit(session_id="other")
+    del following["headers"]["idempotency-key"]
+    _, other, _ = call(following)
+    _, listed, _ = call(get("/v1/tasks", session_id="talk"))
+    assert [task["task_id"] for task in listed["tasks"]] == [talk["task_id"]]
+    _, listed, _ = call(
+        get("/v1/tasks", created_after="1970-01-01T00:00:00+00:00", status="queued")
+    )
+    assert [t["task_id"] for t in listed["tasks"]] == [other["task_id"], talk["task_id"]]
+    _, listed, _ = call(get("/v1/tasks", created_before="1970-01-01T00:00:00Z"))
+    assert listed["tasks"] == []
+    for query in ({"created_after": "yesterday"}, {"created_after": "2026-01-01T00:00:00"}):
+        assert call(get("/v1/tasks", **query))[0] == 400
+    assert call(get("/v1/tasks", session_id="not a session"))[0] == 400
+
+
+def get(path: str, **query: str) -> dict[str, Any]:
+    event = envelope("api/get_task")
+    event["rawPath"] = event["requestContext"]["http"]["path"] = path
+    event["queryStringParameters"] = query
+    event["rawQueryString"] = "&".join(f"{name}={value}" for name, value in query.items())
+    return event

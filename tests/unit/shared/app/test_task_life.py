@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from ratchet import Agent, Limits
+from ratchet.app.list_tasks import TaskQuery
 from ratchet.contracts.errors import (
     IdempotencyKeyReused,
     InvalidRequest,
@@ -19,7 +20,6 @@ from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.contracts.names import TaskStatus
 from ratchet.contracts.task_api import TaskRequest
 from ratchet.domain.task import History
-from ratchet.ports import ListFilter
 from ratchet.testing.chat import says
 from tests.unit.shared.app.world import World
 
@@ -183,12 +183,12 @@ def test_pages_go_on_where_the_one_before_ended() -> None:
     seen: list[str] = []
     cursor = None
     for _ in range(3):
-        page, cursor = world.lists.page("acme", where=ListFilter(), limit=2, cursor=cursor)
+        page, cursor = world.lists.page("acme", where=TaskQuery(), limit=2, cursor=cursor)
         seen += [t.task_id for t in page.tasks]
     assert seen == [r.task_id for r in reversed(refs)]
     assert cursor is None
     with pytest.raises(InvalidRequest, match="next_cursor"):
-        world.lists.page("acme", where=ListFilter(), limit=2, cursor="bm9wZQ")
+        world.lists.page("acme", where=TaskQuery(), limit=2, cursor="bm9wZQ")
 
 
 def test_the_outcome_is_announced_on_every_channel_with_the_same_bytes() -> None:

@@ -28,6 +28,7 @@ from ratchet.app.similar_goal import GoalPorts
 from ratchet.app.submit_task import SubmitTask
 from ratchet.app.suspensions import SuspendedTenants
 from ratchet.app.sweep_tasks import SweepTasks
+from ratchet.app.task_events import TaskEvents
 from ratchet.app.tenant_allowance import TenantGovernor
 from ratchet.app.warm_histories import WarmHistories
 from ratchet.contracts.messages import Doorbell, Route, StepInput, StepOutput, TaskRef
@@ -129,6 +130,7 @@ class World:
         )
         self.read = ReadTask(self.store, self.clock)
         self.lists = ListTasks(self.store, cursors)
+        self.events = TaskEvents(self.store, self.clock, cursors)
         self.usage = ReadUsage(self.store, self.clock)
         self.resume = ResumeTask(self.store, self.inbox, directory, self.clock, is_suspended)
         self.sweep = SweepTasks(
