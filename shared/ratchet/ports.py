@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 from ratchet.contracts.messages import Doorbell, StepOutput, TaskRef
 from ratchet.contracts.names import TaskStatus
 from ratchet.delivery_log import DeliveryLog
-from ratchet.domain.keys import first_task_id
 from ratchet.domain.steps import StepPlan, StepRecord
 from ratchet.domain.task import History, Task, TaskLimits, TaskState
+from ratchet.task_list import ListFilter, Page
 from ratchet.usage_ledger import UsageLedger
 
 if TYPE_CHECKING:  # a prompt knows pydantic; of the functions only step_executor carries it
@@ -33,47 +33,6 @@ class Created:
     state: TaskState
     is_replay: bool
     body_sha256: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TaskSummary:
-    """One line of a task list."""
-
-    task_id: str
-    status: TaskStatus
-    agent: str
-    created_at_ms: int
-    updated_at_ms: int
-    user_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Some tasks, newest first; `after` is the task id to go on from, None at the end."""
-
-    tasks: tuple[TaskSummary, ...]
-    after: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class ListFilter:
-    """Which tasks of a tenant to list; those made from `from_ms` on and before `until_ms`, by their ids."""
-
-    status: TaskStatus | None = None
-    agent: str | None = None
-    user_id: str | None = None
-    from_ms: int | None = None
-    until_ms: int | None = None
-
-    def passes(self, task: TaskSummary) -> bool:
-        """Whether the task is to be listed."""
-        return (
-            self.status in (None, task.status)
-            and self.agent in (None, task.agent)
-            and self.user_id in (None, task.user_id)
-            and (self.from_ms is None or task.task_id >= first_task_id(self.from_ms))
-            and (self.until_ms is None or task.task_id < first_task_id(self.until_ms))
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,17 +321,6 @@ class RoutingOverride(Protocol):
 
     def write(self, table: str | None) -> None:
         """Put a table there, or None to go back to the deployed one. May raise StoreUnavailable."""
-        ...
-
-
-class SigningKeys(Protocol):
-    """The deployment's root key. What callers are handed is signed with keys made from it, each for one purpose."""
-
-    def roots(self, *, fresh: bool = False) -> Sequence[str]:
-        """The root key in force, then the one before it; `fresh` looks again, for what none of them has signed.
-
-        May raise SecretUnavailable.
-        """
         ...
 
 

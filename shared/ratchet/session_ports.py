@@ -6,7 +6,8 @@ from typing import Protocol
 from ratchet.contracts.messages import TaskRef
 from ratchet.domain.session import Move, Session
 from ratchet.domain.task import Task
-from ratchet.ports import CheckpointStore, Created, IdempotencyClaim, TaskSummary
+from ratchet.ports import CheckpointStore, Created, IdempotencyClaim
+from ratchet.task_list import TaskSummary
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Ports of tenancy: the keys that tenants call with, how often they may, and whether they may at all."""
+"""Ports of tenancy: the keys tenants call with, how often they may and whether at all, and what signs what they get."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -33,6 +33,17 @@ class TenantRates(Protocol):
 
     def take(self, tenant: str, rate: RequestRate) -> int | None:
         """Take a token for one request; None if there was one, else the whole seconds until there is."""
+        ...
+
+
+class SigningKeys(Protocol):
+    """The deployment's root key. What callers are handed is signed with keys made from it, each for one purpose."""
+
+    def roots(self, *, fresh: bool = False) -> Sequence[str]:
+        """The root key in force, then the one before it; `fresh` looks again, for what none of them has signed.
+
+        May raise SecretUnavailable.
+        """
         ...
 
 

@@ -17,12 +17,11 @@ from ratchet.ports import (
     DueTask,
     IdempotencyClaim,
     Intent,
-    ListFilter,
-    Page,
     Reopening,
     Reserved,
     Start,
 )
+from ratchet.task_list import ListFilter, Page
 from ratchet.testing.store import InMemoryCheckpoints
 from tests.simulation.bodies import AWS, Bucket
 from tests.simulation.calls import Network

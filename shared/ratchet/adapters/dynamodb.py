@@ -35,16 +35,8 @@ from ratchet.contracts.messages import TaskRef
 from ratchet.domain import codec, keys
 from ratchet.domain.steps import End, Paused, StepRecord
 from ratchet.domain.task import History, Task, is_over
-from ratchet.ports import (
-    ANY_ATTEMPT,
-    Clock,
-    Created,
-    IdempotencyClaim,
-    ListFilter,
-    Page,
-    Reopening,
-    Start,
-)
+from ratchet.ports import ANY_ATTEMPT, Clock, Created, IdempotencyClaim, Reopening, Start
+from ratchet.task_list import ListFilter, Page
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient

@@ -12,7 +12,8 @@ from ratchet.contracts.names import Standing, TaskStatus, WaitingFor
 from ratchet.domain import codec, keys
 from ratchet.domain.steps import End, Paused, StepRecord
 from ratchet.domain.task import History, SessionPlace, Task, TaskState, is_over
-from ratchet.ports import IdempotencyClaim, TaskSummary
+from ratchet.ports import IdempotencyClaim
+from ratchet.task_list import TaskSummary
 
 RESERVED = "effects_of"
 """The attribute of a step's place while effects are begun for it and it is not committed: the plan's owner."""

@@ -7,7 +7,7 @@ from ratchet.adapters.dynamodb_items import read_summary
 from ratchet.adapters.dynamodb_table import Item, Table
 from ratchet.domain import keys
 from ratchet.domain.task import TaskState, is_over
-from ratchet.ports import ListFilter, Page, TaskSummary
+from ratchet.task_list import ListFilter, Page, TaskSummary
 
 # A filter that few tasks pass examines at most 10 x 1,000 tasks in one call; `after` goes on from there.
 _REQUESTS = 10

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from ratchet.contracts.errors import InvalidRequest
 from ratchet.contracts.limits import MAX_CURSOR_CHARS
-from ratchet.ports import SigningKeys
+from ratchet.tenancy_ports import SigningKeys
 
 _PURPOSE = "ratchet list cursor, form 1"  # another form of place needs another purpose
 _MAC_BYTES = 16

@@ -11,8 +11,8 @@ from ratchet.domain.rfc3339 import milliseconds
 from ratchet.domain.session import Session
 from ratchet.domain.steps import Paused
 from ratchet.domain.task import History
-from ratchet.ports import ListFilter, Page, TaskSummary
 from ratchet.session_ports import SessionStore
+from ratchet.task_list import ListFilter, Page, TaskSummary
 
 _READS = 10
 """For a filter that few tasks of a session pass, so many of its pages are read; the cursor goes on from there."""

@@ -35,7 +35,7 @@ from ratchet.domain.steps import Decision, End, Interrupt, Paused, StepRecord, S
 from ratchet.domain.task import NOT_MADE, UNHEARD, History, Task, TaskLimits, step_after
 from ratchet.domain.task_bill import Functions
 from ratchet.domain.task_cost import DEPLOYED, aws_side
-from ratchet.ports import Page, TaskSummary
+from ratchet.task_list import Page, TaskSummary
 
 
 def task_view(tip: History, functions: Functions = DEPLOYED) -> TaskView:

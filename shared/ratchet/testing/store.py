@@ -18,17 +18,8 @@ from ratchet.contracts.names import Standing, TaskStatus
 from ratchet.domain import codec, keys
 from ratchet.domain.steps import End, Paused, StepRecord
 from ratchet.domain.task import History, Task, TaskState, is_over
-from ratchet.ports import (
-    ANY_ATTEMPT,
-    Clock,
-    Created,
-    DueTask,
-    IdempotencyClaim,
-    ListFilter,
-    Page,
-    Reopening,
-    Start,
-)
+from ratchet.ports import ANY_ATTEMPT, Clock, Created, DueTask, IdempotencyClaim, Reopening, Start
+from ratchet.task_list import ListFilter, Page
 from ratchet.testing.store_deliveries import InMemoryDeliveries
 from ratchet.testing.store_ledgers import InMemoryLedgers
 from ratchet.testing.store_rows import Head, Partition, is_settled

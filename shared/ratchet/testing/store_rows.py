@@ -16,7 +16,8 @@ from ratchet.domain.remains import lost_record, lost_task
 from ratchet.domain.steps import StepRecord, Totals
 from ratchet.domain.task import History, SessionPlace, Task, TaskState
 from ratchet.domain.usage import Counted
-from ratchet.ports import Intent, Reserved, Start, TaskSummary
+from ratchet.ports import Intent, Reserved, Start
+from ratchet.task_list import TaskSummary
 
 MAX_ITEM_BYTES = 400 * 1024
 MAX_SORT_KEY_BYTES = 1024

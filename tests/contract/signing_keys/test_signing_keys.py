@@ -13,7 +13,7 @@ from ratchet.adapters.secrets import MAX_AGE_SECONDS
 from ratchet.adapters.signing_keys import SecretsManagerSigningKeys
 from ratchet.contracts.errors import SecretUnavailable, ServiceRefused
 from ratchet.contracts.limits import SECRET_LOOK_SECONDS
-from ratchet.ports import SigningKeys
+from ratchet.tenancy_ports import SigningKeys
 from ratchet.testing.clock import FakeClock
 from ratchet.testing.signing_keys import InMemorySigningKeys
 from tests.contract.moto_aws import mocked_aws

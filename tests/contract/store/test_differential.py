@@ -15,7 +15,8 @@ from ratchet.delivery_log import DeliveryAttempt
 from ratchet.domain import keys
 from ratchet.domain.steps import End, Paused, Step
 from ratchet.domain.task import TaskLimits
-from ratchet.ports import ANY_ATTEMPT, DueTask, IdempotencyClaim, ListFilter
+from ratchet.ports import ANY_ATTEMPT, DueTask, IdempotencyClaim
+from ratchet.task_list import ListFilter
 from tests.contract.moto_aws import mocked_aws, show
 from tests.contract.store.benches import EVER, Bench, DynamoDbBench, MemoryBench
 from tests.contract.store.samples import (

@@ -16,7 +16,8 @@ from ratchet.contracts.names import TaskStatus
 from ratchet.delivery_log import DeliveryAttempt
 from ratchet.domain import codec
 from ratchet.domain.task import TaskLimits
-from ratchet.ports import DueTask, IdempotencyClaim, ListFilter
+from ratchet.ports import DueTask, IdempotencyClaim
+from ratchet.task_list import ListFilter
 from tests.contract.store.benches import DynamoDbBench
 from tests.contract.store.samples import (
     BROKEN,

@@ -2,7 +2,7 @@
 
 from ratchet.contracts.limits import TERMINAL_RETENTION_SECONDS
 from ratchet.delivery_log import DeadDelivery, DeadPage, Delivery, DeliveryAttempt, DeliveryState
-from ratchet.ports import ListFilter
+from ratchet.task_list import ListFilter
 from tests.contract.store.benches import Bench
 from tests.contract.store.samples import DONE, START_MS, record_of, ref_of, task_of
 

@@ -8,7 +8,7 @@ from ratchet.contracts.limits import TERMINAL_RETENTION_SECONDS
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import TaskStatus
 from ratchet.domain import keys
-from ratchet.ports import ListFilter, Page, TaskSummary
+from ratchet.task_list import ListFilter, Page, TaskSummary
 from tests.contract.store.benches import Bench
 from tests.contract.store.samples import DONE, START_MS, record_of, ref_of, task_of
 
