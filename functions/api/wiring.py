@@ -39,6 +39,7 @@ from ratchet.domain.task_bill import Functions
 from ratchet.domain.task_cost import DEPLOYED
 from ratchet.domain.webhook_url import check_webhook_url
 from ratchet.ports import Clock
+from ratchet.session_ports import SessionStore
 
 _BUNDLE = Path(__file__).parents[2]
 
@@ -80,48 +81,44 @@ def _cursors(settings: ApiSettings, clock: Clock) -> Cursors:
     )
 
 
-@once
-def wiring() -> Wiring:
-    """The api's use cases on AWS."""
-    settings = ApiSettings.from_env()
+def _submit(
+    settings: ApiSettings, store: SessionStore, cancel: CancelTask, *, clock: Clock
+) -> SubmitTask:
     loopback = DevelopmentSwitches.from_env().loopback_webhooks
-    clock = SystemClock()
-    store = checkpoints(settings, clock)
-    is_suspended = SuspendedTenants(suspensions(settings), clock)
-    inbox = SqsInbox(client("sqs"), settings.queue_url)
-    outbox = SqsInbox(client("sqs"), settings.outbox_queue_url)
-    agents = AgentDirectory.load(_BUNDLE / AGENTS_MANIFEST_FILE, default=settings.default_agent)
+    override = DynamoDbRoutingOverride(client("dynamodb"), table=settings.table_name)
     models = DeployedModels.load(_BUNDLE / MODELS_FILE)
-    cursors = _cursors(settings, clock)
-    cancel = CancelTask(
-        store,
-        StepFunctionsWorkflow(client("stepfunctions"), settings.state_machine_arn),
-        outbox,
-        clock,
-    )
-    submit = SubmitTask(
+    return SubmitTask(
         store=store,
-        inbox=inbox,
-        agents=agents,
+        inbox=SqsInbox(client("sqs"), settings.queue_url),
+        agents=AgentDirectory.load(_BUNDLE / AGENTS_MANIFEST_FILE, default=settings.default_agent),
         clock=clock,
         ids=UlidIds(clock),
         check_webhook=functools.partial(check_webhook_url, allow_loopback=loopback),
         models=models,
-        routing=OverridableRouting(
-            DynamoDbRoutingOverride(client("dynamodb"), table=settings.table_name),
-            models=models,
-            clock=clock,
-        ),
+        routing=OverridableRouting(override, models=models, clock=clock),
         cancel=cancel,
-        is_suspended=is_suspended,
+        is_suspended=SuspendedTenants(suspensions(settings), clock),
     )
+
+
+@once
+def wiring() -> Wiring:
+    """The api's use cases on AWS."""
+    settings = ApiSettings.from_env()
+    clock = SystemClock()
+    store = checkpoints(settings, clock)
+    outbox = SqsInbox(client("sqs"), settings.outbox_queue_url)
+    workflow = StepFunctionsWorkflow(client("stepfunctions"), settings.state_machine_arn)
+    cancel = CancelTask(store, workflow, outbox, clock)
+    submit = _submit(settings, store, cancel, clock=clock)
+    cursors = _cursors(settings, clock)
     return Wiring(
         submit=submit,
         read=ReadTask(store, clock),
         lists=ListTasks(store, cursors),
         cancel=cancel,
-        resume=ResumeTask(store, inbox, agents, clock, is_suspended),
-        decide=DecideInterrupt(store, inbox, outbox, clock),
+        resume=ResumeTask(store, submit.inbox, submit.agents, clock, submit.is_suspended),
+        decide=DecideInterrupt(store, submit.inbox, outbox, clock),
         fork=ForkTask.beside(submit),
         events=TaskEvents(store, clock, cursors),
         usage=ReadUsage(store, clock),
@@ -129,6 +126,7 @@ def wiring() -> Wiring:
         sessions=Sessions(store, clock, cursors),
         memories=Memories(memories(settings, clock), clock),
         agents=agents,
+        agents=submit.agents,
         sizes=Functions(
             step_executor_mb=settings.step_executor_memory_mb, architecture=settings.architecture
         ),
