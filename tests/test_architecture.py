@@ -30,7 +30,6 @@ ALLOWED = {
     "shared/ratchet/budget_ports.py": (*INNER, "ratchet.domain"),
     "shared/ratchet/tenancy_ports.py": (*INNER, "ratchet.domain"),
     "shared/ratchet/memory_ports.py": (*INNER, "ratchet.domain"),
-    "shared/ratchet/session_ports.py": (*INNER, "ratchet.domain", "ratchet.ports"),
     "shared/ratchet/session_ports.py": (
         *INNER,
         "ratchet.domain",

@@ -125,7 +125,6 @@ def wiring() -> Wiring:
         deliveries=Deliveries(store, outbox, clock, cursors),
         sessions=Sessions(store, clock, cursors),
         memories=Memories(memories(settings, clock), clock),
-        agents=agents,
         agents=submit.agents,
         sizes=Functions(
             step_executor_mb=settings.step_executor_memory_mb, architecture=settings.architecture

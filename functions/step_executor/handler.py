@@ -44,9 +44,7 @@ def execute_step() -> ExecuteStep | TracedStep:
     models = DeployedModels.load(_BUNDLE / MODELS_FILE).catalogue
     store = checkpoints(settings, clock)
     chat = chat_model(settings, clock, models=models)
-    tenants = TenantGovernor(
-        tenant_budgets(settings, clock), TenantCaps.parse(settings.tenant_caps)
-    )
+    caps = TenantCaps.parse(settings.tenant_caps)
     step = ExecuteStep(
         store=store,
         chat=chat,
@@ -63,7 +61,7 @@ def execute_step() -> ExecuteStep | TracedStep:
         cache=response_cache(settings, clock),
         memories=Memories(memories(settings, clock), clock),
         goals=GoalPorts(chat, known_goals(settings, clock)),
-        tenants=tenants,
+        tenants=TenantGovernor(tenant_budgets(settings, clock), caps),
         is_suspended=SuspendedTenants(suspensions(settings), clock),
     )
     sink = span_sink(settings, clock, service="step_executor")

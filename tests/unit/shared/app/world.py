@@ -104,6 +104,7 @@ class World:
         directory = AgentDirectory(self.registry.manifest(), default=agents[0].name)
         self.override = InMemoryRoutingOverride()
         models = DeployedModels()
+        self.cancel = CancelTask(self.store, self.workflow, self.outbox, self.clock)
         self.submit = SubmitTask(
             store=self.store,
             inbox=self.inbox,
@@ -113,12 +114,11 @@ class World:
             check_webhook=lambda url: None,
             models=models,
             routing=OverridableRouting(self.override, models=models, clock=self.clock),
-            cancel=CancelTask(self.store, self.workflow, self.outbox, self.clock),
+            cancel=self.cancel,
             is_suspended=is_suspended,
         )
         self.lock = SessionLock(self.store, self.clock)
-        self.signing_keys = InMemorySigningKeys()
-        cursors = Cursors(self.signing_keys)
+        cursors = Cursors(InMemorySigningKeys())
         self.sessions = Sessions(self.store, self.clock, cursors)
         self.fork = ForkTask.beside(self.submit)
         self.dispatch = DispatchTask(
@@ -141,7 +141,6 @@ class World:
             self.clock,
             is_suspended=is_suspended,
         )
-        self.cancel = CancelTask(self.store, self.workflow, self.outbox, self.clock)
         self.decide = DecideInterrupt(self.store, self.inbox, self.outbox, self.clock)
         self.deliveries = Deliveries(self.store, self.outbox, self.clock, cursors)
         self.announce = AnnounceTask(
