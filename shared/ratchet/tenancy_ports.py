@@ -1,6 +1,6 @@
 """Ports of tenancy: the keys tenants call with, how often they may and whether at all, and what signs what they get."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from ratchet.domain.api_keys import ApiKey
@@ -60,6 +60,14 @@ class Suspensions(Protocol):
 
     def end(self, tenant: str) -> None:
         """Let the tenant go on; nothing if it is not suspended."""
+        ...
+
+
+class TenantHoldings(Protocol):
+    """A place that holds something of tenants. May raise StoreUnavailable or ServiceRefused."""
+
+    def erase(self, tenant: str) -> Mapping[str, int]:
+        """Delete what one look at the whole place finds of the tenant; how many of each kind. Safe to repeat."""
         ...
 
 

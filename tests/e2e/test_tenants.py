@@ -1,4 +1,4 @@
-"""Tenants that are suspended, on the whole stack, by the command line."""
+"""Tenants that are suspended and erased, on the whole stack, by the command line."""
 
 import json
 from collections.abc import Iterator
@@ -68,3 +68,51 @@ def test_a_suspended_tenant_stops_and_goes_on_where_it_was(
 
     wait_until(ended, "the end of the task")
     assert len(tenant.get(f"{path}/steps").json()["steps"]) == RESEARCH_STEPS
+
+
+def test_an_erased_tenant_leaves_nothing_and_others_lose_nothing(
+    stage: Stage, folder: Path, tenant: httpx.Client
+) -> None:
+    other = stage.submit(research("beside-the-erased"))
+    stage.outcome(other)
+    stage.announced(other)
+    path = "/v1/tasks?wait=25"
+    tenant.post(path, json={"goal": research("to-be-erased")}).raise_for_status()
+    left = everything(stage, "default")
+    assert everything(stage, TENANT)
+    refused = ratchet(folder, "tenants", "erase", TENANT, "--yes")
+    assert (refused.returncode, "is not suspended" in refused.stderr) == (1, True)
+    tenants(folder, "suspend", TENANT)
+    refused = ratchet(folder, "tenants", "erase", TENANT, "--yes")
+    assert (refused.returncode, "can be erased from" in refused.stderr) == (1, True)
+    antedate(stage, TENANT)
+    done = tenants(folder, "erase", TENANT, "--yes")
+    assert done["deleted"]["tasks"] >= 1
+    assert done["deleted"]["apikeys items"] == done["deleted"]["api key pointers"] >= 1
+    assert set(everything(stage, TENANT)) == {(f"TENANT#{TENANT}#SUSPENSION", "SUSPENSION")}
+    assert everything(stage, "default") == left
+    assert tenants(folder, "erase", TENANT, "--yes") == {
+        "tenant": TENANT,
+        "passes": 1,
+        "deleted": {},
+    }
+
+
+def antedate(stage: Stage, tenant: str) -> None:
+    """Let the suspension have begun long ago, so that the tenant can be erased."""
+    stage.dynamodb.update_item(
+        TableName=stage.local.outputs["TableName"],
+        Key={"pk": {"S": f"TENANT#{tenant}#SUSPENSION"}, "sk": {"S": "SUSPENSION"}},
+        UpdateExpression="SET since = :zero",
+        ExpressionAttributeValues={":zero": {"N": "0"}},
+    )
+
+
+def everything(stage: Stage, tenant: str) -> dict[tuple[str, str], Any]:
+    """All items of the tenant."""
+    pages = stage.dynamodb.get_paginator("scan").paginate(
+        TableName=stage.local.outputs["TableName"]
+    )
+    items = [item for page in pages for item in page["Items"]]
+    mine = [item for item in items if item["pk"]["S"].startswith(f"TENANT#{tenant}#")]
+    return {(item["pk"]["S"], item["sk"]["S"]): item for item in mine}

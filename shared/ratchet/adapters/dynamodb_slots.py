@@ -102,8 +102,8 @@ class DynamoDbSlots:
         try:
             self._table.transact(
                 {"Update": updates.unseated(ref, shard)},
-                {"Update": _one_less(keys.tenant_slots_key(ref.tenant))},
-                {"Update": _one_less(keys.admission_key(shard))},
+                {"Update": one_less(keys.tenant_slots_key(ref.tenant))},
+                {"Update": one_less(keys.admission_key(shard))},
             )
         except Refused:
             return False
@@ -162,7 +162,8 @@ def _one_more(partition: str, cap: int) -> dict[str, Any]:
     }
 
 
-def _one_less(partition: str) -> dict[str, Any]:
+def one_less(partition: str) -> dict[str, Any]:
+    """The update that counts one running task less."""
     return {
         "Key": _slots_key(partition),
         "UpdateExpression": "ADD running :less",

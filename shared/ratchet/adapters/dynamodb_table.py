@@ -134,6 +134,16 @@ class Table:
                 return
             request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
+    def scan(self, request: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        """The pages of a Scan of the whole table, as they come."""
+        request = {"TableName": self.name, **request}
+        while True:
+            page = self._send(partial(self.client.scan, **request))
+            yield page
+            if "LastEvaluatedKey" not in page:
+                return
+            request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
     def delete(self, doomed: Sequence[Item]) -> None:
         """Delete the items of these keys, 25 to a request; what DynamoDB leaves over is sent again.
 

@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.exceptions import ClientError
@@ -72,13 +72,20 @@ class S3Payloads:
 
     def erase(self, ref: TaskRef) -> None:
         """Delete all bodies of a task, a page of at most 1,000 at a time."""
-        where: Any = {"Bucket": self._bucket, "Prefix": keys.payload_prefix(ref)}
+        self.erase_below(keys.payload_prefix(ref))
+
+    def erase_below(self, prefix: str) -> int:
+        """Delete the bodies whose keys begin so; how many there were."""
+        where: Any = {"Bucket": self._bucket, "Prefix": prefix}
+        deleted = 0
         try:
             while True:
                 page = self._client().list_objects_v2(**where)
-                self._delete([found["Key"] for found in page.get("Contents", ())])
+                doomed = [found["Key"] for found in page.get("Contents", ())]
+                self._delete(doomed)
+                deleted += len(doomed)
                 if not page.get("IsTruncated"):
-                    return
+                    return deleted
                 where["ContinuationToken"] = page["NextContinuationToken"]
         except AWS_ERRORS as exc:
             raise store_error(exc) from exc
@@ -91,3 +98,14 @@ class S3Payloads:
         for error in answer.get("Errors", ()):
             response: Any = {"Error": error}
             raise ClientError(response, "DeleteObjects")
+
+
+class S3Holdings:
+    """The TenantHoldings of the bucket."""
+
+    def __init__(self, client: "Callable[[], S3Client]", bucket: str) -> None:
+        self._payloads = S3Payloads(client, bucket)
+
+    def erase(self, tenant: str) -> Mapping[str, int]:
+        """Delete the large bodies of all tasks of the tenant, also of those that have no items any more."""
+        return {"bodies": self._payloads.erase_below(keys.tenant_prefix(tenant))}

@@ -1,6 +1,6 @@
-"""tenants: suspend a tenant and let it go on, with your AWS credentials."""
+"""tenants: suspend a tenant, let it go on, or erase it, with your AWS credentials."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -57,16 +57,60 @@ def show(tenant: Tenant, *, stack: Stack = "Ratchet", as_json: AsJson = False) -
     _show(tenant, stands, as_json=as_json)
 
 
+@app.command()
+def erase(
+    tenant: Tenant,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    stack: Stack = "Ratchet",
+    as_json: AsJson = False,
+) -> None:
+    """Delete everything of a suspended tenant, and say what. Safe to repeat; nothing brings it back."""
+    from ratchet.cli.tenant_erasing import erasing  # noqa: PLC0415
+
+    with operating(stack, f"{tenant} was not erased") as operator:
+        erase_tenant, table_bytes = erasing(operator, stack)
+        erase_tenant.check(tenant)
+        note(f"Reads the whole table twice or more: {cost_of_passes(table_bytes)}.")
+        if not yes:
+            typer.confirm(f"Delete everything of {tenant} for good?", abort=True, err=True)
+        done = erase_tenant(tenant, tell=lambda so_far: note(f"deleted: {_counted(so_far)}"))
+        has_keys = "ApiKeysSecretArn" in operator.outputs
+    if as_json:
+        write_document(
+            {"tenant": tenant, "passes": done.passes, "deleted": dict(sorted(done.deleted.items()))}
+        )
+    else:
+        print(f"{tenant}: {_counted(done.deleted)} in {done.passes} passes")
+    note(
+        "It stays suspended until `ratchet tenants resume`. Backups of the table keep what they hold for 35 days, and "
+        "logs, histories of executions and queues keep ids for their own time."
+    )
+    if has_keys:
+        note("Keys of it in the deployment's own secret (ApiKeysSecretArn) are yours to take out.")
+
+
+def cost_of_passes(table_bytes: int) -> str:
+    """What two Scans of a table of that size cost."""
+    from ratchet.domain.aws_bill import NANO, PRICES, Resource  # noqa: PLC0415
+
+    units = 2 * -(-table_bytes // 4096)
+    usd = PRICES[Resource.READ_UNITS].nanousd(units) / NANO
+    return (
+        f"{units:,} read units, about ${usd:,.2f}, and a write unit or more for each item deleted"
+    )
+
+
+def _counted(deleted: Mapping[str, int]) -> str:
+    return ", ".join(f"{n:,} {kind}" for kind, n in sorted(deleted.items())) or "nothing"
+
+
 @contextmanager
 def _tenants(stack: str) -> "Iterator[ManageTenants]":
-    from ratchet.adapters.dynamodb_suspensions import DynamoDbSuspensions  # noqa: PLC0415
-    from ratchet.adapters.system import SystemClock  # noqa: PLC0415
-    from ratchet.app.manage_tenants import ManageTenants  # noqa: PLC0415
+    from ratchet.cli.tenant_erasing import managing  # noqa: PLC0415
 
     with operating(stack, f"the tenants of stack {stack} cannot be reached") as operator:
-        table = operator.outputs["TableName"]
-        suspensions = DynamoDbSuspensions(operator.client("dynamodb"), table=table)
-        yield ManageTenants(suspensions, SystemClock())
+        yield managing(operator)
 
 
 def _show(tenant: str, suspension: "Suspension | None", *, as_json: bool) -> None:

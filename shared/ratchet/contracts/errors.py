@@ -8,6 +8,7 @@
     |   |-- BadCredentials            401 unauthorized
     |   |-- ScopeMissing              403 insufficient_scope
     |   |-- TenantSuspended           403 tenant_suspended
+    |   |-- TenantNotErasable         409 not_erasable
     |   |-- TaskNotFound              404 not_found
     |   |-- KeyNotFound               404 not_found
     |   |-- TaskAlreadyFinished       409 already_finished
@@ -114,6 +115,12 @@ class TenantSuspended(RequestError):
     """The caller's tenant is suspended: nothing of it begins or goes on."""
 
     code, status, title = "tenant_suspended", 403, "The tenant is suspended"
+
+
+class TenantNotErasable(RequestError):
+    """Something of the tenant may still be under way."""
+
+    code, status, title = "not_erasable", 409, "The tenant cannot be erased"
 
 
 class TaskNotFound(RequestError):

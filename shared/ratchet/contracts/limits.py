@@ -144,6 +144,9 @@ SUSPENDED_LOOK_SECONDS = 900
 ERASE_AFTER_SECONDS = 1_200
 """How long a tenant must have been suspended to be erased: a step that ran when it was is over, at 870 s the most."""
 
+MAX_ERASING_PASSES = 20
+"""Two are enough; after so many, something still writes."""
+
 # Announcements
 DELIVERY_DELAYS_SECONDS = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 """Pauses between tries, ten tries in all over 75.6 h, as Standard Webhooks proposes:

@@ -326,6 +326,22 @@ def payload_prefix(ref: TaskRef) -> str:
     return f"{_safe(ref.tenant)}/{_safe(ref.task_id)}/"
 
 
+def tenant_prefix(tenant: str) -> str:
+    """What the S3 keys of all large bodies of a tenant begin with."""
+    return f"{_safe(tenant)}/"
+
+
+def kind_of(partition: str, sort_key: str) -> str:
+    """What an item is, in a word, for those who count what they delete; also of kinds that are newer than this."""
+    if partition.startswith(f"{API_KEY}#"):
+        return "api key pointers"
+    _, _, rest = partition.removeprefix("TENANT#").partition("#")
+    kind = rest.split("#")[0]
+    if kind == HEAD:
+        return "tasks" if sort_key == HEAD else "task records"
+    return f"{kind.lower() or ADMISSION.lower()} items"
+
+
 def tool_call_key(ref: TaskRef, step: int, index: int, name: str) -> str:
     """The idempotency key that a tool gets: the same on every attempt, different for every call."""
     text = f"{ref.tenant}\n{ref.task_id}\n{step}\n{index}\n{name}"

@@ -86,6 +86,12 @@ class WebhookKeys:
             )
         return keys
 
+    def without(self, tenant: str) -> "WebhookKeys":
+        """With no rotation of this tenant's endpoints: what they sign with is made from the root key alone."""
+        own = f"{tenant} "
+        kept = {name: r for name, r in self.rotations.items() if not name.startswith(own)}
+        return replace(self, rotations=kept)
+
     def to_text(self) -> str:
         """The inverse of `parse`."""
         rotated = {

@@ -11,6 +11,7 @@ from ratchet.cli import webhook_secret_command as command
 from ratchet.cli.config import ApiConfig
 from ratchet.cli.errors import CliError
 from ratchet.cli.main import app
+from ratchet.cli.tenant_erasing import WebhookRotations
 from ratchet.domain.webhook_keys import WebhookKeys
 from tests.contract.moto_aws import mocked_aws
 
@@ -96,3 +97,15 @@ def test_what_cannot_be_read_is_an_error_that_says_what_to_do(manager: Any) -> N
     manager.delete_secret(SecretId=manager.arn, ForceDeleteWithoutRecovery=True)
     with pytest.raises(CliError, match="cannot be reached"):
         command.webhook_secret(URL)
+
+
+def test_erasing_a_tenant_forgets_its_rotations_and_writes_nothing_else(
+    manager: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rotations = WebhookRotations(CONFIG, "Ratchet")
+    assert rotations.erase("acme") == {"webhook secret rotations": 0}
+    assert stored(manager) == ROOT
+    for tenant in ("acme", "acme-2"):
+        secrets(capsys, "--tenant", tenant, "--rotate")
+    assert rotations.erase("acme") == {"webhook secret rotations": 1}
+    assert set(WebhookKeys.parse(stored(manager)).rotations) == {f"acme-2 {URL}"}

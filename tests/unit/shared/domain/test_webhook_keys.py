@@ -100,3 +100,13 @@ def test_more_rotations_than_the_store_can_hold_are_refused() -> None:
         WebhookKeys(ROOT, names).rotated("acme", URL, now_ms=0, overlap_ms=0)
     fewer = WebhookKeys(ROOT, dict(list(names.items())[:300]))
     assert len(fewer.rotated("acme", URL, now_ms=0, overlap_ms=0).rotations) == 301
+
+
+def test_what_was_rotated_of_a_tenant_can_be_forgotten_without_touching_another() -> None:
+    url = "https://hooks.example.com/a"
+    keys = WebhookKeys("root")
+    for tenant in ("acme", "acme-2"):
+        keys = keys.rotated(tenant, url, now_ms=0, overlap_ms=10)
+    left = keys.without("acme")
+    assert set(left.rotations) == {"acme-2 https://hooks.example.com/a"}
+    assert left.secrets("acme", url, now_ms=0) == WebhookKeys("root").secrets("acme", url, now_ms=0)

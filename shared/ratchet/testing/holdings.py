@@ -1,0 +1,65 @@
+"""What in-memory ports hold of tenants: found by the keys that DynamoDB and S3 would have, whatever they are for."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, MutableMapping
+from dataclasses import replace
+from typing import Any
+
+from ratchet.domain import keys
+from ratchet.domain.api_keys import ApiKey
+from ratchet.testing.store import InMemoryCheckpoints
+from ratchet.testing.store_rows import Partition
+
+
+class InMemoryHoldings:
+    """TenantHoldings over in-memory ports, such as InMemoryCheckpoints and InMemoryApiKeys: each is a place."""
+
+    def __init__(self, *places: object) -> None:
+        self._places = places
+
+    def erase(self, tenant: str) -> Mapping[str, int]:
+        """Delete what one look finds of the tenant; how many of each kind."""
+        deleted: Counter[str] = Counter()
+        for place in self._places:
+            for mapping in _mappings(place):
+                for key in [key for key, value in mapping.items() if _is_of(tenant, key, value)]:
+                    value = mapping.pop(key)
+                    if value != Partition():
+                        deleted[_kind(tenant, key, value)] += 1
+                    if isinstance(place, InMemoryCheckpoints):
+                        _return_slot(place, value)
+            if isinstance(place, InMemoryCheckpoints):
+                place._of_tenants.pop(tenant, None)
+        return deleted
+
+
+def _mappings(place: object) -> Iterator[MutableMapping[Any, Any]]:
+    return (part for part in vars(place).values() if isinstance(part, MutableMapping))
+
+
+def _is_of(tenant: str, key: object, value: object) -> bool:
+    if isinstance(value, ApiKey):
+        return value.tenant == tenant
+    first = key[0] if isinstance(key, tuple) else key
+    if not isinstance(first, str):
+        return False
+    prefixes = (f"{keys.tenant_key(tenant)}#", keys.tenant_prefix(tenant))
+    return first.startswith(prefixes)
+
+
+def _kind(tenant: str, key: Any, value: object) -> str:
+    if isinstance(value, ApiKey):
+        return "apikeys items"
+    first = key[0] if isinstance(key, tuple) else key
+    if first.startswith(keys.tenant_prefix(tenant)):
+        return "bodies"
+    return keys.kind_of(first, keys.HEAD)
+
+
+def _return_slot(place: InMemoryCheckpoints, value: object) -> None:
+    """A slot goes with the head that it is a mark on."""
+    head = value.head if isinstance(value, Partition) else None
+    if head is not None and head.state.slot is not None:
+        place._in_shards[head.state.slot] -= 1
+        place._leave_line(head)
+        head.state = replace(head.state, slot=None)
