@@ -19,13 +19,9 @@ from functions.api.routes import (
 )
 from functions.api.security_schemes import with_security
 from ratchet.contracts.access import Identity
-from ratchet.contracts.errors import (
-    DataMissing,
-    RequestError,
-    RetryableError,
-    ServiceUnavailable,
-)
+from ratchet.contracts.errors import DataMissing, RetryableError
 from ratchet.contracts.names import API_VERSION
+from ratchet.contracts.request_errors import RequestError, ServiceUnavailable
 from ratchet.observability import logger
 
 app = APIGatewayHttpResolver(enable_validation=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ratchet.contracts.access import Identity
-from ratchet.contracts.errors import BadCredentials, ScopeMissing
 from ratchet.contracts.names import MemoryScope, Scope
+from ratchet.contracts.request_errors import BadCredentials, ScopeMissing
 from ratchet.contracts.task_api import TaskRequest
 from ratchet.domain.memory import Namespace
 from ratchet.domain.tenant_name import is_tenant_name

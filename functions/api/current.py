@@ -5,7 +5,7 @@ from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from functions.api.caller import Caller
 from functions.api.wiring import Wiring, wiring
 from ratchet.contracts.access import Identity
-from ratchet.contracts.errors import BadCredentials
+from ratchet.contracts.request_errors import BadCredentials
 
 
 class Routes(APIGatewayHttpRouter):

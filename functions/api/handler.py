@@ -10,7 +10,8 @@ from functions.api import application, current
 from functions.api.access import admit
 from functions.api.problems import from_request_error
 from functions.api.request_body import refusal
-from ratchet.contracts.errors import RequestError, RetryableError
+from ratchet.contracts.errors import RetryableError
+from ratchet.contracts.request_errors import RequestError
 from ratchet.observability import logger
 
 _TASK = re.compile(r"/v1/tasks/(task_[0-9A-HJKMNP-TV-Z]{26})(?:/|$)")

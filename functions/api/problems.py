@@ -6,8 +6,8 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
 
-from ratchet.contracts.errors import RequestError, SessionBusy, TooManyRequests
 from ratchet.contracts.problem import FieldProblem, Problem
+from ratchet.contracts.request_errors import RequestError, SessionBusy, TooManyRequests
 
 CONTENT_TYPE = "application/problem+json"
 _TYPES = "urn:ratchet:problem:"

@@ -9,7 +9,7 @@ from aws_lambda_powertools.event_handler import Response
 
 from functions.api.problems import problem
 from ratchet.contracts import limits
-from ratchet.contracts.errors import BodyTooLarge, InvalidRequest
+from ratchet.contracts.request_errors import BodyTooLarge, InvalidRequest
 
 _JSON = "application/json"
 _TOO_DEEP = (

@@ -5,22 +5,20 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from ratchet.contracts.errors import (
-    DataMissing,
-    EffectOutcomeUnknown,
+from ratchet.contracts.errors import DataMissing, EffectOutcomeUnknown, RetryableError
+from ratchet.contracts.limits import IDEMPOTENCY_RETENTION_SECONDS
+from ratchet.contracts.messages import TaskRef
+from ratchet.contracts.names import TaskStatus
+from ratchet.contracts.request_errors import (
     IdempotencyKeyReused,
     InvalidRequest,
     RequestError,
-    RetryableError,
     SessionBusy,
     TaskAlreadyFinished,
     TaskNotForkable,
     TaskNotFound,
     TaskNotResumable,
 )
-from ratchet.contracts.limits import IDEMPOTENCY_RETENTION_SECONDS
-from ratchet.contracts.messages import TaskRef
-from ratchet.contracts.names import TaskStatus
 from ratchet.contracts.task_api import ForkRequest, ResumeRequest
 from ratchet.domain.steps import End
 from ratchet.ports import Created

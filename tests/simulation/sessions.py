@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from ratchet.contracts.errors import SessionBusy
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import OnConflict, Standing, TaskStatus
+from ratchet.contracts.request_errors import SessionBusy
 from ratchet.domain import codec
 from ratchet.domain.session import Move, Session
 from ratchet.domain.task import Task

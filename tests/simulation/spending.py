@@ -27,7 +27,6 @@ from ratchet.contracts.errors import (
     ModelUnavailable,
     RetryableError,
     StoreUnavailable,
-    TaskNotResumable,
 )
 from ratchet.contracts.interrupt_api import DecisionRequest
 from ratchet.contracts.messages import (
@@ -40,6 +39,7 @@ from ratchet.contracts.messages import (
     TaskRef,
 )
 from ratchet.contracts.names import Action, Complexity, StepType, TaskStatus
+from ratchet.contracts.request_errors import TaskNotResumable
 from ratchet.contracts.task_api import LimitsRequest, ResumeRequest
 from ratchet.contracts.tenant_caps import TenantCaps
 from ratchet.domain.allowance import Move

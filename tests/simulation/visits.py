@@ -5,15 +5,15 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, assert_never
 
-from ratchet.contracts.errors import (
+from ratchet.contracts.interrupt_api import DecisionRequest
+from ratchet.contracts.messages import TaskRef
+from ratchet.contracts.names import BudgetAnswer, EffectAnswer, InterruptKind
+from ratchet.contracts.request_errors import (
     InterruptDecided,
     InterruptExpired,
     InterruptNotFound,
     RequestError,
 )
-from ratchet.contracts.interrupt_api import DecisionRequest
-from ratchet.contracts.messages import TaskRef
-from ratchet.contracts.names import BudgetAnswer, EffectAnswer, InterruptKind
 from ratchet.domain.steps import Decision, Paused
 from tests.simulation.approvals import edited
 from tests.simulation.brain import COLOURS

@@ -10,13 +10,13 @@ from functions.api.current import Routes, use_cases
 from functions.api.parameters import PageSize
 from ratchet.app.memory_views import memories_view, memory_view
 from ratchet.contracts import limits
-from ratchet.contracts.errors import InvalidRequest
 from ratchet.contracts.memory_api import (
     DeletedMemoryView,
     MemoryListView,
     MemoryRequest,
     MemoryView,
 )
+from ratchet.contracts.request_errors import InvalidRequest
 from ratchet.domain.memory import Expected, Fact, Namespace, Note, Place, Source
 
 routes = Routes()

@@ -24,14 +24,9 @@ from ratchet.adapters.dynamodb_remains import DynamoDbRemains
 from ratchet.adapters.dynamodb_sessions import DynamoDbSessions
 from ratchet.adapters.dynamodb_table import Item, Refused, Table
 from ratchet.adapters.dynamodb_usage import DynamoDbUsage
-from ratchet.contracts.errors import (
-    AttemptSuperseded,
-    DataMissing,
-    StoreUnavailable,
-    TaskAlreadyFinished,
-    TaskNotFound,
-)
+from ratchet.contracts.errors import AttemptSuperseded, DataMissing, StoreUnavailable
 from ratchet.contracts.messages import TaskRef
+from ratchet.contracts.request_errors import TaskAlreadyFinished, TaskNotFound
 from ratchet.domain import codec, keys
 from ratchet.domain.steps import End, Paused, StepRecord
 from ratchet.domain.task import History, Task, is_over

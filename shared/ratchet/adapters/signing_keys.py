@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from ratchet.adapters.aws import error_code
 from ratchet.adapters.secrets import CURRENT, MAX_AGE_SECONDS, secret_text
-from ratchet.contracts.errors import InvalidRequest, ServiceRefused
+from ratchet.contracts.errors import ServiceRefused
 from ratchet.contracts.limits import SECRET_LOOK_SECONDS
+from ratchet.contracts.request_errors import InvalidRequest
 from ratchet.domain.webhook_keys import WebhookKeys
 from ratchet.ports import Clock
 

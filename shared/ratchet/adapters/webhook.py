@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, cast
 
 from ratchet.adapters.webhook_address import Address, Resolver, allowed_addresses, resolve
 from ratchet.contracts import limits
-from ratchet.contracts.errors import DeliveryFailed, InvalidRequest, ReceiverGone
+from ratchet.contracts.errors import DeliveryFailed, ReceiverGone
+from ratchet.contracts.request_errors import InvalidRequest
 from ratchet.domain.webhook_keys import WebhookKeys
 from ratchet.domain.webhook_url import WebhookUrl
 from ratchet.ports import Clock, Event

@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ratchet.contracts.errors import AgentMissing, UnknownAgent
+from ratchet.contracts.errors import AgentMissing
 from ratchet.contracts.names import Complexity, StepType
+from ratchet.contracts.request_errors import UnknownAgent
 from ratchet.domain.steps import Step
 from ratchet.domain.task import TaskLimits
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ratchet.contracts.errors import InvalidRequest, KeyNotFound
 from ratchet.contracts.names import Scope
+from ratchet.contracts.request_errors import InvalidRequest, KeyNotFound
 from ratchet.domain.api_keys import (
     ID_BYTES,
     SECRET_BYTES,

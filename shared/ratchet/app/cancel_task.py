@@ -2,14 +2,10 @@
 
 from dataclasses import dataclass
 
-from ratchet.contracts.errors import (
-    RatchetError,
-    StoreUnavailable,
-    TaskAlreadyFinished,
-    TaskNotFound,
-)
+from ratchet.contracts.errors import RatchetError, StoreUnavailable
 from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.contracts.names import TaskStatus
+from ratchet.contracts.request_errors import TaskAlreadyFinished, TaskNotFound
 from ratchet.domain.steps import End, Failure, Paused
 from ratchet.domain.task import History, announce_by, end_record
 from ratchet.observability import interrupts_closed, logger

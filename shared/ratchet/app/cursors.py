@@ -15,8 +15,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ratchet.contracts.errors import InvalidRequest
 from ratchet.contracts.limits import MAX_CURSOR_CHARS
+from ratchet.contracts.request_errors import InvalidRequest
 from ratchet.tenancy_ports import SigningKeys
 
 _PURPOSE = "ratchet list cursor, form 1"  # another form of place needs another purpose

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from ratchet.app.decision_log import write_decision
-from ratchet.contracts.errors import (
+from ratchet.contracts.errors import StoreUnavailable
+from ratchet.contracts.interrupt_api import DecisionRequest
+from ratchet.contracts.messages import TaskRef
+from ratchet.contracts.names import ApprovalAnswer, InterruptKind
+from ratchet.contracts.request_errors import (
     InterruptDecided,
     InterruptExpired,
     InterruptNotFound,
     InvalidRequest,
-    StoreUnavailable,
 )
-from ratchet.contracts.interrupt_api import DecisionRequest
-from ratchet.contracts.messages import TaskRef
-from ratchet.contracts.names import ApprovalAnswer, InterruptKind
 from ratchet.domain.approvals import canonical
 from ratchet.domain.keys import is_task_id
 from ratchet.domain.steps import Decision, Interrupt, Paused, StepRecord

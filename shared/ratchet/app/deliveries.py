@@ -7,10 +7,10 @@ from ratchet.app.announce_task import next_try_ms
 from ratchet.app.cursors import Cursors, Listing
 from ratchet.app.occasions import announced_events
 from ratchet.app.read_task import ReadTask
-from ratchet.contracts.errors import DeliveryNotFound, NothingToDeliver
 from ratchet.contracts.limits import RING_AGAIN_SECONDS
 from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.contracts.names import Channel
+from ratchet.contracts.request_errors import DeliveryNotFound, NothingToDeliver
 from ratchet.delivery_log import DeadPage, Delivery, DeliveryState
 from ratchet.domain.delivery import MAX_TRIES
 from ratchet.domain.keys import delivery_id, delivery_of

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from ratchet.contracts.errors import ModelNotPriced
 from ratchet.contracts.messages import Route
 from ratchet.contracts.priced_models import how_to_price
+from ratchet.contracts.request_errors import ModelNotPriced
 from ratchet.domain.models import ModelCatalogue, built_in
 
 

@@ -11,11 +11,13 @@ from datetime import UTC, datetime
 
 from ratchet.app.manage_tenants import ManageTenants
 from ratchet.app.remains import tip_or_remains
-from ratchet.contracts.errors import StoreUnavailable, TenantNotErasable
+from ratchet.contracts.errors import StoreUnavailable
 from ratchet.contracts.limits import MAX_ERASING_PASSES, MAX_PAGE_SIZE
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import TaskStatus
-from ratchet.ports import CheckpointStore, ListFilter, Workflow
+from ratchet.contracts.request_errors import TenantNotErasable
+from ratchet.ports import CheckpointStore, Workflow
+from ratchet.task_list import ListFilter
 from ratchet.tenancy_ports import TenantHoldings
 
 EXECUTIONS = "executions"

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from ratchet.app.new_tasks import NewTasks, tighten
 from ratchet.app.read_task import ReadTask
-from ratchet.contracts.errors import ModelNotPriced
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.priced_models import how_to_price
+from ratchet.contracts.request_errors import ModelNotPriced
 from ratchet.contracts.task_api import ForkRequest
 from ratchet.domain.forking import fork_point, instruction, with_answers
 from ratchet.domain.task import Fork, History, Task

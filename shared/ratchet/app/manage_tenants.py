@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from ratchet.contracts.errors import InvalidRequest
 from ratchet.contracts.limits import MAX_SUSPENSION_REASON_CHARS
+from ratchet.contracts.request_errors import InvalidRequest
 from ratchet.domain.suspension import Suspension
 from ratchet.domain.tenant_name import is_tenant_name
 from ratchet.ports import Clock

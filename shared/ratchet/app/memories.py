@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ratchet.contracts import limits
-from ratchet.contracts.errors import InvalidRequest, StoreUnavailable
-from ratchet.contracts.memory_errors import MemoryFull, MemoryNotFound
+from ratchet.contracts.errors import StoreUnavailable
+from ratchet.contracts.request_errors import InvalidRequest, MemoryFull, MemoryNotFound
 from ratchet.domain.keys import is_memory_key
 from ratchet.domain.memory import (
     Change,

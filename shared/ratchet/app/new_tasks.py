@@ -10,9 +10,10 @@ from ratchet.app.deployed_models import DeployedModels
 from ratchet.app.routing_in_force import DeployedRouting, Routing
 from ratchet.app.suspensions import nobody, refuse_suspended
 from ratchet.contracts import limits as bounds
-from ratchet.contracts.errors import IdempotencyKeyReused, InvalidRequest, StoreUnavailable
+from ratchet.contracts.errors import StoreUnavailable
 from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.contracts.pinned_routes import PinnedRoutes
+from ratchet.contracts.request_errors import IdempotencyKeyReused, InvalidRequest
 from ratchet.contracts.task_api import LimitsRequest, WebhookRequest
 from ratchet.domain.session import Move
 from ratchet.domain.task import Task, TaskLimits

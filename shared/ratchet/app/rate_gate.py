@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ratchet.contracts.errors import TooManyRequests
+from ratchet.contracts.request_errors import TooManyRequests
 from ratchet.domain.request_rate import RequestRate
 from ratchet.tenancy_ports import TenantRates
 

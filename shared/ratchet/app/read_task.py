@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from ratchet.app.remains import tip_or_remains
-from ratchet.contracts.errors import TaskNotFound
 from ratchet.contracts.limits import MAX_WAIT_SECONDS
 from ratchet.contracts.messages import TaskRef
+from ratchet.contracts.request_errors import TaskNotFound
 from ratchet.domain.keys import is_task_id
 from ratchet.domain.steps import End, Paused
 from ratchet.domain.task import History

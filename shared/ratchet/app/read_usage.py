@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from ratchet.contracts.errors import InvalidRequest
 from ratchet.contracts.limits import DEFAULT_USAGE_DAYS, MAX_USAGE_DAYS, MAX_USAGE_ROWS
 from ratchet.contracts.names import UsageBy
+from ratchet.contracts.request_errors import InvalidRequest
 from ratchet.domain.usage import NOTHING, Account, Amounts, Counter, day_of
 from ratchet.ports import CheckpointStore, Clock
 

@@ -6,16 +6,11 @@ from dataclasses import dataclass, replace
 from ratchet.app.agents import AgentDirectory
 from ratchet.app.new_tasks import tighten
 from ratchet.app.suspensions import nobody, refuse_suspended
-from ratchet.contracts.errors import (
-    EffectOutcomeUnknown,
-    InvalidRequest,
-    StoreUnavailable,
-    TaskNotFound,
-    TaskNotResumable,
-)
+from ratchet.contracts.errors import EffectOutcomeUnknown, StoreUnavailable
 from ratchet.contracts.limits import RING_AGAIN_SECONDS
 from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.contracts.names import TaskStatus
+from ratchet.contracts.request_errors import InvalidRequest, TaskNotFound, TaskNotResumable
 from ratchet.contracts.task_api import LimitsRequest, ResumeRequest
 from ratchet.domain.keys import interrupt_id
 from ratchet.domain.messages import Message, ToolCall

@@ -10,9 +10,10 @@ from typing import Protocol
 from pydantic import ValidationError
 
 from ratchet.app.deployed_models import DeployedModels
-from ratchet.contracts.errors import ModelNotPriced, StoreUnavailable
+from ratchet.contracts.errors import StoreUnavailable
 from ratchet.contracts.limits import ROUTING_OVERRIDE_SECONDS
 from ratchet.contracts.pinned_routes import PinnedRoutes
+from ratchet.contracts.request_errors import ModelNotPriced
 from ratchet.contracts.routing import RoutingTable
 from ratchet.observability import logger, override_refused
 from ratchet.ports import Clock, RoutingOverride

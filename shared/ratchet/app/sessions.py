@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from ratchet.app.cursors import Cursors, Listing
 from ratchet.app.session_lock import SessionLock
-from ratchet.contracts.errors import SessionBusy, SessionNotFound
 from ratchet.contracts.limits import MAX_PAGE_SIZE
 from ratchet.contracts.messages import TaskRef
+from ratchet.contracts.request_errors import SessionBusy, SessionNotFound
 from ratchet.domain.keys import is_session_id
 from ratchet.domain.session import Move, Session
 from ratchet.observability import logger

@@ -5,16 +5,11 @@ from dataclasses import dataclass, replace
 from ratchet.app.cancel_task import CancelTask
 from ratchet.app.new_tasks import NewTasks, tighten
 from ratchet.app.session_lock import SessionLock, place_in
-from ratchet.contracts.errors import (
-    InvalidRequest,
-    RatchetError,
-    SessionBusy,
-    SessionMoved,
-    StoreUnavailable,
-)
+from ratchet.contracts.errors import RatchetError, SessionMoved, StoreUnavailable
 from ratchet.contracts.limits import DEFAULT_PRIORITY
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import OnConflict
+from ratchet.contracts.request_errors import InvalidRequest, SessionBusy
 from ratchet.contracts.task_api import TaskRequest
 from ratchet.domain.complexity import rate
 from ratchet.domain.session import Move, Session

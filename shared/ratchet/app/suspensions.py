@@ -5,8 +5,8 @@ A use case takes the question as a function; what it does about a yes is its own
 
 import threading
 
-from ratchet.contracts.errors import TenantSuspended
 from ratchet.contracts.limits import SUSPENSION_CACHE_SECONDS
+from ratchet.contracts.request_errors import TenantSuspended
 from ratchet.ports import Clock
 from ratchet.tenancy_ports import Suspensions
 

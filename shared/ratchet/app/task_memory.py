@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 from ratchet.app.held_calls import is_tainted
 from ratchet.app.memories import Call, DoneBefore, Memories
-from ratchet.contracts.errors import RequestError
 from ratchet.contracts.limits import RECALLED_MEMORIES
 from ratchet.contracts.names import MemoryScope
+from ratchet.contracts.request_errors import RequestError
 from ratchet.domain.agent import Agent
 from ratchet.domain.memory import (
     Done,

@@ -32,7 +32,8 @@ def operating(stack: str, doing: str) -> Iterator[Operator]:
     """
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - as in clients
 
-    from ratchet.contracts.errors import RatchetError, RequestError  # noqa: PLC0415
+    from ratchet.contracts.errors import RatchetError  # noqa: PLC0415
+    from ratchet.contracts.request_errors import RequestError  # noqa: PLC0415
 
     config = api_config()
     try:

@@ -10,8 +10,8 @@ from ratchet.cli.aws_clients import clients, stack_outputs
 from ratchet.cli.config import ApiConfig, api_config
 from ratchet.cli.errors import CliError
 from ratchet.cli.output import note, write_document
-from ratchet.contracts.errors import InvalidRequest
 from ratchet.contracts.limits import SECRET_CACHE_SECONDS, WEBHOOK_OVERLAP_HOURS
+from ratchet.contracts.request_errors import InvalidRequest
 from ratchet.domain.webhook_keys import WebhookKeys
 
 Url = Annotated[

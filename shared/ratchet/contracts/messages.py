@@ -7,8 +7,8 @@ import json
 from dataclasses import astuple, dataclass, field
 from typing import Any, Self
 
-from ratchet.contracts.errors import InvalidRequest
 from ratchet.contracts.names import Action, Complexity, StepType
+from ratchet.contracts.request_errors import InvalidRequest
 
 
 class MalformedMessage(InvalidRequest):

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from ratchet.contracts.errors import EffectOutcomeUnknown, InvalidRequest, TaskNotForkable
+from ratchet.contracts.errors import EffectOutcomeUnknown
+from ratchet.contracts.request_errors import InvalidRequest, TaskNotForkable
 from ratchet.domain.messages import Message
 from ratchet.domain.models import Usage
 from ratchet.domain.steps import End, Paused, Step, StepResult

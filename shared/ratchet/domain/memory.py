@@ -15,10 +15,14 @@ from dataclasses import dataclass
 from typing import Protocol, Self
 
 from ratchet.contracts import limits
-from ratchet.contracts.errors import InvalidRequest
-from ratchet.contracts.memory_errors import MemoryChanged, MemoryFull, MemoryTooLarge
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import Json, MemoryScope
+from ratchet.contracts.request_errors import (
+    InvalidRequest,
+    MemoryChanged,
+    MemoryFull,
+    MemoryTooLarge,
+)
 
 _AGENT = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _ENCODED = "user64"

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ratchet.contracts import limits
-from ratchet.contracts.errors import SessionBusy
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import OnConflict, Standing
+from ratchet.contracts.request_errors import SessionBusy
 from ratchet.domain.messages import BYTES_PER_TOKEN, Message, message_bytes
 from ratchet.domain.task import History, Task
 

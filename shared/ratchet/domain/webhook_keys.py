@@ -12,8 +12,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from ratchet.contracts.errors import InvalidRequest
 from ratchet.contracts.limits import MAX_WEBHOOK_KEYS_BYTES
+from ratchet.contracts.request_errors import InvalidRequest
 from ratchet.domain.webhook_url import endpoint_of
 
 _PURPOSE = "ratchet webhook secret"

@@ -8,8 +8,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
-from ratchet.contracts.errors import InvalidRequest
 from ratchet.contracts.limits import WEBHOOK_MAX_URL_CHARS
+from ratchet.contracts.request_errors import InvalidRequest
 
 HTTPS_PORT = 443
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})

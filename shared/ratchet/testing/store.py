@@ -7,14 +7,10 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from ratchet.contracts.errors import (
-    AttemptSuperseded,
-    DataMissing,
-    TaskAlreadyFinished,
-    TaskNotFound,
-)
+from ratchet.contracts.errors import AttemptSuperseded, DataMissing
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import Standing, TaskStatus
+from ratchet.contracts.request_errors import TaskAlreadyFinished, TaskNotFound
 from ratchet.domain import codec, keys
 from ratchet.domain.steps import End, Paused, StepRecord
 from ratchet.domain.task import History, Task, TaskState, is_over

@@ -2,12 +2,9 @@
 
 import pytest
 
-from ratchet.contracts.errors import (
-    DataMissing,
-    TaskAlreadyFinished,
-    TaskNotFound,
-)
+from ratchet.contracts.errors import DataMissing
 from ratchet.contracts.names import TaskStatus
+from ratchet.contracts.request_errors import TaskAlreadyFinished, TaskNotFound
 from ratchet.domain.keys import UnsafeKey
 from ratchet.domain.steps import End, StepRecord
 from ratchet.domain.task import TaskState, erase_at

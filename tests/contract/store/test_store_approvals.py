@@ -3,11 +3,11 @@
 import pytest
 
 from ratchet import Agent, tool
-from ratchet.contracts.errors import InterruptDecided
 from ratchet.contracts.interrupt_api import DecisionRequest
 from ratchet.contracts.limits import INTERRUPT_SECONDS
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import TaskStatus
+from ratchet.contracts.request_errors import InterruptDecided
 from ratchet.domain.messages import ToolCall
 from ratchet.domain.steps import Interrupt, Paused
 from ratchet.testing.chat import asks, says

@@ -11,14 +11,15 @@ from ratchet.adapters.dynamodb_memories import DynamoDbMemories
 from ratchet.adapters.dynamodb_table import Table
 from ratchet.app.memories import Call, DoneBefore, Memories
 from ratchet.contracts import limits
-from ratchet.contracts.errors import AttemptSuperseded, InvalidRequest, StoreUnavailable
-from ratchet.contracts.memory_errors import (
+from ratchet.contracts.errors import AttemptSuperseded, StoreUnavailable
+from ratchet.contracts.names import MemoryScope
+from ratchet.contracts.request_errors import (
+    InvalidRequest,
     MemoryChanged,
     MemoryFull,
     MemoryNotFound,
     MemoryTooLarge,
 )
-from ratchet.contracts.names import MemoryScope
 from ratchet.domain.keys import UnsafeKey
 from ratchet.domain.memory import (
     Done,

@@ -8,9 +8,10 @@ import pytest
 
 from ratchet.adapters import aws
 from ratchet.app.erase_tenant import EXECUTIONS, Erasure
-from ratchet.contracts.errors import StoreUnavailable, TenantNotErasable
+from ratchet.contracts.errors import StoreUnavailable
 from ratchet.contracts.limits import ERASE_AFTER_SECONDS, MAX_ERASING_PASSES
 from ratchet.contracts.messages import Doorbell
+from ratchet.contracts.request_errors import TenantNotErasable
 from tests.contract.moto_aws import mocked_aws, show
 from tests.contract.store.benches import DynamoDbBench, MemoryBench
 from tests.contract.tenant_holdings.town import TENANTS, Town

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ratchet.app.api_keys import ManageKeys, VerifyKey
-from ratchet.contracts.errors import InvalidRequest, KeyNotFound
 from ratchet.contracts.names import Scope
+from ratchet.contracts.request_errors import InvalidRequest, KeyNotFound
 from ratchet.testing.api_keys import CountingChance, InMemoryApiKeys
 from ratchet.testing.clock import FakeClock
 

@@ -11,16 +11,16 @@ from ratchet import Agent, ToolContext, tool
 from ratchet.app.agents import AgentRegistry
 from ratchet.app.approved_calls import EDITED
 from ratchet.app.task_views import task_view, timeline_view
-from ratchet.contracts.errors import (
+from ratchet.contracts.interrupt_api import DecisionRequest
+from ratchet.contracts.limits import INTERRUPT_SECONDS, MAX_EVENT_BYTES
+from ratchet.contracts.messages import TaskRef
+from ratchet.contracts.names import InterruptKind, Purpose, StepType, TaskStatus
+from ratchet.contracts.request_errors import (
     InterruptDecided,
     InterruptExpired,
     InvalidRequest,
     TaskNotForkable,
 )
-from ratchet.contracts.interrupt_api import DecisionRequest
-from ratchet.contracts.limits import INTERRUPT_SECONDS, MAX_EVENT_BYTES
-from ratchet.contracts.messages import TaskRef
-from ratchet.contracts.names import InterruptKind, Purpose, StepType, TaskStatus
 from ratchet.contracts.task_api import ForkRequest, ResumeRequest
 from ratchet.domain.messages import Message, ToolCall
 from ratchet.domain.steps import Interrupt, Paused, Step

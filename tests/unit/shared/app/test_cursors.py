@@ -7,8 +7,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ratchet.app.cursors import Cursors, Listing
-from ratchet.contracts.errors import InvalidRequest
 from ratchet.contracts.limits import MAX_CURSOR_CHARS
+from ratchet.contracts.request_errors import InvalidRequest
 from ratchet.testing.signing_keys import InMemorySigningKeys
 
 names = st.text(max_size=20)

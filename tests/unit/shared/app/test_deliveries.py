@@ -3,17 +3,15 @@
 import pytest
 
 from ratchet import Agent
-from ratchet.contracts.errors import (
-    DeliveryFailed,
+from ratchet.contracts.errors import DeliveryFailed, ReceiverGone, StoreUnavailable
+from ratchet.contracts.limits import WEBHOOK_GONE_SECONDS
+from ratchet.contracts.messages import Doorbell, TaskRef
+from ratchet.contracts.request_errors import (
     DeliveryNotFound,
     InvalidRequest,
     NothingToDeliver,
-    ReceiverGone,
-    StoreUnavailable,
     TaskNotFound,
 )
-from ratchet.contracts.limits import WEBHOOK_GONE_SECONDS
-from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.delivery_log import Delivery, DeliveryAttempt
 from ratchet.domain.keys import delivery_id, delivery_of, event_type
 from ratchet.testing.chat import says

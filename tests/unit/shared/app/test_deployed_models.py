@@ -6,9 +6,9 @@ import pytest
 
 from ratchet import Agent
 from ratchet.app.deployed_models import DeployedModels
-from ratchet.contracts.errors import ModelNotPriced
 from ratchet.contracts.messages import Route, StepInput
 from ratchet.contracts.priced_models import Price, PricedModel
+from ratchet.contracts.request_errors import ModelNotPriced
 from ratchet.contracts.task_api import TaskRequest
 from ratchet.domain.models import ModelCatalogue, Usage
 from ratchet.model_ports import ModelAnswer

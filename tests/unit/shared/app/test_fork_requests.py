@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 
 from ratchet import Agent, Limits
-from ratchet.contracts.errors import (
+from ratchet.contracts.messages import TaskRef
+from ratchet.contracts.names import TaskStatus
+from ratchet.contracts.request_errors import (
     IdempotencyKeyReused,
     InvalidRequest,
     ModelNotPriced,
     TaskNotFound,
     UnknownAgent,
 )
-from ratchet.contracts.messages import TaskRef
-from ratchet.contracts.names import TaskStatus
 from ratchet.contracts.task_api import TaskRequest
 from ratchet.domain.task import TaskLimits
 from ratchet.testing.chat import says

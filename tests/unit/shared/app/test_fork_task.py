@@ -8,15 +8,11 @@ import pytest
 
 from ratchet import Agent, ToolContext, tool
 from ratchet.app.task_views import task_view, timeline_view
-from ratchet.contracts.errors import (
-    InvalidRequest,
-    ModelRejected,
-    TaskNotForkable,
-    TaskNotFound,
-)
+from ratchet.contracts.errors import ModelRejected
 from ratchet.contracts.interrupt_api import DecisionRequest
 from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.contracts.names import Complexity, StepType, TaskStatus
+from ratchet.contracts.request_errors import InvalidRequest, TaskNotForkable, TaskNotFound
 from ratchet.contracts.task_api import ForkRequest, ParentView
 from ratchet.domain.messages import Message, ToolCall
 from ratchet.domain.steps import End, Paused, Step

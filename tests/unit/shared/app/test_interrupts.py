@@ -5,18 +5,18 @@ import re
 import pytest
 
 from ratchet import Agent, tool
-from ratchet.contracts.errors import (
-    InterruptDecided,
-    InterruptExpired,
-    InterruptNotFound,
-    InvalidRequest,
-    StoreUnavailable,
-    TaskNotResumable,
-)
+from ratchet.contracts.errors import StoreUnavailable
 from ratchet.contracts.interrupt_api import DecisionRequest
 from ratchet.contracts.limits import INTERRUPT_SECONDS
 from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.contracts.names import TaskStatus
+from ratchet.contracts.request_errors import (
+    InterruptDecided,
+    InterruptExpired,
+    InterruptNotFound,
+    InvalidRequest,
+    TaskNotResumable,
+)
 from ratchet.contracts.task_api import ResumeRequest
 from ratchet.domain.messages import ToolCall
 from ratchet.domain.steps import End, Paused

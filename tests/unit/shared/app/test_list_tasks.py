@@ -6,8 +6,8 @@ import pytest
 
 from ratchet import Agent
 from ratchet.app.list_tasks import TaskQuery
-from ratchet.contracts.errors import InvalidRequest
 from ratchet.contracts.names import TaskStatus
+from ratchet.contracts.request_errors import InvalidRequest
 from ratchet.contracts.task_api import TaskRequest
 from ratchet.domain.keys import first_task_id
 from ratchet.domain.rfc3339 import milliseconds

@@ -5,9 +5,9 @@ import pytest
 from ratchet.app import read_usage, usage_views
 from ratchet.app.read_usage import ReadUsage, UsageReport
 from ratchet.app.usage_views import report_view
-from ratchet.contracts.errors import InvalidRequest
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import UsageBy
+from ratchet.contracts.request_errors import InvalidRequest
 from ratchet.domain.models import Usage
 from ratchet.domain.usage import Account, Amounts, Counted, Counter, Part, day_of
 from ratchet.testing.clock import FakeClock

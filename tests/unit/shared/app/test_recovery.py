@@ -5,13 +5,7 @@ from dataclasses import replace
 import pytest
 
 from ratchet import Agent, Limits
-from ratchet.contracts.errors import (
-    InvalidRequest,
-    ModelRejected,
-    StoreUnavailable,
-    TaskNotFound,
-    TaskNotResumable,
-)
+from ratchet.contracts.errors import ModelRejected, StoreUnavailable
 from ratchet.contracts.limits import (
     MAX_RESTARTS,
     RING_AGAIN_SECONDS,
@@ -20,6 +14,7 @@ from ratchet.contracts.limits import (
 )
 from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.contracts.names import Action, StepType, TaskStatus
+from ratchet.contracts.request_errors import InvalidRequest, TaskNotFound, TaskNotResumable
 from ratchet.contracts.task_api import LimitsRequest, ResumeRequest
 from ratchet.domain.messages import ToolCall
 from ratchet.domain.steps import End

@@ -7,15 +7,15 @@ import pytest
 
 from ratchet import Agent, tool
 from ratchet.app.session_turn import ABORTED, repaired
-from ratchet.contracts.errors import (
+from ratchet.contracts.limits import SESSION_LOOK_SECONDS
+from ratchet.contracts.messages import Doorbell, TaskRef
+from ratchet.contracts.names import Action, Standing, TaskStatus, UsageBy, WaitingFor
+from ratchet.contracts.request_errors import (
     IdempotencyKeyReused,
     InvalidRequest,
     SessionBusy,
     SessionNotFound,
 )
-from ratchet.contracts.limits import SESSION_LOOK_SECONDS
-from ratchet.contracts.messages import Doorbell, TaskRef
-from ratchet.contracts.names import Action, Standing, TaskStatus, UsageBy, WaitingFor
 from ratchet.contracts.task_api import ForkRequest, TaskRequest
 from ratchet.domain.messages import Message, ToolCall
 from ratchet.model_ports import ModelAnswer, ModelCall

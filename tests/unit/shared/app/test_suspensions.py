@@ -7,12 +7,7 @@ from ratchet.app.admission import Admission
 from ratchet.app.dispatch_task import DispatchTask
 from ratchet.app.manage_tenants import ManageTenants
 from ratchet.app.suspensions import SuspendedTenants
-from ratchet.contracts.errors import (
-    InvalidRequest,
-    ModelRejected,
-    StoreUnavailable,
-    TenantSuspended,
-)
+from ratchet.contracts.errors import ModelRejected, StoreUnavailable
 from ratchet.contracts.limits import (
     MAX_SUSPENSION_REASON_CHARS,
     SUSPENDED_LOOK_SECONDS,
@@ -20,6 +15,7 @@ from ratchet.contracts.limits import (
 )
 from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.contracts.names import Action, TaskStatus
+from ratchet.contracts.request_errors import InvalidRequest, TenantSuspended
 from ratchet.contracts.task_api import ForkRequest, TaskRequest
 from ratchet.domain.messages import ToolCall
 from ratchet.domain.slots import AdmissionRules

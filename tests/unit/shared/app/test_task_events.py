@@ -7,11 +7,12 @@ import pytest
 
 from ratchet import Agent
 from ratchet.app.task_views import timeline_view
-from ratchet.contracts.errors import DataMissing, InvalidRequest, TaskNotFound
+from ratchet.contracts.errors import DataMissing
 from ratchet.contracts.event_api import TaskEventView
 from ratchet.contracts.interrupt_api import DecisionRequest
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import TaskStatus
+from ratchet.contracts.request_errors import InvalidRequest, TaskNotFound
 from ratchet.contracts.task_api import LimitsRequest, ResumeRequest
 from ratchet.domain.task import History
 from ratchet.testing.chat import says

@@ -7,17 +7,17 @@ import pytest
 
 from ratchet import Agent, Limits
 from ratchet.app.list_tasks import TaskQuery
-from ratchet.contracts.errors import (
+from ratchet.contracts.errors import StoreUnavailable
+from ratchet.contracts.limits import DELIVERY_JITTER_PERCENT
+from ratchet.contracts.messages import Doorbell, TaskRef
+from ratchet.contracts.names import TaskStatus
+from ratchet.contracts.request_errors import (
     IdempotencyKeyReused,
     InvalidRequest,
-    StoreUnavailable,
     TaskAlreadyFinished,
     TaskNotFound,
     UnknownAgent,
 )
-from ratchet.contracts.limits import DELIVERY_JITTER_PERCENT
-from ratchet.contracts.messages import Doorbell, TaskRef
-from ratchet.contracts.names import TaskStatus
 from ratchet.contracts.task_api import TaskRequest
 from ratchet.domain.task import History
 from ratchet.testing.chat import says

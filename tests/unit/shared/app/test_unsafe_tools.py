@@ -7,15 +7,11 @@ from typing import Any
 import pytest
 
 from ratchet import Agent, ToolContext, tool
-from ratchet.contracts.errors import (
-    AttemptLost,
-    InvalidRequest,
-    ModelRejected,
-    TaskNotResumable,
-)
+from ratchet.contracts.errors import AttemptLost, ModelRejected
 from ratchet.contracts.limits import CLOCK_MARGIN_SECONDS
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import Action, TaskStatus
+from ratchet.contracts.request_errors import InvalidRequest, TaskNotResumable
 from ratchet.contracts.task_api import ResumeRequest
 from ratchet.domain.messages import ToolCall
 from ratchet.domain.steps import Paused, StepRecord

@@ -2,8 +2,8 @@
 
 import pytest
 
-from ratchet.contracts.errors import InvalidRequest, TaskNotForkable
 from ratchet.contracts.names import Complexity, StepType
+from ratchet.contracts.request_errors import InvalidRequest, TaskNotForkable
 from ratchet.domain.forking import MAX_IDS_NAMED, fork_point, instruction, with_answers
 from ratchet.domain.messages import Message, ToolCall
 from ratchet.domain.models import Usage

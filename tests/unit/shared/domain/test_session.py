@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratchet.contracts.errors import SessionBusy
 from ratchet.contracts.limits import MAX_SESSION_LINE, TERMINAL_RETENTION_SECONDS
 from ratchet.contracts.names import OnConflict
+from ratchet.contracts.request_errors import SessionBusy
 from ratchet.domain.messages import Message
 from ratchet.domain.session import (
     HISTORY_BYTES,

@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from ratchet.contracts.errors import InvalidRequest
+from ratchet.contracts.request_errors import InvalidRequest
 from ratchet.domain.webhook_keys import Rotation, WebhookKeys
 from ratchet.domain.webhook_url import endpoint_of
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ratchet.contracts.errors import InvalidRequest
+from ratchet.contracts.request_errors import InvalidRequest
 from ratchet.domain.webhook_url import WebhookUrl, check_webhook_url
 
 
