@@ -81,9 +81,23 @@ class Process:
         try:
             value = self.body()
         except (Exception, Killed) as exc:  # noqa: BLE001 - whoever waits for it gets the error
-            self.done.settle(error=exc)
+            self.done.settle(error=_bare(exc))
         else:
             self.done.settle(value)
+        self.body = _nothing
+
+
+def _nothing() -> None:
+    """What is left to do of a process that has ended."""
+
+
+def _bare(error: BaseException) -> BaseException:
+    """The error without its frames: they hold the world that it happened in, in circles."""
+    at: BaseException | None = error
+    while at is not None:
+        at.__traceback__ = None
+        at = at.__context__
+    return error
 
 
 class Scheduler:
