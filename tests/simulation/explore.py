@@ -41,6 +41,7 @@ class Figures:
     singles: Counter[str] = field(default_factory=Counter)
     pairs: Counter[str] = field(default_factory=Counter)  # how many two-fault plans there are
     two_fault_plans: Counter[str] = field(default_factory=Counter)  # how many were tried
+    two_fault_plays: int = 0  # fewer: plans that come to the same faults are played once
     kills: int = 0  # processes killed at a line
     lines: set[tuple[str, str, int]] = field(default_factory=set)  # role, file, line
 
@@ -63,6 +64,7 @@ class Figures:
         self.singles += other.singles
         self.pairs += other.pairs
         self.two_fault_plans += other.two_fault_plans
+        self.two_fault_plays += other.two_fault_plays
         self.kills += other.kills
         self.lines |= other.lines
 

@@ -16,7 +16,7 @@ from tests.simulation.runner import (
 
 PROCESSES = 2
 SCHEDULES = int(os.environ.get("SIM_SCHEDULES", "50000"))
-PAIRS = int(os.environ.get("SIM_PAIRS", "300"))
+PAIRS = int(os.environ.get("SIM_PAIRS", "20"))
 NICE = 10
 """Whatever else runs goes first."""
 

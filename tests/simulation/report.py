@@ -36,7 +36,10 @@ def lines(figures: Figures) -> Iterator[str]:
         yield f"  never: {cell}"
     yield f"states (status/steps/generation) reached: {len(figures.states)}: {', '.join(sorted(figures.states))}"
     complete = figures.complete
-    yield f"two-fault plans, all of {len(complete)} stories and a sample of the others:"
+    yield (
+        f"two-fault plans, all of {len(complete)} stories and a sample of the others; of plans that come to the same "
+        f"one is played, {figures.two_fault_plays} in all:"
+    )
     for name, count in figures.pairs.items():
         tried = figures.two_fault_plans[name]
         told = f"complete: {count} plans" if name in complete else f"sample: {tried} of {count}"

@@ -8,6 +8,7 @@ from functools import cache
 from multiprocessing import get_context
 from random import Random
 
+from tests.simulation.alike import differ, last_of, played_for, trace, weight
 from tests.simulation.explore import (
     Figures,
     failure_of,
@@ -16,6 +17,7 @@ from tests.simulation.explore import (
     play_dice,
     single_plans,
 )
+from tests.simulation.faults import Fault, Place, Plan
 from tests.simulation.handlers import installed
 from tests.simulation.kill_lines import STORIES, kill_everywhere
 from tests.simulation.scenarios import COMPLETE, SCENARIOS
@@ -24,7 +26,9 @@ from tests.simulation.world import World
 
 MAX_FAILURES = 5
 PIECE = 250
-PAIRS_OF_A_PIECE = 800
+PAIRS_OF_A_PIECE = 2_000
+COMPARED = 0.02
+"""Of that share of the two-fault plans that stand for others, one of these is played, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +48,12 @@ class Singles:
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """The plans of two faults whose first fault is one of these; of each, that share is tried."""
+    """Plans of two faults whose first fault is one of these, or of a share of them; of each, that share is tried."""
 
     story: int
     first: int
     count: int
+    share_of_firsts: float
     share: float
     seed: int
 
@@ -77,7 +82,7 @@ def run_piece(piece: Piece) -> Figures:
             if world.ledger.violations and len(figures.failures) < MAX_FAILURES:
                 figures.failures.append(failure_of(world))
             figures.violations += bool(world.ledger.violations)
-            vars(world).clear()
+            world.take_apart()
     gc.collect()
     return figures
 
@@ -96,12 +101,7 @@ def _worlds(piece: Piece, figures: Figures) -> Iterator[World]:
             for seed in range(piece.first, piece.first + piece.count):
                 yield play_dice(seed, figures)
         case Singles():
-            story = story_of(piece.story)
-            for plan in single_plans(story, figures):
-                world = play(story, plan, figures)
-                figures.pairs[story.name] += sum(1 for _ in following_plans(world))
-                figures.singles[story.name] += 1
-                yield world
+            yield from _singles(piece, figures)
         case Pairs():
             yield from _pairs(piece, figures)
         case Kills():
@@ -110,15 +110,43 @@ def _worlds(piece: Piece, figures: Figures) -> Iterator[World]:
                 yield world
 
 
+def _singles(piece: Singles, figures: Figures) -> Iterator[World]:
+    """Those that come to the same are played, too: what is left out of the pairs relies on it."""
+    story = story_of(piece.story)
+    traces: dict[frozenset[tuple[Place, Fault]], tuple[object, ...]] = {}
+    for plan in single_plans(story, figures):
+        world = play(story, plan, figures)
+        figures.pairs[story.name] += sum(1 for _ in following_plans(world))
+        figures.singles[story.name] += 1
+        played = played_for(plan)
+        if played != plan or weight(plan) > 1:
+            same = traces.setdefault(frozenset(played.items()), trace(world))
+            if trace(world) != same:
+                world.ledger.violate(differ(plan, played))
+        yield world
+
+
 def _pairs(piece: Pairs, figures: Figures) -> Iterator[World]:
     story = story_of(piece.story)
     dice = Random(f"{piece.seed}/{story.name}/{piece.first}")
     plans = list(single_plans(story))[piece.first : piece.first + piece.count]
     for plan in plans:
-        wanted = [p for p in following_plans(play(story, plan)) if dice.random() < piece.share]
-        for pair in wanted:
-            figures.two_fault_plans[story.name] += 1
-            yield play(story, pair, figures)
+        if not weight(plan) or dice.random() >= piece.share_of_firsts:
+            continue
+        following = following_plans(play(story, plan))
+        for pair in [p for p in following if weight(p) and dice.random() < piece.share]:
+            figures.two_fault_plans[story.name] += weight(pair)
+            figures.two_fault_plays += 1
+            world = play(story, pair, figures)
+            if dice.random() < COMPARED:
+                _compare(world, last_of(pair))
+            yield world
+
+
+def _compare(world: World, plan: Plan) -> None:
+    """Play another of the plans that a plan stands for: it must be the same schedule."""
+    if plan != world.injector.plan and trace(play(world.story, plan)) != trace(world):
+        world.ledger.violate(differ(plan, world.injector.plan))
 
 
 def run_all(pieces: Iterable[Piece], processes: int, tell: Callable[[Figures], None]) -> Figures:
@@ -155,8 +183,12 @@ def pair_pieces(singles: Figures, *, most: int, seed: int) -> list[Piece]:
         count, firsts = singles.pairs[story.name], singles.singles[story.name]
         share = _share(story, count, most)
         if share:
+            of_firsts = 1.0 if story.name in COMPLETE else min(1.0, most / firsts)
             step = max(1, round(PAIRS_OF_A_PIECE * firsts / (share * count)))
-            pieces += [Pairs(number, at, step, share, seed) for at in range(0, firsts, step)]
+            pieces += [
+                Pairs(number, at, step, of_firsts, share / of_firsts, seed)
+                for at in range(0, firsts, step)
+            ]
     return pieces
 
 
