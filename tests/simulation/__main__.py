@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from tests.simulation.explore import Figures
 from tests.simulation.regressions import keep
 from tests.simulation.report import coverage, lines
-from tests.simulation.runner import dice_pieces, kill_pieces, pair_pieces, run_all, single_pieces
+from tests.simulation.runner import dice_pieces, pair_pieces, run_all, run_kills, single_pieces
 from tests.simulation.scenarios import SCENARIOS
 
 
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     pieces = pair_pieces(singles, most=options.pairs, seed=options.seed)
     pairs = run_all(pieces, options.processes, _progress)
     _say(f"two-fault plans: {sum(pairs.two_fault_plans.values())}, violations: {pairs.violations}")
-    kills = run_all(kill_pieces(), options.processes, _quiet)
+    kills = run_kills(options.processes, _quiet, stories_of_a_line=len(SCENARIOS))
     _say(f"kills: {kills.kills} at {len(kills.lines)} lines, violations: {kills.violations}")
     began = time.monotonic()
     dice = run_all(dice_pieces(options.seed, options.schedules), options.processes, _progress)

@@ -8,15 +8,17 @@ from pathlib import Path
 from tests.simulation.explore import Figures
 from tests.simulation.runner import (
     dice_pieces,
-    kill_pieces,
     pair_pieces,
     run_all,
+    run_kills,
     single_pieces,
 )
 
 PROCESSES = 2
 SCHEDULES = int(os.environ.get("SIM_SCHEDULES", "50000"))
 PAIRS = int(os.environ.get("SIM_PAIRS", "20"))
+STORIES_OF_A_LINE = 3
+"""Processes die at each line in the shortest stories that reach it; in all of them with `make sim`."""
 NICE = 10
 """Whatever else runs goes first."""
 
@@ -34,7 +36,7 @@ def explore() -> Explored:
     plans = run_all(single_pieces(), PROCESSES, _quiet)
     pieces = [*pair_pieces(plans, most=PAIRS, seed=1), *dice_pieces(1, SCHEDULES)]
     plans.add(run_all(pieces, PROCESSES, _quiet))
-    return Explored(plans, run_all(kill_pieces(), PROCESSES, _quiet))
+    return Explored(plans, run_kills(PROCESSES, _quiet, stories_of_a_line=STORIES_OF_A_LINE))
 
 
 def _quiet(_: Figures) -> None: ...

@@ -2,7 +2,7 @@
 
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -54,6 +54,7 @@ STORIES = (
     "limit",
 )
 Line = tuple[str, int]
+Moments = dict[str, list[int]]  # by role: at which of the lines that it comes to it is killed
 
 
 class Tracer:
@@ -101,20 +102,37 @@ def play_lines(story: Story, role: str, kill_at: int = 0) -> tuple[World, list[L
     return world, tracer.lines
 
 
-def moments(lines: list[Line]) -> list[int]:
+def chosen(stories: Sequence[Story], figures: Figures, *, most: int) -> dict[str, Moments]:
+    """When to kill, by story: at each line that a role comes to in any, in the `most` shortest stories that reach it.
+
+    Notes the lines in the figures.
+    """
+    moments_of: dict[str, Moments] = {story.name: {role: [] for role in ROLES} for story in stories}
+    reached: dict[tuple[str, Line], list[tuple[int, str, list[int]]]] = defaultdict(list)
+    for story in stories:
+        for role in ROLES:
+            world, lines = play_lines(story, role)
+            for line, numbers in _moments(lines).items():
+                reached[role, line].append((len(world.injector.calls), story.name, numbers))
+    for (role, line), found in reached.items():
+        figures.lines.add((role, *line))
+        for _, name, numbers in sorted(found)[:most]:
+            moments_of[name][role] += numbers
+    return moments_of
+
+
+def _moments(lines: list[Line]) -> dict[Line, list[int]]:
     """Where to kill: the first and the last time that the role comes to each line."""
     times: defaultdict[Line, list[int]] = defaultdict(list)
     for number, line in enumerate(lines, start=1):
         times[line].append(number)
-    return sorted({n for found in times.values() for n in (found[0], found[-1])})
+    return {line: sorted({found[0], found[-1]}) for line, found in times.items()}
 
 
-def kill_everywhere(story: Story, figures: Figures) -> Iterator[World]:
-    """The story with every role killed at every line; notes the lines in the figures."""
-    for role in ROLES:
-        _, lines = play_lines(story, role)
-        figures.lines |= {(role, *line) for line in lines}
-        for kill_at in moments(lines):
+def kill(story: Story, moments: Moments, figures: Figures) -> Iterator[World]:
+    """The story with each role killed at these moments."""
+    for role, numbers in moments.items():
+        for kill_at in sorted(set(numbers)):
             world, _ = play_lines(story, role, kill_at)
             figures.kills += 1
             yield world

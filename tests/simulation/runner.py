@@ -19,7 +19,7 @@ from tests.simulation.explore import (
 )
 from tests.simulation.faults import Fault, Place, Plan
 from tests.simulation.handlers import installed
-from tests.simulation.kill_lines import STORIES, kill_everywhere
+from tests.simulation.kill_lines import STORIES, Moments, chosen, kill
 from tests.simulation.scenarios import COMPLETE, SCENARIOS
 from tests.simulation.story import Story
 from tests.simulation.world import World
@@ -60,9 +60,10 @@ class Pairs:
 
 @dataclass(frozen=True, slots=True)
 class Kills:
-    """A story with its processes killed at every line."""
+    """A story with its processes killed at some of their lines."""
 
     story: int
+    moments: Moments
 
 
 Piece = Dice | Singles | Pairs | Kills
@@ -105,7 +106,7 @@ def _worlds(piece: Piece, figures: Figures) -> Iterator[World]:
         case Pairs():
             yield from _pairs(piece, figures)
         case Kills():
-            for world in kill_everywhere(story_of(piece.story), figures):
+            for world in kill(story_of(piece.story), piece.moments, figures):
                 figures.count(world)
                 yield world
 
@@ -171,9 +172,17 @@ def single_pieces() -> list[Piece]:
     return [Singles(number) for number in range(len(SCENARIOS))]
 
 
-def kill_pieces() -> list[Piece]:
-    """Processes killed at every line, story by story."""
-    return [Kills(n) for n, story in enumerate(SCENARIOS) if story.name in STORIES]
+def run_kills(
+    processes: int, tell: Callable[[Figures], None], *, stories_of_a_line: int
+) -> Figures:
+    """Kill processes at every line that any story reaches, each in so many stories."""
+    total = Figures()
+    numbers = {story.name: n for n, story in enumerate(SCENARIOS) if story.name in STORIES}
+    with installed():
+        plan = chosen([story_of(n) for n in numbers.values()], total, most=stories_of_a_line)
+    pieces = [Kills(numbers[name], moments) for name, moments in plan.items()]
+    total.add(run_all(pieces, processes, tell))
+    return total
 
 
 def pair_pieces(singles: Figures, *, most: int, seed: int) -> list[Piece]:
