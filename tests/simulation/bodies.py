@@ -35,11 +35,11 @@ class Bucket(InMemoryPayloads):
             return Body(packed)
         return Body(payload=keys.payload_key(ref, hashlib.sha256(packed).hexdigest()))
 
-    def read(self, body: Body) -> dict[str, Any]:
-        """The JSON object of a body; notes that it has to be got."""
+    def packed(self, body: Body) -> bytes:
+        """A body as it is stored; notes that it has to be got."""
         if body.payload is not None:
             self._named.append(body.payload)
-        return super().read(body)
+        return super().packed(body)
 
     def erase(self, ref: TaskRef) -> None:
         """Nothing: the table's caller has erased the bodies before, by `clear_of`."""

@@ -11,8 +11,10 @@ from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import Purpose
 from ratchet.domain import codec, prompt
 from ratchet.domain.messages import Message, message_bytes
+from ratchet.domain.session_codec import decode_session
 from ratchet.domain.steps import StepRecord
 from ratchet.domain.task import History, Task
+from ratchet.testing import store_sessions
 from ratchet.testing.store_rows import Body, Head, InMemoryPayloads
 
 ENTRIES = 4096
@@ -22,30 +24,33 @@ SMALL = 4096  # larger ones are not kept: four thousand of them would fill the m
 @contextmanager
 def remembering() -> Iterator[None]:
     """While this lasts, small bodies are packed, unpacked and decoded once."""
-    record = lru_cache(ENTRIES)(lambda inline: codec.decode_record(codec.unpack(inline)))
+    record = lru_cache(ENTRIES)(_decode_record)
     task = lru_cache(ENTRIES)(_decode_task)
-    read_record, read_task = InMemoryPayloads.read_record, InMemoryPayloads.read_task
 
     def remembered_record(self: InMemoryPayloads, body: Body) -> StepRecord:
-        if body.payload is None and len(body.inline) < SMALL:
-            return record(body.inline)
-        return read_record(self, body)
+        packed = self.packed(body)
+        return (record if len(packed) < SMALL else _decode_record)(packed)
 
     def remembered_task(self: InMemoryPayloads, head: Head) -> Task:
-        if head.body.payload is None and len(head.body.inline) < SMALL:
-            return task(head.ref, head.created_at_ms, head.body.inline)
-        return read_task(self, head)
+        packed = self.packed(head.body)
+        decode = task if len(packed) < SMALL else _decode_task
+        return decode(head.ref, head.created_at_ms, packed)
 
     with (
         patch.object(codec, "pack", _packing(codec.pack)),
         patch.object(InMemoryPayloads, "read_record", remembered_record),
         patch.object(InMemoryPayloads, "read_task", remembered_task),
+        patch.object(store_sessions, "decode_session", lru_cache(ENTRIES)(decode_session)),
     ):
         yield
 
 
-def _decode_task(ref: TaskRef, created_at_ms: int, inline: bytes) -> Task:
-    return codec.decode_task(ref, created_at_ms, codec.unpack(inline))
+def _decode_record(packed: bytes) -> StepRecord:
+    return codec.decode_record(codec.unpack(packed))
+
+
+def _decode_task(ref: TaskRef, created_at_ms: int, packed: bytes) -> Task:
+    return codec.decode_task(ref, created_at_ms, codec.unpack(packed))
 
 
 def _packing(pack: Callable[[Mapping[str, Any]], bytes]) -> Callable[[Mapping[str, Any]], bytes]:

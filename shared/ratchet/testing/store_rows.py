@@ -167,14 +167,18 @@ class InMemoryPayloads(dict[str, bytes]):
 
     def read(self, body: Body) -> dict[str, Any]:
         """The JSON object of a body."""
+        return codec.unpack(self.packed(body))
+
+    def packed(self, body: Body) -> bytes:
+        """A body as it is stored. Raises DataMissing when it is gone, or is not what was stored."""
         if body.payload is None:
-            return codec.unpack(body.inline)
+            return body.inline
         packed = self.get(body.payload)
         if packed is None:
             raise DataMissing(f"the stored body {body.payload} is gone")
         if not body.payload.endswith(hashlib.sha256(packed).hexdigest()):
             raise DataMissing(f"the stored body {body.payload} was altered")
-        return codec.unpack(packed)
+        return packed
 
     def erase(self, ref: TaskRef) -> None:
         """Delete all bodies of a task."""
