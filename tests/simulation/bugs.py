@@ -1,7 +1,7 @@
-"""What a planted bug is: patches for tests only, none in the product."""
+"""What a planted bug is: patches for tests only, none in the product. Each knows whether anything met it."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
@@ -22,9 +22,56 @@ class Bug:
     stories: tuple[str, ...] = ()
 
 
+@dataclass(eq=False, slots=True)
+class Plant:
+    """Something put in the place of something else. Of a number nobody can tell whether it was looked at."""
+
+    label: str
+    is_callable: bool
+    is_met: bool = False
+
+    def marked(self, value: Any) -> Any:
+        """The value; whoever calls it leaves a mark."""
+        if isinstance(value, property):
+            return property(self._marking(value.fget))
+        return self._marking(value) if self.is_callable else value
+
+    def _marking(self, called: Any) -> Any:
+        def marked(*args: Any, **kwargs: Any) -> Any:
+            self.is_met = True
+            return called(*args, **kwargs)
+
+        return marked
+
+
+_in_force: list[Plant] = []
+
+
+@contextmanager
+def planted(target: object, name: str, value: Any) -> Iterator[None]:
+    """Put something else in its place."""
+    plant = Plant(f"{_called(target)}.{name}", callable(value) or isinstance(value, property))
+    with patch.object(target, name, plant.marked(value)):
+        _in_force.append(plant)
+        try:
+            yield
+        finally:
+            _in_force.remove(plant)
+
+
+@contextmanager
+def all_planted(bug: Bug) -> Iterator[list[Plant]]:
+    """Plant all of a bug; those of its plants that can tell whether they were met."""
+    before = list(_in_force)
+    with ExitStack() as stack:
+        for plant in bug.patches:
+            stack.enter_context(plant())
+        yield [p for p in _in_force if p not in before and p.is_callable]
+
+
 def swap(target: object, name: str, value: Any) -> Patch:
     """Put something else in its place."""
-    return lambda: patch.object(target, name, value)
+    return lambda: planted(target, name, value)
 
 
 def wrap(target: Any, name: str, around: Callable[..., Any]) -> Patch:
@@ -34,4 +81,8 @@ def wrap(target: Any, name: str, around: Callable[..., Any]) -> Patch:
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         return around(original, *args, **kwargs)
 
-    return lambda: patch.object(target, name, wrapped)
+    return lambda: planted(target, name, wrapped)
+
+
+def _called(target: object) -> str:
+    return str(getattr(target, "__name__", type(target).__name__))

@@ -1,4 +1,7 @@
-"""`make mutants`: bugs planted one by one; each must be caught, also with the net beside it off. Last line JSON."""
+"""`make mutants`: bugs planted one by one; each must be met and caught, also with the net beside it off.
+
+The last line is JSON. A bug that nothing meets counts as missed: it may be planted where no call goes any more.
+"""
 
 import argparse
 import json
@@ -10,7 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing import get_context
 
-from tests.simulation.bugs import Bug
+from tests.simulation.bugs import Bug, all_planted
 from tests.simulation.explore import play, play_dice, single_plans
 from tests.simulation.handlers import installed
 from tests.simulation.planted import BUGS, NETS
@@ -29,35 +32,58 @@ class Verdict:
     how: str
     violation: str
     seconds: float
+    unmet: tuple[str, ...] = ()
+    """What of it no schedule ever met. A bug that nothing meets is no bug, whoever objects to what."""
 
     @property
     def is_caught(self) -> bool:
-        """Whether any check objected."""
-        return bool(self.violation)
+        """Whether any check objected, and to the bug."""
+        return bool(self.violation) and not self.unmet
+
+    def __str__(self) -> str:
+        """A line of the list."""
+        found = f"{self.how}: {self.violation}" if self.violation else "MISSED"
+        told = f"NEVER MET: {', '.join(self.unmet)}; {found}" if self.unmet else found
+        return f"{self.bug:<44} {self.seconds:5.1f} s  {told}\n"
 
 
 def hunt(name: str, *, schedules: int = SCHEDULES) -> Verdict:
+    """Run the suite on a planted bug until something objects."""
+    return hunt_for(next(b for b in BUGS if b.name == name), schedules=schedules)
+
+
+def hunt_for(bug: Bug, *, schedules: int = SCHEDULES) -> Verdict:
     """Run the suite on a bug until something objects."""
-    bug = next(b for b in BUGS if b.name == name)
     started = time.monotonic()
+    how, violation = "", ""
+    unmet: set[str] | None = None
     with installed(), ExitStack() as nets:
         for net in bug.nets_off:
             nets.enter_context(NETS[net]())
         schedules_left = _suite(bug, schedules)
-        while (found := _objection(bug, schedules_left)) is not None:
-            how, world = found
-            if not bug.nets_off or _is_right_without(world):
-                took = time.monotonic() - started
-                return Verdict(name, how, world.ledger.violations[0], took)
-    return Verdict(name, "", "", time.monotonic() - started)
+        while not violation:
+            found = _objection(bug, schedules_left)
+            unmet = found.unmet if unmet is None else unmet & found.unmet
+            if found.world is None:
+                break
+            if _is_right_without(found.world):
+                how, violation = found.how, found.world.ledger.violations[0]
+    return Verdict(bug.name, how, violation, time.monotonic() - started, tuple(sorted(unmet or ())))
 
 
-def _objection(bug: Bug, schedules: Iterator[tuple[str, World]]) -> tuple[str, World] | None:
-    """The next schedule that breaks a promise while the bug is planted."""
-    with ExitStack() as stack:
-        for plant in bug.patches:
-            stack.enter_context(plant())
-        return next((found for found in schedules if found[1].ledger.violations), None)
+@dataclass(frozen=True, slots=True)
+class _Objection:
+    """The schedule that broke a promise while the bug was planted, None if none did; and what was never met."""
+
+    how: str
+    world: World | None
+    unmet: set[str]
+
+
+def _objection(bug: Bug, schedules: Iterator[tuple[str, World]]) -> _Objection:
+    with all_planted(bug) as plants:
+        how, world = next((f for f in schedules if f[1].ledger.violations), ("", None))
+    return _Objection(how, world, {plant.label for plant in plants if not plant.is_met})
 
 
 def _is_right_without(world: World) -> bool:
@@ -100,8 +126,7 @@ def hunt_all(names: Sequence[str], processes: int, tell: Callable[[str], object]
     verdicts = []
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         for verdict in pool.map(hunt, names):
-            found = f"{verdict.how}: {verdict.violation}" if verdict.is_caught else "MISSED"
-            tell(f"{verdict.bug:<44} {verdict.seconds:5.1f} s  {found}\n")
+            tell(str(verdict))
             verdicts.append(verdict)
     return verdicts
 

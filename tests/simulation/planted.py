@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
 from typing import Any
-from unittest.mock import patch
 
 from ratchet.app import (
     dispatch_task,
@@ -38,7 +37,7 @@ from tests.simulation import (
     planted_steps,
     planted_usage,
 )
-from tests.simulation.bugs import Bug, Patch, swap, wrap
+from tests.simulation.bugs import Bug, Patch, planted, swap, wrap
 from tests.simulation.doors import Numbers
 from tests.simulation.queues import Queue
 
@@ -169,8 +168,8 @@ def _generous(spec: Any, task: Any, spent: Any, *, input_tokens: int) -> int:
 @contextmanager
 def _no_sweeps() -> Iterator[None]:
     with (
-        patch.object(SweepTasks, "__call__", lambda self: Swept()),
-        patch.object(SweepTasks, "reconcile", lambda self, ref: None),
+        planted(SweepTasks, "__call__", lambda self: Swept()),
+        planted(SweepTasks, "reconcile", lambda self, ref: None),
     ):
         yield
 

@@ -3,19 +3,19 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from unittest.mock import patch
 
 from ratchet.app.announce_task import AnnounceTask
 from ratchet.app.execute_step import ExecuteStep
 from ratchet.contracts.errors import StoreUnavailable
 from ratchet.observability import logger
 from tests.simulation.bodies import Bucket
+from tests.simulation.bugs import planted
 
 
 @contextmanager
 def no_put() -> Iterator[None]:
     """An item names a body that nobody has put."""
-    with patch.object(Bucket, "put", lambda *_: None):
+    with planted(Bucket, "put", lambda *_: None):
         yield
 
 
@@ -30,14 +30,14 @@ def careless_put() -> Iterator[None]:
         except StoreUnavailable:
             return
 
-    with patch.object(Bucket, "put", put):
+    with planted(Bucket, "put", put):
         yield
 
 
 @contextmanager
 def no_clearing() -> Iterator[None]:
     """A task is erased without its bodies."""
-    with patch.object(Bucket, "clear_of", lambda *_: None):
+    with planted(Bucket, "clear_of", lambda *_: None):
         yield
 
 
@@ -50,7 +50,7 @@ def talkative_log() -> Iterator[None]:
         logger.info("delivering", extra={"body": event.body.decode()})
         return original(self, announcer, event, *given)
 
-    with patch.object(AnnounceTask, "_deliver", deliver):
+    with planted(AnnounceTask, "_deliver", deliver):
         yield
 
 
@@ -65,5 +65,5 @@ def talkative_error() -> Iterator[None]:
         except StoreUnavailable as exc:
             raise StoreUnavailable(f"could not write {record}") from exc
 
-    with patch.object(ExecuteStep, "_commit", commit):
+    with planted(ExecuteStep, "_commit", commit):
         yield

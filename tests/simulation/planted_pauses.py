@@ -5,8 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from ratchet.app import step_attempt
-from ratchet.app.announce_task import AnnounceTask
+from ratchet.app import announce_task, step_attempt
 from ratchet.app.decide_interrupt import DecideInterrupt, decision_of
 from ratchet.app.resume_task import ResumeTask
 from ratchet.app.step_attempt import StepAttempt
@@ -101,12 +100,12 @@ def _pauses_quietly(original: Any, store: Any, ref: Any, partition: Any, record:
     return head
 
 
-def _announces_ends(original: Any, use: Any, tip: Any) -> Any:
-    return [event for event in original(use, tip) if event.type != ASKED]
+def _announces_ends(original: Any, *given: Any) -> Any:
+    return [event for event in original(*given) if event.type != ASKED]
 
 
-def _announces_no_warning(original: Any, use: Any, tip: Any) -> Any:
-    return [event for event in original(use, tip) if event.type != "budget.warning"]
+def _announces_no_warning(original: Any, *given: Any) -> Any:
+    return [event for event in original(*given) if event.type != "budget.warning"]
 
 
 def _warns_always(original: Any, history: Any, *args: Any, **kwargs: Any) -> Any:
@@ -163,10 +162,10 @@ BUGS: Sequence[Bug] = (
         ("unanswered",),
     ),
     Bug("pause without the head", (wrap(STORE, "_settle", _pauses_quietly),)),
-    Bug("question not announced", (wrap(AnnounceTask, "_events", _announces_ends),)),
+    Bug("question not announced", (wrap(announce_task, "announced_events", _announces_ends),)),
     Bug(
         "budget warning not announced",
-        (wrap(AnnounceTask, "_events", _announces_no_warning),),
+        (wrap(announce_task, "announced_events", _announces_no_warning),),
         (),
         ("cap",),
     ),

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from typing import Any
-from unittest.mock import patch
 
 from ratchet.app import admission, dispatch_task
 from ratchet.app.admission import Admission, SlotReturn
@@ -11,7 +10,7 @@ from ratchet.domain.admission import Slots
 from ratchet.domain.slots import UNLIMITED
 from ratchet.domain.steps import Paused
 from ratchet.testing.store import InMemoryCheckpoints
-from tests.simulation.bugs import Bug, swap, wrap
+from tests.simulation.bugs import Bug, planted, swap, wrap
 
 STORE = InMemoryCheckpoints
 
@@ -65,7 +64,7 @@ def _starts_the_answered(original: Any, store: Any, ref: Any, start: Any) -> Non
 
 def _starts_whom_it_seated(original: Any, use: Any, asked: Any) -> None:
     """Whoever was seated is started, whatever has become of the slot since."""
-    with patch.object(dispatch_task, "needs_slot", lambda _: False):
+    with planted(dispatch_task, "needs_slot", lambda _: False):
         original(use, asked)
 
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
-from unittest.mock import patch
 
 from functions.deliverer import handler as deliverer
 from functions.dispatcher import handler as dispatcher
@@ -24,9 +23,8 @@ from ratchet.domain.steps import End
 from ratchet.ports import ExecutionState
 from ratchet.testing.store import InMemoryCheckpoints
 from tests.simulation import machine_code, orchestrator
+from tests.simulation.bugs import Patch, planted
 from tests.simulation.doors import Machine
-
-Patch = Callable[[], AbstractContextManager[Any]]
 
 
 def key_by_place() -> AbstractContextManager[Any]:
@@ -36,7 +34,7 @@ def key_by_place() -> AbstractContextManager[Any]:
         ref, step = self.task.ref, self.step
         return [tool_call_key(ref, step, i, p.tool.name) for i, p in enumerate(calls)]
 
-    return patch.object(ToolRunner, "_keys", keys_of)
+    return planted(ToolRunner, "_keys", keys_of)
 
 
 def blind_rerun() -> AbstractContextManager[Any]:
@@ -47,7 +45,7 @@ def blind_rerun() -> AbstractContextManager[Any]:
         self.store.begin_effect(ref, self.plan, step=self.step, key=key, intent=mine)
         return self._call(key, planned)
 
-    return patch.object(ToolRunner, "_once", once)
+    return planted(ToolRunner, "_once", once)
 
 
 def stubborn_loser() -> AbstractContextManager[Any]:
@@ -60,7 +58,7 @@ def stubborn_loser() -> AbstractContextManager[Any]:
         self.warm.put(history.with_record(record))
         return self._after(record, event)
 
-    return patch.object(ExecuteStep, "_commit", commit)
+    return planted(ExecuteStep, "_commit", commit)
 
 
 def trusted_history() -> AbstractContextManager[Any]:
@@ -69,7 +67,7 @@ def trusted_history() -> AbstractContextManager[Any]:
     def history(self: Any, event: Any) -> Any:
         return self.warm.get(event.task) or self.store.load(event.task)
 
-    return patch.object(ExecuteStep, "_history", history)
+    return planted(ExecuteStep, "_history", history)
 
 
 def busy_summary() -> AbstractContextManager[Any]:
@@ -79,7 +77,7 @@ def busy_summary() -> AbstractContextManager[Any]:
     def after(self: Any, agent: Any, result: Any, output: Any) -> Any:
         return following(self, agent, replace(result, purpose=Purpose.WORK), output)
 
-    return patch.object(StepCourse, "after", after)
+    return planted(StepCourse, "after", after)
 
 
 def forgetful() -> AbstractContextManager[Any]:
@@ -91,7 +89,7 @@ def forgetful() -> AbstractContextManager[Any]:
         outcome = self._attempt(following, history, remaining_seconds).run()
         return outcome if isinstance(outcome, StepOutput) else self._commit(history, outcome, event)
 
-    return patch.object(ExecuteStep, "__call__", call)
+    return planted(ExecuteStep, "__call__", call)
 
 
 def impatient() -> AbstractContextManager[Any]:
@@ -105,7 +103,7 @@ def impatient() -> AbstractContextManager[Any]:
         waited = self.event.step.waited_seconds + waiting.wait_seconds
         return replace(waiting, step=replace(waiting.step, waited_seconds=waited))
 
-    return patch.object(StepWaits, "for_model", wait)
+    return planted(StepWaits, "for_model", wait)
 
 
 def no_give_up() -> AbstractContextManager[Any]:
@@ -117,28 +115,28 @@ def no_give_up() -> AbstractContextManager[Any]:
             raise RuntimeError("no give up")
         return original(self, spending)
 
-    return patch.object(StepAttempt, "_work", work)
+    return planted(StepAttempt, "_work", work)
 
 
 def wrong_generation(around: Callable[..., Any]) -> Patch:
     """The roll-over rings for the execution that there is."""
     original = StepOutput.to_dict
-    return lambda: patch.object(StepOutput, "to_dict", lambda self: around(original, self))
+    return lambda: planted(StepOutput, "to_dict", lambda self: around(original, self))
 
 
 @contextmanager
 def small_executions() -> Iterator[None]:
     """Executions may have few events, and the first death of one is its task's."""
     with (
-        patch.object(orchestrator, "MAX_EVENTS", 31),
-        patch.object(limits, "MAX_RESTARTS", 0),
+        planted(orchestrator, "MAX_EVENTS", 31),
+        planted(limits, "MAX_RESTARTS", 0),
     ):
         yield
 
 
 def no_roll_over() -> AbstractContextManager[Any]:
     """Executions grow until Step Functions ends them."""
-    return patch.object(ExecuteStep, "_after", _never_full(ExecuteStep._after))
+    return planted(ExecuteStep, "_after", _never_full(ExecuteStep._after))
 
 
 def _never_full(original: Any) -> Any:
@@ -158,7 +156,7 @@ def unpinned(module: Any) -> Patch:
         state = replace(tip.state, machine_version=None)
         original(store, workflow, replace(tip, state=state), start)
 
-    return lambda: patch.object(module, "start_execution", start_execution)
+    return lambda: planted(module, "start_execution", start_execution)
 
 
 def claims_current() -> AbstractContextManager[Any]:
@@ -169,7 +167,7 @@ def claims_current() -> AbstractContextManager[Any]:
         original(self, first)
         return str(first.execution.version or self._network.life().version)
 
-    return patch.object(Machine, "start", start)
+    return planted(Machine, "start", start)
 
 
 def always_upgrades() -> AbstractContextManager[Any]:
@@ -179,7 +177,7 @@ def always_upgrades() -> AbstractContextManager[Any]:
     def reopen(self: Any, tip: Any, reopening: Any) -> bool:
         return original(self, tip, replace(reopening, upgrade=True))
 
-    return patch.object(InMemoryCheckpoints, "reopen", reopen)
+    return planted(InMemoryCheckpoints, "reopen", reopen)
 
 
 def stale_sweeper() -> AbstractContextManager[Any]:
@@ -195,7 +193,7 @@ def stale_sweeper() -> AbstractContextManager[Any]:
             return
         original(self, due)
 
-    return patch.object(SweepTasks, "_look_at", look_at)
+    return planted(SweepTasks, "_look_at", look_at)
 
 
 def hasty_sweeper() -> AbstractContextManager[Any]:
@@ -212,14 +210,14 @@ def hasty_sweeper() -> AbstractContextManager[Any]:
 
         return original(replace(self, workflow=Dead(self.workflow)), tip)
 
-    return patch.object(SweepTasks, "_watch", watch)
+    return planted(SweepTasks, "_watch", watch)
 
 
 @contextmanager
 def _batches(handle: Any) -> Iterator[None]:
     with (
-        patch.object(dispatcher, "run_batch", handle),
-        patch.object(deliverer, "run_batch", handle),
+        planted(dispatcher, "run_batch", handle),
+        planted(deliverer, "run_batch", handle),
     ):
         yield
 
@@ -236,7 +234,7 @@ def careless() -> AbstractContextManager[Any]:
     def deliver(self: Any, *given: Any) -> None:
         original(self, *given)
 
-    return patch.object(AnnounceTask, "_deliver", deliver)
+    return planted(AnnounceTask, "_deliver", deliver)
 
 
 def early_announcer() -> AbstractContextManager[Any]:
@@ -252,7 +250,7 @@ def early_announcer() -> AbstractContextManager[Any]:
             world.sns.arrived.append(event_of(tip))
         return original(self, history, done, event)
 
-    return patch.object(ExecuteStep, "_commit", commit)
+    return planted(ExecuteStep, "_commit", commit)
 
 
 @contextmanager
@@ -263,5 +261,5 @@ def no_retry() -> Iterator[None]:
         name: replace(state, retry=state.retry[:1], catch=state.catch[-1:])
         for name, state in states.items()
     }
-    with patch.object(orchestrator, "machine", lambda: (start, changed)):
+    with planted(orchestrator, "machine", lambda: (start, changed)):
         yield
