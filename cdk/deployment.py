@@ -71,6 +71,8 @@ class Deployment:
     tracing: bool = False
     otlp_endpoint: str = NO_SPANS
     nag: bool = False
+    # Whether announced questions come with links that answer them: who holds one needs no credentials.
+    decision_links: bool = False
     api_memory_mb: int = 512
     authorizer_memory_mb: int = 256
     dispatcher_memory_mb: int = 256

@@ -39,7 +39,12 @@ from cdk.components.traces import Traces
 from cdk.components.warm_sandboxes import WarmSandboxes
 from cdk.components.workflow import Workflow
 from cdk.deployment import Deployment
-from ratchet.contracts.limits import CLOCK_MARGIN_SECONDS, STEPS_PER_EXECUTION
+from ratchet.contracts.limits import (
+    CLOCK_MARGIN_SECONDS,
+    LINK_BURST,
+    LINK_RATE,
+    STEPS_PER_EXECUTION,
+)
 from ratchet.contracts.providers import Providers
 from ratchet.contracts.routing import RoutingTable
 from ratchet.contracts.settings import (
@@ -94,12 +99,13 @@ class RatchetStack(Stack):
             outbox=self._outbox.queue,
             platform=self._factory.platform,
         )
+        of_api = self._make_api()  # the deliverer is told where it answers
         functions = [
             self._step_executor,
             self._make_dispatcher(),
             self._make_deliverer(),
             sweeper := self._make_sweeper(),
-            *self._make_api(),
+            *of_api,
         ]
         self._keep_warm()
         Alarms(
@@ -236,6 +242,7 @@ class RatchetStack(Stack):
                 queue_url=self._inbox.queue.queue_url,
                 topic_arn=self._announcements.topic.topic_arn,
                 webhook_secret_arn=self._secrets.webhook.secret_arn,
+                decision_links_url=self.api.url if self._deployment.decision_links else "",
                 tenant_caps=self._deployment.tenant_caps,
                 otlp_endpoint=self._traces.endpoint,
                 otlp_headers_secret_arn=self._traces.headers_arn,
@@ -292,6 +299,7 @@ class RatchetStack(Stack):
                 step_executor_memory_mb=self._deployment.step_executor_memory_mb,
                 architecture=self._deployment.architecture,
                 identity=identity_of(self._deployment).to_setting(),
+                decision_links="on" if self._deployment.decision_links else "off",
                 tenant_rate=self._deployment.tenant_rate,
                 tenant_burst=self._deployment.tenant_burst,
             ),
@@ -313,6 +321,8 @@ class RatchetStack(Stack):
             throttle=Throttle(self._deployment.throttle_rate, self._deployment.throttle_burst),
             log_retention=self._retention,
         )
+        if self._deployment.decision_links:
+            self.api.add_links(Throttle(LINK_RATE, LINK_BURST))
         return [handler, *([authorizer] if authorizer else [])]
 
     def _make_authorizer(self) -> PythonFunction | None:

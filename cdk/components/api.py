@@ -11,7 +11,7 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from cdk.components.acknowledged import acknowledge
-from ratchet.contracts.access import ROUTE_SCOPES
+from ratchet.contracts.access import LINK_ROUTES, ROUTE_SCOPES
 
 # An allowlist: no headers, no query strings, no bodies.
 LOGGED = {
@@ -36,7 +36,7 @@ class Throttle:
 
 
 class Api(Construct):
-    """Every route goes to one function; only health and the schema are open to all."""
+    """Every route goes to one function; only health, the schema and signed links are open to all."""
 
     def __init__(
         self,
@@ -50,23 +50,35 @@ class Api(Construct):
     ) -> None:
         super().__init__(scope, id_)
         self.http = apigateway.HttpApi(self, "Http", create_default_stage=False)
-        self._add_routes(handler, identify)
-        self._add_stage(throttle, log_retention)
+        self._integration = integrations.HttpLambdaIntegration(
+            "Handler", handler, scope_permission_to_route=False
+        )
+        self._add_routes(identify)
+        self._stage = self._add_stage(throttle, log_retention)
 
     @property
     def url(self) -> str:
         """Where the API answers."""
         return self.http.api_endpoint
 
-    def _add_routes(
-        self, handler: lambda_.IFunction, identify: apigateway.IHttpRouteAuthorizer
-    ) -> None:
-        integration = integrations.HttpLambdaIntegration(
-            "Handler", handler, scope_permission_to_route=False
-        )
+    def add_links(self, throttle: Throttle) -> None:
+        """Signed links: open to who holds one, and throttled on their own, so that guessing costs callers nothing."""
+        for key in LINK_ROUTES:
+            route = self._add_route(key, None)
+            self._stage.node.add_dependency(route)  # no settings of a route that is not there
+            acknowledge(route, {"APIG4": "The path itself is the credential: a signed link."})
+        self._stage.route_settings = {
+            key: {
+                "ThrottlingRateLimit": throttle.rate,
+                "ThrottlingBurstLimit": throttle.burst,
+            }
+            for key in LINK_ROUTES
+        }
+
+    def _add_routes(self, identify: apigateway.IHttpRouteAuthorizer) -> None:
         public = []
         for key, scope in ROUTE_SCOPES.items():
-            route = self._add_route(key, integration, None if scope is None else identify)
+            route = self._add_route(key, None if scope is None else identify)
             if scope is None:
                 public.append(route)
         # Unknown paths get our 404 and no identity: the handler must refuse to act without one.
@@ -75,7 +87,7 @@ class Api(Construct):
             "Unknown",
             http_api=self.http,
             route_key=apigateway.HttpRouteKey.DEFAULT,
-            integration=integration,
+            integration=self._integration,
         )
         for route in (unknown, *public):
             acknowledge(
@@ -86,23 +98,24 @@ class Api(Construct):
     def _add_route(
         self,
         key: str,
-        integration: integrations.HttpLambdaIntegration,
         identify: apigateway.IHttpRouteAuthorizer | None,
     ) -> apigateway.HttpRoute:
         method, _, path = key.partition(" ")
         (route,) = self.http.add_routes(
             path=path,
             methods=[apigateway.HttpMethod[method]],
-            integration=integration,
+            integration=self._integration,
             authorizer=identify,
         )
         return route
 
-    def _add_stage(self, throttle: Throttle, log_retention: logs.RetentionDays) -> None:
+    def _add_stage(
+        self, throttle: Throttle, log_retention: logs.RetentionDays
+    ) -> apigateway.CfnStage:
         log_group = logs.LogGroup(
             self, "AccessLogs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY
         )
-        apigateway.CfnStage(
+        return apigateway.CfnStage(
             self,
             "Stage",
             api_id=self.http.api_id,

@@ -13,6 +13,7 @@ from functions.api.routes import (
     deployment,
     interrupts,
     memory,
+    links,
     sessions,
     tasks,
     usage,
@@ -26,6 +27,7 @@ from ratchet.observability import logger
 
 app = APIGatewayHttpResolver(enable_validation=True)
 for resource in (tasks, interrupts, sessions, memory, deliveries, usage, deployment):
+for resource in (tasks, interrupts, links, sessions, deliveries, usage, deployment):
     app.include_router(resource.routes)
 
 API_KEYS = Identity()

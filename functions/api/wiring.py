@@ -13,9 +13,11 @@ from ratchet.adapters.sqs import SqsInbox
 from ratchet.adapters.stepfunctions import StepFunctionsWorkflow
 from ratchet.adapters.system import SystemClock, UlidIds
 from ratchet.app.agents import AgentDirectory
+from ratchet.app.answer_by_link import AnswerByLink
 from ratchet.app.cancel_task import CancelTask
 from ratchet.app.cursors import Cursors
 from ratchet.app.decide_interrupt import DecideInterrupt
+from ratchet.app.decision_links import DecisionLinks
 from ratchet.app.deliveries import Deliveries
 from ratchet.app.deployed_models import DeployedModels
 from ratchet.app.fork_task import ForkTask
@@ -40,6 +42,7 @@ from ratchet.domain.task_cost import DEPLOYED
 from ratchet.domain.webhook_url import check_webhook_url
 from ratchet.ports import Clock
 from ratchet.session_ports import SessionStore
+from ratchet.ports import Clock, SigningKeys
 
 _BUNDLE = Path(__file__).parents[2]
 
@@ -64,6 +67,7 @@ class Wiring:
     sizes: Functions = DEPLOYED  # what a task's AWS side depends on
     identity: Identity = field(default_factory=Identity)
     gate: RateGate | None = None  # None: no tenant has a rate of its own
+    by_link: AnswerByLink | None = None  # None: no links are sent
 
 
 def _gate(settings: ApiSettings, clock: Clock) -> RateGate | None:
@@ -73,21 +77,48 @@ def _gate(settings: ApiSettings, clock: Clock) -> RateGate | None:
     return RateGate(rates, RequestRate(settings.tenant_rate, settings.tenant_burst))
 
 
-def _cursors(settings: ApiSettings, clock: Clock) -> Cursors:
-    return Cursors(
-        SecretsManagerSigningKeys(
-            lambda: client("secretsmanager"), settings.root_key_secret_arn, clock=clock
-        )
+def _signing_keys(settings: ApiSettings, clock: Clock) -> SigningKeys:
+    return SecretsManagerSigningKeys(
+        lambda: client("secretsmanager"), settings.root_key_secret_arn, clock=clock
     )
 
 
 def _submit(
     settings: ApiSettings, store: SessionStore, cancel: CancelTask, *, clock: Clock
 ) -> SubmitTask:
+def _routing(settings: ApiSettings, models: DeployedModels, clock: Clock) -> OverridableRouting:
+    override = DynamoDbRoutingOverride(client("dynamodb"), table=settings.table_name)
+    return OverridableRouting(override, models=models, clock=clock)
+
+
+def _by_link(
+    settings: ApiSettings, decide: DecideInterrupt, keys: SigningKeys, gate: RateGate | None
+) -> AnswerByLink | None:
+    if settings.decision_links != "on":
+        return None
+    links = DecisionLinks(keys, settings.table_name)
+    gates = [] if gate is None else [gate]
+    return AnswerByLink(decide.store, decide, links, decide.clock, *gates)
+
+
+@once
+def wiring() -> Wiring:
+    """The api's use cases on AWS."""
+    settings = ApiSettings.from_env()
     loopback = DevelopmentSwitches.from_env().loopback_webhooks
     override = DynamoDbRoutingOverride(client("dynamodb"), table=settings.table_name)
     models = DeployedModels.load(_BUNDLE / MODELS_FILE)
     return SubmitTask(
+    keys = _signing_keys(settings, clock)
+    cursors, gate = Cursors(keys), _gate(settings, clock)
+    decide = DecideInterrupt(store, inbox, outbox, clock)
+    cancel = CancelTask(
+        store,
+        StepFunctionsWorkflow(client("stepfunctions"), settings.state_machine_arn),
+        outbox,
+        clock,
+    )
+    submit = SubmitTask(
         store=store,
         inbox=SqsInbox(client("sqs"), settings.queue_url),
         agents=AgentDirectory.load(_BUNDLE / AGENTS_MANIFEST_FILE, default=settings.default_agent),
@@ -96,6 +127,7 @@ def _submit(
         check_webhook=functools.partial(check_webhook_url, allow_loopback=loopback),
         models=models,
         routing=OverridableRouting(override, models=models, clock=clock),
+        routing=_routing(settings, models, clock),
         cancel=cancel,
         is_suspended=SuspendedTenants(suspensions(settings), clock),
     )
@@ -119,6 +151,8 @@ def wiring() -> Wiring:
         cancel=cancel,
         resume=ResumeTask(store, submit.inbox, submit.agents, clock, submit.is_suspended),
         decide=DecideInterrupt(store, submit.inbox, outbox, clock),
+        resume=ResumeTask(store, inbox, agents, clock, is_suspended),
+        decide=decide,
         fork=ForkTask.beside(submit),
         events=TaskEvents(store, clock, cursors),
         usage=ReadUsage(store, clock),
@@ -130,5 +164,6 @@ def wiring() -> Wiring:
             step_executor_mb=settings.step_executor_memory_mb, architecture=settings.architecture
         ),
         identity=Identity.from_setting(settings.identity),
-        gate=_gate(settings, clock),
+        gate=gate,
+        by_link=_by_link(settings, decide, keys, gate),
     )

@@ -52,10 +52,22 @@ _MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:bench"
 _QUEUE = "https://sqs.us-east-1.amazonaws.com/123456789012/bench"
 SETTINGS: dict[str, Settings] = {
     "api": ApiSettings(
-        "table", "bucket", _QUEUE, _QUEUE, _MACHINE, "support", _ARN, 512, "arm64", "{}", 0, 0
+        "table",
+        "bucket",
+        _QUEUE,
+        _QUEUE,
+        _MACHINE,
+        "support",
+        _ARN,
+        512,
+        "arm64",
+        "{}",
+        "off",
+        0,
+        0,
     ),
     "authorizer": AuthorizerSettings(_ARN, "table"),
-    "deliverer": DelivererSettings("table", "bucket", 0, 0, 0, _QUEUE, _ARN, _ARN, "none"),
+    "deliverer": DelivererSettings("table", "bucket", 0, 0, 0, _QUEUE, _ARN, _ARN, "", "none"),
     "dispatcher": DispatcherSettings("table", "bucket", 0, 0, 0, _MACHINE),
     "sweeper": SweeperSettings("table", "bucket", 0, 0, 0, _QUEUE, _QUEUE, _MACHINE),
     "step_executor": StepExecutorSettings(

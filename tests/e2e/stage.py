@@ -178,6 +178,11 @@ class Stage:
         """The sort keys of the committed steps."""
         return [sk for sk in self.items(task_id) if sk.startswith("STEP#")]
 
+    def heard(self, task_id: str) -> list[Json]:
+        """What the topic has said about a task so far."""
+        self._receive()
+        return [json.loads(message["Body"]) for message in self._announced[task_id]]
+
     def announced(self, task_id: str) -> list[Json]:
         """What the topic said about a task, once nothing is left to announce."""
 

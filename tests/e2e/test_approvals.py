@@ -12,8 +12,9 @@ from ratchet.testing.model_scenarios import SHIPPED
 from ratchet.testing.model_server import ModelServer
 from tests.e2e.agents_folder import bundle
 from tests.e2e.conftest import SharedStage
-from tests.e2e.stage import Json, Stage
+from tests.e2e.stage import STEP_TIMEOUT_SECONDS, Json, Stage
 from tests.e2e.test_command_line import Command, command_of
+from tests.e2e.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("no_stage")
 
@@ -59,6 +60,9 @@ SCENARIOS = [
 ]
 
 
+CONTEXT = {"step_timeout_seconds": str(STEP_TIMEOUT_SECONDS), "decision_links": "true"}
+
+
 @pytest.fixture(scope="module")
 def shop(shared_stage: SharedStage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     shared_stage.close()
@@ -68,7 +72,7 @@ def shop(shared_stage: SharedStage, tmp_path_factory: pytest.TempPathFactory) ->
     code = bundle(folder / "code", {"cashier": AGENT})
     with (
         ModelServer.start(scenarios) as models,
-        Stage.start(folder, models) as stage,
+        Stage.start(folder, models, context=CONTEXT) as stage,
     ):
         stage.local.reload(code)
         yield stage
@@ -110,6 +114,42 @@ def test_an_approved_payment_is_made_once_by_a_second_execution(shop: Stage) -> 
     assert [d["answer"] for d in timeline["decisions"]] == ["approve"]
     assert timeline["decisions"][0]["decided_by"] == "key:default"
     assert [s["purpose"] for s in timeline["steps"]] == ["work", "calls", "work"]
+
+
+def links_of(stage: Stage, task_id: str) -> dict[str, str]:
+    """The links that were announced with the task's question."""
+
+    def told() -> Json:
+        events = stage.heard(task_id)
+        return next((e for e in events if e["type"] == "interrupt.requested"), None)
+
+    (asked,) = wait_until(told, f"the question of {task_id}")["data"]["interrupts"]
+    links: dict[str, str] = asked["links"]
+    return links
+
+
+def test_a_payment_is_approved_by_a_click_and_not_by_what_follows_links(shop: Stage) -> None:
+    task_id = shop.submit("large five", agent="cashier")
+    links = links_of(shop, task_id)
+    assert set(links) == {"approve", "reject"}
+    assert all(url.startswith(str(shop.stranger.base_url)) for url in links.values())
+    for url in [*links.values()] * 2:
+        seen = shop.stranger.get(url)
+        assert (seen.status_code, "312.4" in seen.text) == (200, True)
+        assert seen.headers["referrer-policy"] == "no-referrer"
+    assert shop.task(task_id)["status"] == "input_required"
+    assert paid(shop, task_id) == []
+    assert shop.stranger.post(links["approve"]).status_code == 400
+    assert shop.stranger.post(links["approve"][:-1], data={"confirm": "yes"}).status_code == 404
+    assert shop.task(task_id)["status"] == "input_required"
+    pressed = shop.stranger.post(links["approve"], data={"confirm": "yes"})
+    assert (pressed.status_code, "<strong>approve</strong>" in pressed.text) == (200, True)
+    assert shop.outcome(task_id)["status"] == "succeeded"
+    assert paid(shop, task_id) == [312.4]
+    late = shop.stranger.post(links["reject"], data={"confirm": "yes"})
+    assert (late.status_code, "<strong>approve</strong>" in late.text) == (200, True)
+    timeline = shop.http.get(f"/v1/tasks/{task_id}/steps").json()
+    assert [(d["answer"], d["decided_by"]) for d in timeline["decisions"]] == [("approve", "link")]
 
 
 def test_a_rejected_payment_is_not_made_and_the_agent_says_why(shop: Stage) -> None:

@@ -41,6 +41,7 @@ def tokens(default: Synthesized) -> Synthesized:
         "jwt_audience": "ratchet, ratchet-ci",
         "jwt_tenant_claim": "org",
         "tenant_rate": "5",
+        "decision_links": "true",
     }
     return Synthesized(synthesize(context, OUT / "tokens"))
 
@@ -61,6 +62,7 @@ def other(default: Synthesized) -> Synthesized:
         "providers": str(PROVIDERS),
         "step_timeout_seconds": "120",
         "log_level": "DEBUG",
+        "decision_links": "true",
     }
     with pytest.MonkeyPatch.context() as patch:
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):

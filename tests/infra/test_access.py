@@ -6,7 +6,8 @@ from dataclasses import fields
 import pytest
 
 from functions.api.application import openapi_document
-from ratchet.contracts.access import ROUTE_SCOPES, Identity
+from ratchet.contracts.access import LINK_ROUTES, ROUTE_SCOPES, Identity
+from ratchet.contracts.limits import LINK_BURST, LINK_RATE
 from ratchet.contracts.providers import Providers
 from ratchet.contracts.settings import (
     NO_PROVIDERS,
@@ -22,6 +23,8 @@ from tests.infra.template import Synthesized
 PLAIN_SETTINGS = {
     "RATCHET_DEFAULT_AGENT",
     "RATCHET_IDENTITY",
+    "RATCHET_DECISION_LINKS",
+    "RATCHET_DECISION_LINKS_URL",
     "RATCHET_TENANT_RATE",
     "RATCHET_TENANT_BURST",
     "RATCHET_PROVIDERS",
@@ -47,6 +50,9 @@ def routes(template: Synthesized) -> dict[str, str]:
     return {route["RouteKey"]: route["AuthorizationType"] for route in found}
 
 
+LINKS = dict.fromkeys(LINK_ROUTES, "NONE")
+
+
 def test_all_routes_but_three_ask_for_an_api_key(keyed: Synthesized) -> None:
     assert routes(keyed) == dict.fromkeys(PROTECTED, "CUSTOM") | dict.fromkeys(OPEN, "NONE")
 
@@ -61,14 +67,15 @@ def test_the_gateway_knows_every_route_that_the_api_answers(default: Synthesized
 def test_by_default_the_same_routes_ask_for_a_signature(
     default: Synthesized, other: Synthesized
 ) -> None:
-    assert routes(default) == routes(other)
-    assert routes(other) == dict.fromkeys(PROTECTED, "AWS_IAM") | dict.fromkeys(OPEN, "NONE")
+    assert routes(default) == dict.fromkeys(PROTECTED, "AWS_IAM") | dict.fromkeys(OPEN, "NONE")
+    assert routes(other) == routes(default) | LINKS
     assert "authorizer" not in other.functions()
     assert "ApiKeysSecretArn" not in other.document["Outputs"]
 
 
 def test_with_tokens_the_gateway_itself_verifies_issuer_and_audience(tokens: Synthesized) -> None:
-    assert routes(tokens) == dict.fromkeys(PROTECTED, "JWT") | dict.fromkeys(OPEN, "NONE")
+    expected = dict.fromkeys(PROTECTED, "JWT") | dict.fromkeys(OPEN, "NONE")
+    assert routes(tokens) == expected | LINKS
     authorizer = tokens.only("AWS::ApiGatewayV2::Authorizer")
     assert authorizer["AuthorizerType"] == "JWT"
     assert authorizer["JwtConfiguration"] == {
@@ -78,6 +85,27 @@ def test_with_tokens_the_gateway_itself_verifies_issuer_and_audience(tokens: Syn
     assert authorizer["IdentitySource"] == ["$request.header.Authorization"]
     assert "authorizer" not in tokens.functions()
     assert "ApiKeysSecretArn" not in tokens.document["Outputs"]
+
+
+def test_signed_links_are_routes_only_where_asked_for_and_have_a_throttle_of_their_own(
+    default: Synthesized, keyed: Synthesized, tokens: Synthesized
+) -> None:
+    assert not set(routes(default)) & set(LINK_ROUTES)
+    assert not set(routes(keyed)) & set(LINK_ROUTES)
+    stage = tokens.only("AWS::ApiGatewayV2::Stage")
+    limit = {"ThrottlingRateLimit": LINK_RATE, "ThrottlingBurstLimit": LINK_BURST}
+    assert stage["RouteSettings"] == dict.fromkeys(LINK_ROUTES, limit)
+    assert "RouteSettings" not in default.only("AWS::ApiGatewayV2::Stage")
+    told = {
+        name: function["Environment"]["Variables"] for name, function in tokens.functions().items()
+    }
+    assert told["api"]["RATCHET_DECISION_LINKS"] == "on"
+    url = told["deliverer"]["RATCHET_DECISION_LINKS_URL"]
+    assert url == tokens.document["Outputs"]["ApiUrl"]["Value"]
+    of_default = default.functions()
+    assert of_default["api"]["Environment"]["Variables"]["RATCHET_DECISION_LINKS"] == "off"
+    plain = of_default["deliverer"]["Environment"]["Variables"]["RATCHET_DECISION_LINKS_URL"]
+    assert plain == ""
 
 
 def test_the_api_is_told_how_its_callers_are_identified(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from ratchet.app.account_usage import AccountUsage
 from ratchet.app.admission import SlotReturn
+from ratchet.app.decision_links import LinkBook
 from ratchet.app.events import end_type
 from ratchet.app.occasions import announced_events
 from ratchet.app.remains import tip_or_remains
@@ -50,6 +51,7 @@ class AnnounceTask:
     sessions: SessionReturn | None = None
     spans: SpanSink | None = None
     is_suspended: Callable[[str], bool] = nobody
+    book: LinkBook | None = None  # None: questions come without links
 
     def __call__(self, bell: Doorbell) -> None:
         """Deliver warnings, ends and the open question to every channel on which they have not arrived.
@@ -74,7 +76,9 @@ class AnnounceTask:
             logger.info("announcement of a suspended tenant", extra={"task_id": bell.task.task_id})
             return  # it stays due
         due = [
-            at for event in announced_events(self.store, tip) for at in self._announce(event, tip)
+            at
+            for event in announced_events(self.store, tip, self.book)
+            for at in self._announce(event, tip)
         ]
         if isinstance(tip.next, End | Paused):
             AccountUsage(self.store)(tip)  # not before: the ledger can wait for who is told
@@ -83,9 +87,6 @@ class AnnounceTask:
             closes = tip.next.expires_at_ms if isinstance(tip.next, Paused) else erase_at(last)
             at_ms = min([*due, closes])
             self.store.due_again(bell.task, ended_at_ms=last.finished_at_ms, at_ms=at_ms)
-
-    def _events(self, tip: History) -> list[Event]:
-        return announced_events(self.store, tip)
 
     def _announce(self, event: Event, tip: History) -> list[int]:
         """Try the channels whose time has come; when to try the others."""

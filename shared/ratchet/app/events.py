@@ -2,6 +2,7 @@
 
 import json
 
+from ratchet.app.decision_links import LinkBook
 from ratchet.contracts.limits import MAX_EVENT_BYTES
 from ratchet.contracts.names import InterruptKind, Json, TaskStatus
 from ratchet.domain.approvals import value_of
@@ -45,18 +46,21 @@ def _warning_event(task: Task, record: StepRecord, warned: BudgetWarning, percen
     )
 
 
-def event_of(tip: History) -> Event:
-    """The announcement of a task as of its end or pause; the same bytes whenever it is built."""
+def event_of(tip: History, book: LinkBook | None = None) -> Event:
+    """The announcement of a task as of its end or pause; the same bytes whenever it is built.
+
+    With a book, a question comes with links that answer it; theirs are the same as long as the root key is.
+    """
     match tip.next:
         case End() as end:
             return _terminal_event(tip, end)
         case Paused() as paused:
-            return _interrupt_event(tip, paused)
+            return _interrupt_event(tip, paused, book)
         case _:
             raise TypeError(f"{tip.task.ref.task_id} goes on")
 
 
-def _interrupt_event(tip: History, paused: Paused) -> Event:
+def _interrupt_event(tip: History, paused: Paused, book: LinkBook | None) -> Event:
     task, last = tip.task, tip.records[-1]
     type_, status = "interrupt.requested", TaskStatus.INPUT_REQUIRED
     data: dict[str, Json] = {
@@ -65,12 +69,16 @@ def _interrupt_event(tip: History, paused: Paused) -> Event:
         "agent": task.agent,
         "user_id": task.user_id,
         "metadata": dict(task.metadata),
-        "interrupts": [_asked(interrupt) for interrupt in paused.interrupts],
+        "interrupts": [],
     }
-    body = _envelope(type_, last.finished_at_ms, data)
-    if len(body) > MAX_EVENT_BYTES:
-        short: list[Json] = [_shortened(_asked(interrupt)) for interrupt in paused.interrupts]
-        body = _envelope(type_, last.finished_at_ms, {**data, "interrupts": short})
+    asked = [_asked(interrupt) | _links(task, interrupt, book) for interrupt in paused.interrupts]
+    short = [_shortened(one) for one in asked]
+    unlinked = [{name: one[name] for name in one if name != "links"} for one in short]
+    for told in (asked, short, unlinked):
+        listed: list[Json] = [*told]
+        body = _envelope(type_, last.finished_at_ms, {**data, "interrupts": listed})
+        if len(body) <= MAX_EVENT_BYTES:
+            break
     return Event(
         event_id(task.ref, type_, last.number), type_, body, _attributes(task, type_, status)
     )
@@ -87,6 +95,11 @@ def _asked(interrupt: Interrupt) -> dict[str, Json]:
     if interrupt.call is not None and interrupt.kind is InterruptKind.APPROVAL:
         asked |= {"tool": interrupt.call.tool, "arguments": value_of(interrupt.call.arguments)}
     return asked
+
+
+def _links(task: Task, interrupt: Interrupt, book: LinkBook | None) -> dict[str, Json]:
+    links = {} if book is None else book.of(task.ref, interrupt)
+    return {"links": dict(links)} if links else {}
 
 
 def _shortened(asked: dict[str, Json]) -> dict[str, Json]:

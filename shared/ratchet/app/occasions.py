@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from ratchet.app.decision_links import LinkBook
 from ratchet.app.events import event_of, warnings_of
 from ratchet.contracts.errors import DataMissing
 from ratchet.contracts.limits import BUDGET_WARNINGS_PERCENT
@@ -11,7 +12,9 @@ from ratchet.domain.task import History
 from ratchet.ports import CheckpointStore, Event
 
 
-def announced_events(store: CheckpointStore, tip: History) -> list[Event]:
+def announced_events(
+    store: CheckpointStore, tip: History, book: LinkBook | None = None
+) -> list[Event]:
     """The task's warnings and each of its ends, and what it asks now: a question that has been answered is no news.
 
     A resumed task has ended more than once, and each end is announced: also one that was resumed before anybody heard
@@ -22,7 +25,7 @@ def announced_events(store: CheckpointStore, tip: History) -> list[Event]:
     history = (_whole(store, tip.task.ref) if needs_all else tip) or tip
     ends = [replace(history, records=(r,)) for r in history.records if isinstance(r.next, End)]
     occasions = [*ends, tip] if isinstance(tip.next, Paused) else ends
-    return [*warnings_of(history), *map(event_of, occasions)]
+    return [*warnings_of(history), *(event_of(one, book) for one in occasions)]
 
 
 def _may_have_warned(tip: History) -> bool:

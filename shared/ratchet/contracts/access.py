@@ -42,6 +42,9 @@ ROUTE_SCOPES: Mapping[str, Scope | None] = {
 }
 """Every route of the API, in API Gateway's words. What is not here is not answered to anybody but with 404."""
 
+LINK_ROUTES = ("GET /v1/links/{token}", "POST /v1/links/{token}")
+"""Open to whoever holds a signed link, where a deployment sends them. No part of the API that programs call."""
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:

@@ -166,6 +166,10 @@ SECRET_LOOK_SECONDS = 15
 """A signature that no known key made: the keys are read again, but only if they are older than this."""
 MAX_WEBHOOK_KEYS_BYTES = 60_000
 """Secrets Manager takes 64 KB: some 300 endpoints whose secret was rotated."""
+LINK_RATE = 10
+LINK_BURST = 20
+"""Requests a second for all decision links of a deployment: people click them, and scanners that read mail."""
+MAX_LINK_CHARS = 1_000
 MAX_EVENT_BYTES = 20_000
 """Standard Webhooks asks for bodies under 20 kB; a longer result is left out and flagged."""
 WEBHOOK_TOTAL_SECONDS = 15.0

@@ -79,6 +79,7 @@ class ApiSettings(StoreSettings):
     step_executor_memory_mb: int  # what a task's AWS side depends on
     architecture: str
     identity: str  # who its callers are, as JSON (contracts/access.py)
+    decision_links: str  # "on" or "off": whether questions are answered by signed links, too
     tenant_rate: int  # requests a second of each tenant; 0: no limit of its own
     tenant_burst: int
 
@@ -112,6 +113,7 @@ class DelivererSettings(AdmissionSettings):
     queue_url: str
     topic_arn: str
     webhook_secret_arn: str
+    decision_links_url: str  # where signed links lead; empty: none are sent
     tenant_caps: (
         str  # as of step_executor: what ended tasks have left goes back to the tenant's day
     )
