@@ -9,7 +9,6 @@ from typing import Any
 from ratchet.app import (
     dispatch_task,
     events,
-    model_turn,
     step_attempt,
     step_waits,
     sweep_tasks,
@@ -23,7 +22,7 @@ from ratchet.contracts import limits
 from ratchet.contracts.errors import StoreUnavailable
 from ratchet.contracts.messages import Doorbell
 from ratchet.contracts.names import TaskStatus
-from ratchet.domain import codec, keys
+from ratchet.domain import budget, codec, keys
 from ratchet.domain.steps import End, Failure
 from ratchet.domain.task import History, TaskState, end_record
 from ratchet.testing.store import InMemoryCheckpoints
@@ -231,7 +230,7 @@ BUGS: Sequence[Bug] = (
     Bug("warm history taken for complete", (planted_steps.trusted_history,)),
     Bug("summary taken for work", (planted_steps.busy_summary,)),
     Bug("committed step run again", (planted_steps.forgetful,)),
-    Bug("cap not checked", (swap(model_turn, "affordable_output", _generous),), (), ("cap",)),
+    Bug("cap not checked", (swap(budget, "affordable_output", _generous),), (), ("cap",)),
     Bug(
         "step limit not checked",
         (swap(step_attempt, "check_limits", lambda *_, **__: None),),

@@ -1,5 +1,7 @@
 """A planted bug that nothing meets must not pass for one that was caught, nor for one that nobody found."""
 
+from contextlib import ExitStack
+
 import pytest
 
 from ratchet.app.announce_task import AnnounceTask
@@ -7,7 +9,9 @@ from ratchet.app.dispatch_task import DispatchTask
 from ratchet.app.resume_task import ResumeTask
 from ratchet.contracts import limits
 from tests.simulation.bugs import Bug, Patch, all_planted, planted, swap, wrap
+from tests.simulation.handlers import installed
 from tests.simulation.mutants import hunt_for
+from tests.simulation.planted import BUGS, NETS
 
 QUIET = swap(DispatchTask, "__call__", lambda *_: None)
 UNUSED = wrap(ResumeTask, "_told", lambda original, *args: original(*args))
@@ -27,6 +31,14 @@ def test_a_bug_counts_as_caught_only_if_all_of_it_was_met(
     verdict = hunt_for(Bug("planted here", patches, (), ("cap",)), schedules=0)
     assert (verdict.unmet, verdict.is_caught) == (unmet, is_caught)
     assert ("NEVER MET" in str(verdict)) is bool(unmet)
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+def test_what_a_bug_takes_the_place_of_is_there(bug: Bug) -> None:
+    with installed(), ExitStack() as nets:
+        for net in bug.nets_off:
+            nets.enter_context(NETS[net]())
+        nets.enter_context(all_planted(bug))
 
 
 def test_what_is_not_there_cannot_be_planted() -> None:
