@@ -21,6 +21,7 @@ from ratchet.app.decision_links import DecisionLinks
 from ratchet.app.deliveries import Deliveries
 from ratchet.app.deployed_models import DeployedModels
 from ratchet.app.fork_task import ForkTask
+from ratchet.app.list_memories import ListMemories
 from ratchet.app.list_tasks import ListTasks
 from ratchet.app.memories import Memories
 from ratchet.app.rate_gate import RateGate
@@ -32,6 +33,7 @@ from ratchet.app.sessions import Sessions
 from ratchet.app.submit_task import SubmitTask
 from ratchet.app.suspensions import SuspendedTenants
 from ratchet.app.task_events import TaskEvents
+from ratchet.app.user_erasure import UserErasure
 from ratchet.cold_start import once
 from ratchet.contracts.access import Identity
 from ratchet.contracts.names import AGENTS_MANIFEST_FILE, MODELS_FILE
@@ -68,6 +70,16 @@ class Wiring:
     identity: Identity = field(default_factory=Identity)
     gate: RateGate | None = None  # None: no tenant has a rate of its own
     by_link: AnswerByLink | None = None  # None: no links are sent
+
+    @property
+    def memory_lists(self) -> ListMemories:
+        """What is remembered, a page at a time."""
+        return ListMemories(self.memories, self.sessions.cursors)
+
+    @property
+    def erase_user(self) -> UserErasure:
+        """What deletes all that is kept of a user."""
+        return UserErasure(self.sessions.store, self.memories)
 
 
 def _gate(settings: ApiSettings, clock: Clock) -> RateGate | None:

@@ -74,7 +74,5 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     """One step; the answer is the next state of the execution."""
     step = StepInput.from_event(event)
     log_about(step.task, step.step.number)
-    output = execute_step()(
-        step, remaining_seconds=lambda: context.get_remaining_time_in_millis() / 1000
-    )
-    return output.to_dict()
+    left_ms = context.get_remaining_time_in_millis
+    return execute_step()(step, remaining_seconds=lambda: left_ms() / 1000).to_dict()

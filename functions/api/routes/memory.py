@@ -8,20 +8,26 @@ from aws_lambda_powertools.event_handler.openapi.params import Header, Query
 
 from functions.api.current import Routes, use_cases
 from functions.api.parameters import PageSize
-from ratchet.app.memory_views import memories_view, memory_view
+from ratchet.app.memory_views import erased_view, memories_view, memory_view
+from ratchet.app.user_erasure import Erased
 from ratchet.contracts import limits
 from ratchet.contracts.memory_api import (
     DeletedMemoryView,
+    DeletedNamespaceView,
     MemoryListView,
     MemoryRequest,
     MemoryView,
 )
+from ratchet.contracts.names import MemoryScope, Scope
 from ratchet.contracts.request_errors import InvalidRequest
 from ratchet.domain.memory import Expected, Fact, Namespace, Note, Place, Source
 
 routes = Routes()
 
 _QUERY = "Words to look for in keys and values, whatever their case; most of them first, then the newest."
+_TASKS = (
+    "Delete the user's ended tasks too, with all that they said and did; needs the scope admin."
+)
 IfMatch = Annotated[str | None, Header(alias="If-Match", description="The ETag to be replaced.")]
 IfNoneMatch = Annotated[
     str | None, Header(alias="If-None-Match", description="`*`: only if there is none.")
@@ -70,13 +76,13 @@ def list_memories(
     cursor: str | None = None,
 ) -> MemoryListView:
     """Of `tenant`, `agent:NAME` or `user:ID`; those whose keys begin with `prefix`, or hold words of `query`."""
-    place, memories = _place(namespace), use_cases().memories
+    place, used = _place(namespace), use_cases()
     if not query:
-        found, following = memories.page(place, prefix=prefix, limit=limit, cursor=cursor)
+        found, following = used.memory_lists(place, prefix=prefix, limit=limit, cursor=cursor)
         return memories_view(place.namespace, found, following)
     if cursor is not None:
         raise InvalidRequest("cursor: a search has one page; ask for more with limit")
-    hits = memories.search(place, query, prefix=prefix, limit=limit)
+    hits = used.memories.search(place, query, prefix=prefix, limit=limit)
     return memories_view(place.namespace, hits, None)
 
 
@@ -137,8 +143,15 @@ def delete_memory(namespace: str, key: str, if_match: IfMatch = None) -> Deleted
     operation_id="deleteMemories",
     tags=["memory"],
 )
-def delete_memories(namespace: str) -> DeletedMemoryView:
-    """All that is remembered there."""
-    place = _place(namespace, writes=True)
-    gone = use_cases().memories.clear(place)
-    return DeletedMemoryView(namespace=str(place.namespace), deleted_memories=gone)
+def delete_memories(
+    namespace: str, tasks: Annotated[bool, Query(description=_TASKS)] = False
+) -> DeletedNamespaceView:
+    """All that is remembered there; with `tasks`, all that is kept of a user (up to 100 tasks a request)."""
+    place, used = _place(namespace, writes=True), use_cases()
+    if not tasks:
+        gone = Erased(used.memories.clear(place), (), 0, (), is_complete=True)
+        return erased_view(place.namespace, gone)
+    if place.namespace.scope is not MemoryScope.USER:
+        raise InvalidRequest("tasks: only a user's are deleted, so the namespace is user:ID")
+    routes.caller.require(Scope.ADMIN, "deleting tasks")
+    return erased_view(place.namespace, used.erase_user(place.tenant, place.namespace.owner))

@@ -1,7 +1,5 @@
 """Read, write, list, search and delete what is remembered, for callers of the API and for tools alike."""
 
-import base64
-import binascii
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -23,7 +21,7 @@ from ratchet.domain.memory import (
     removed,
     written,
 )
-from ratchet.memory_ports import MemoryStore
+from ratchet.memory_ports import FactPage, MemoryStore
 from ratchet.observability import logger
 from ratchet.ports import Clock
 
@@ -133,19 +131,15 @@ class Memories:
             raise _missing(place, key)
         return gone
 
-    def page(
-        self, place: Place, *, prefix: str, limit: int, cursor: str | None
-    ) -> tuple[Sequence[Fact], str | None]:
-        """Facts in the order of their keys, and the cursor of the next page.
+    def page(self, place: Place, *, prefix: str, limit: int, after: str | None = None) -> FactPage:
+        """Facts in the order of their keys.
 
         Raises:
-            InvalidRequest: the prefix begins no key, or the cursor is not one of ours.
+            InvalidRequest: the prefix begins no key.
         """
         if prefix:
             _check_key(prefix)
-        after = None if cursor is None else _key_of(cursor)
-        found = self.store.page(place, prefix=prefix, limit=limit, after=after)
-        return found.facts, None if found.after is None else _cursor_of(found.after)
+        return self.store.page(place, prefix=prefix, limit=limit, after=after)
 
     def search(self, place: Place, query: str, *, prefix: str, limit: int) -> Sequence[Fact]:
         """The facts that hold words of the query, best first; see `domain.memory.best`."""
@@ -209,18 +203,3 @@ def _check_key(key: str) -> None:
 
 def _missing(place: Place, key: str) -> MemoryNotFound:
     return MemoryNotFound(f"nothing is remembered under {key!r} in {place.namespace}")
-
-
-def _cursor_of(key: str) -> str:
-    return base64.urlsafe_b64encode(f"memory_{key}".encode()).decode().rstrip("=")
-
-
-def _key_of(cursor: str) -> str:
-    try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-    except (binascii.Error, ValueError):
-        text = ""
-    kind, _, key = text.partition("_")
-    if kind == "memory" and is_memory_key(key):
-        return key
-    raise InvalidRequest("cursor: use next_cursor of the page before, unchanged")

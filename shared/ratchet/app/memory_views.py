@@ -2,9 +2,27 @@
 
 from collections.abc import Sequence
 
-from ratchet.contracts.memory_api import MemoryListView, MemorySourceView, MemoryView
+from ratchet.app.user_erasure import Erased
+from ratchet.contracts.memory_api import (
+    DeletedNamespaceView,
+    MemoryListView,
+    MemorySourceView,
+    MemoryView,
+)
 from ratchet.domain.memory import Fact, Namespace
 from ratchet.domain.rfc3339 import timestamp
+
+
+def erased_view(namespace: Namespace, erased: Erased) -> DeletedNamespaceView:
+    """What was deleted."""
+    return DeletedNamespaceView(
+        namespace=str(namespace),
+        deleted_memories=erased.memories,
+        deleted_task_ids=list(erased.task_ids),
+        deleted_items=erased.items,
+        open_task_ids=list(erased.open_task_ids),
+        is_complete=erased.is_complete,
+    )
 
 
 def memory_view(namespace: Namespace, fact: Fact) -> MemoryView:

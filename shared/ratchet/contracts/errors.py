@@ -2,6 +2,29 @@
 
     RatchetError
     |-- RequestError              answered to the caller as problem+json: see request_errors.py
+    |-- RequestError              answered to the caller as problem+json (RFC 9457); more in memory_errors.py
+    |   |-- InvalidRequest            400 invalid_request
+    |   |-- UnknownAgent              400 unknown_agent
+    |   |-- ModelNotPriced            400 unpriced_model
+    |   |-- BadCredentials            401 unauthorized
+    |   |-- ScopeMissing              403 insufficient_scope
+    |   |-- TenantSuspended           403 tenant_suspended
+    |   |-- TaskNotFound              404 not_found
+    |   |-- KeyNotFound               404 not_found
+    |   |-- TaskAlreadyFinished       409 already_finished
+    |   |-- TaskNotResumable          409 not_resumable
+    |   |-- InterruptNotFound         404 not_found
+    |   |-- InterruptDecided          409 already_decided
+    |   |-- InterruptExpired          410 interrupt_expired
+    |   |-- TaskNotForkable           409 not_forkable
+    |   |-- DeliveryNotFound          404 not_found
+    |   |-- NothingToDeliver          409 nothing_to_deliver
+    |   |-- SessionNotFound           404 not_found
+    |   |-- SessionBusy               409 session_busy
+    |   |-- BodyTooLarge              413 body_too_large
+    |   |-- IdempotencyKeyReused      422 idempotency_key_reused
+    |   |-- TooManyRequests           429 rate_limited
+    |   `-- ServiceUnavailable        503 unavailable
     |-- RetryableError            Step Functions runs the step again (the class name is the ASL error)
     |   |-- StoreUnavailable          store_unavailable
     |   |-- SecretUnavailable         secret_unavailable

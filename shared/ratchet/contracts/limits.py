@@ -83,6 +83,9 @@ MAX_MEMORY_TTL_SECONDS = 10 * 365 * 24 * 3600
 RECALLED_MEMORIES = 20
 """What `recall` tells a model at most, the best or newest ones."""
 
+ERASED_AT_ONCE = 100
+"""Tasks of a user that one request deletes: a few seconds of the 29 that API Gateway waits."""
+
 # Step executor
 TIME_RESERVE_SECONDS = 10.0
 """A model call must leave this much of the Lambda timeout for the checkpoint."""

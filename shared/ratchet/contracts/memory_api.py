@@ -49,8 +49,23 @@ class MemoryListView(Answer):
     next_cursor: str | None
 
 
+class DeletedNamespaceView(Answer):
+    """What `DELETE /v1/memory/{namespace}` deleted.
+
+    With `tasks=true` also the user's ended tasks, and in how many items. `open_task_ids` have not ended, so they stay,
+    and may remember more: cancel them and send the request again, as when it is not `is_complete`.
+    """
+
+    namespace: str
+    deleted_memories: int
+    deleted_task_ids: list[str]
+    deleted_items: int
+    open_task_ids: list[str]
+    is_complete: bool
+
+
 class DeletedMemoryView(Answer):
-    """How many memories of a namespace were deleted."""
+    """What `DELETE /v1/memory/{namespace}/{key}` deleted: one."""
 
     namespace: str
     deleted_memories: int

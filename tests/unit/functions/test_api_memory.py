@@ -128,6 +128,7 @@ def test_a_list_has_pages_and_a_search_the_best_first(world: World) -> None:
     assert [m["key"] for m in hits["memories"]] == ["a.2"]
     bad = [
         {"cursor": "x"},
+        {"cursor": page["next_cursor"], "prefix": "a"},
         {"prefix": "a b"},
         {"limit": "0"},
         {"query": "x", "cursor": page["next_cursor"] or ""},
@@ -271,3 +272,30 @@ def test_a_store_that_does_not_answer_is_a_503(
     monkeypatch.setattr(world.facts, "look", down)
     status, problem, _ = put()
     assert (status, problem["code"]) == (503, "unavailable")
+
+
+def test_with_tasks_all_that_is_kept_of_a_user_is_deleted_by_an_admin(world: World) -> None:
+    put()
+    done, waiting = (world.submitted("Hello.", user_id="ann") for _ in range(2))
+    world.run(done)
+    query = {"tasks": "true"}
+    status, problem, _ = ask("DELETE", ANN, query=query)
+    assert (status, problem["code"]) == (403, "insufficient_scope")
+    for shared in ("tenant", "agent:support"):
+        status, problem, _ = ask("DELETE", f"/v1/memory/{shared}", query=query, scopes=ADMIN)
+        assert (status, problem["code"]) == (400, "invalid_request")
+    assert ask("GET", DIET)[0] == 200
+    status, deleted, _ = ask("DELETE", ANN, query=query, scopes=ADMIN)
+    assert status == 200
+    assert deleted == {
+        "namespace": "user:ann",
+        "deleted_memories": 1,
+        "deleted_task_ids": [done.task_id],
+        "deleted_items": 2,
+        "open_task_ids": [waiting.task_id],
+        "is_complete": True,
+    }
+    assert ask("GET", f"/v1/tasks/{done.task_id}")[0] == 404
+    assert ask("GET", f"/v1/tasks/{waiting.task_id}")[0] == 200
+    deleted = ask("DELETE", ANN, query=query, scopes=ADMIN, tenant="mallory")[1]
+    assert (deleted["deleted_task_ids"], deleted["open_task_ids"]) == ([], [])

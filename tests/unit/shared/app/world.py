@@ -30,6 +30,7 @@ from ratchet.app.suspensions import SuspendedTenants
 from ratchet.app.sweep_tasks import SweepTasks
 from ratchet.app.task_events import TaskEvents
 from ratchet.app.tenant_allowance import TenantGovernor
+from ratchet.app.user_erasure import UserErasure
 from ratchet.app.warm_histories import WarmHistories
 from ratchet.contracts.messages import Doorbell, Route, StepInput, StepOutput, TaskRef
 from ratchet.contracts.names import Action
@@ -151,6 +152,11 @@ class World:
             sessions=SessionReturn(self.lock, self.inbox),
             is_suspended=is_suspended,
         )
+
+    @property
+    def erase_user(self) -> UserErasure:
+        """What deletes all that is kept of a user."""
+        return UserErasure(self.store, self.memories)
 
     def executor(self) -> ExecuteStep:
         """A fresh sandbox."""
