@@ -12,8 +12,8 @@ from functions.api.routes import (
     deliveries,
     deployment,
     interrupts,
-    memory,
     links,
+    memory,
     sessions,
     tasks,
     usage,
@@ -26,8 +26,7 @@ from ratchet.contracts.request_errors import RequestError, ServiceUnavailable
 from ratchet.observability import logger
 
 app = APIGatewayHttpResolver(enable_validation=True)
-for resource in (tasks, interrupts, sessions, memory, deliveries, usage, deployment):
-for resource in (tasks, interrupts, links, sessions, deliveries, usage, deployment):
+for resource in (tasks, interrupts, links, sessions, memory, deliveries, usage, deployment):
     app.include_router(resource.routes)
 
 API_KEYS = Identity()

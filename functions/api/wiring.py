@@ -44,7 +44,7 @@ from ratchet.domain.task_cost import DEPLOYED
 from ratchet.domain.webhook_url import check_webhook_url
 from ratchet.ports import Clock
 from ratchet.session_ports import SessionStore
-from ratchet.ports import Clock, SigningKeys
+from ratchet.tenancy_ports import SigningKeys
 
 _BUNDLE = Path(__file__).parents[2]
 
@@ -98,9 +98,21 @@ def _signing_keys(settings: ApiSettings, clock: Clock) -> SigningKeys:
 def _submit(
     settings: ApiSettings, store: SessionStore, cancel: CancelTask, *, clock: Clock
 ) -> SubmitTask:
-def _routing(settings: ApiSettings, models: DeployedModels, clock: Clock) -> OverridableRouting:
+    loopback = DevelopmentSwitches.from_env().loopback_webhooks
     override = DynamoDbRoutingOverride(client("dynamodb"), table=settings.table_name)
-    return OverridableRouting(override, models=models, clock=clock)
+    models = DeployedModels.load(_BUNDLE / MODELS_FILE)
+    return SubmitTask(
+        store=store,
+        inbox=SqsInbox(client("sqs"), settings.queue_url),
+        agents=AgentDirectory.load(_BUNDLE / AGENTS_MANIFEST_FILE, default=settings.default_agent),
+        clock=clock,
+        ids=UlidIds(clock),
+        check_webhook=functools.partial(check_webhook_url, allow_loopback=loopback),
+        models=models,
+        routing=OverridableRouting(override, models=models, clock=clock),
+        cancel=cancel,
+        is_suspended=SuspendedTenants(suspensions(settings), clock),
+    )
 
 
 def _by_link(
@@ -117,53 +129,21 @@ def _by_link(
 def wiring() -> Wiring:
     """The api's use cases on AWS."""
     settings = ApiSettings.from_env()
-    loopback = DevelopmentSwitches.from_env().loopback_webhooks
-    override = DynamoDbRoutingOverride(client("dynamodb"), table=settings.table_name)
-    models = DeployedModels.load(_BUNDLE / MODELS_FILE)
-    return SubmitTask(
-    keys = _signing_keys(settings, clock)
-    cursors, gate = Cursors(keys), _gate(settings, clock)
-    decide = DecideInterrupt(store, inbox, outbox, clock)
-    cancel = CancelTask(
-        store,
-        StepFunctionsWorkflow(client("stepfunctions"), settings.state_machine_arn),
-        outbox,
-        clock,
-    )
-    submit = SubmitTask(
-        store=store,
-        inbox=SqsInbox(client("sqs"), settings.queue_url),
-        agents=AgentDirectory.load(_BUNDLE / AGENTS_MANIFEST_FILE, default=settings.default_agent),
-        clock=clock,
-        ids=UlidIds(clock),
-        check_webhook=functools.partial(check_webhook_url, allow_loopback=loopback),
-        models=models,
-        routing=OverridableRouting(override, models=models, clock=clock),
-        routing=_routing(settings, models, clock),
-        cancel=cancel,
-        is_suspended=SuspendedTenants(suspensions(settings), clock),
-    )
-
-
-@once
-def wiring() -> Wiring:
-    """The api's use cases on AWS."""
-    settings = ApiSettings.from_env()
     clock = SystemClock()
     store = checkpoints(settings, clock)
     outbox = SqsInbox(client("sqs"), settings.outbox_queue_url)
     workflow = StepFunctionsWorkflow(client("stepfunctions"), settings.state_machine_arn)
     cancel = CancelTask(store, workflow, outbox, clock)
     submit = _submit(settings, store, cancel, clock=clock)
-    cursors = _cursors(settings, clock)
+    keys = _signing_keys(settings, clock)
+    cursors, gate = Cursors(keys), _gate(settings, clock)
+    decide = DecideInterrupt(store, submit.inbox, outbox, clock)
     return Wiring(
         submit=submit,
         read=ReadTask(store, clock),
         lists=ListTasks(store, cursors),
         cancel=cancel,
         resume=ResumeTask(store, submit.inbox, submit.agents, clock, submit.is_suspended),
-        decide=DecideInterrupt(store, submit.inbox, outbox, clock),
-        resume=ResumeTask(store, inbox, agents, clock, is_suspended),
         decide=decide,
         fork=ForkTask.beside(submit),
         events=TaskEvents(store, clock, cursors),

@@ -13,9 +13,10 @@ from ratchet.adapters.dynamodb_table import Table
 from ratchet.adapters.payloads import S3Payloads
 from ratchet.app.memories import Memories
 from ratchet.app.user_erasure import Erased
-from ratchet.contracts.errors import SessionNotFound, StoreUnavailable
+from ratchet.contracts.errors import StoreUnavailable
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import TaskStatus
+from ratchet.contracts.request_errors import SessionNotFound
 from ratchet.domain.memory import Namespace, Place
 from ratchet.domain.messages import ToolCall
 from ratchet.model_ports import ModelAnswer, ModelCall

@@ -17,7 +17,7 @@ from ratchet.contracts.limits import MAX_LINK_CHARS
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import ApprovalAnswer, InterruptKind
 from ratchet.domain.steps import Interrupt
-from ratchet.ports import SigningKeys
+from ratchet.tenancy_ports import SigningKeys
 
 PATH = "/v1/links/"
 _PURPOSE = "ratchet decision link, form 1"  # another form of grant needs another purpose

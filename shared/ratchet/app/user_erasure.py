@@ -15,8 +15,8 @@ from ratchet.domain.memory import Namespace, Place
 from ratchet.domain.session import Move, Session
 from ratchet.domain.task import History
 from ratchet.observability import logger
-from ratchet.ports import ListFilter
 from ratchet.session_ports import SessionStore
+from ratchet.task_list import ListFilter
 
 
 @dataclass(frozen=True, slots=True)
