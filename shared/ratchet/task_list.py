@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ratchet.contracts.names import TaskStatus
-from ratchet.domain.keys import first_task_id
+from ratchet.domain.identifiers import first_task_id
 
 
 @dataclass(frozen=True, slots=True)

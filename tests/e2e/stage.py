@@ -16,7 +16,7 @@ import httpx
 from ratchet.cli.dev_stack import DevStack
 from ratchet.contracts.limits import TERMINAL_RETENTION_SECONDS
 from ratchet.contracts.messages import Doorbell, TaskRef
-from ratchet.domain.keys import execution_name
+from ratchet.domain.identifiers import execution_name
 from ratchet.testing.model_faults import Fault
 from ratchet.testing.model_server import ModelServer, RecordedRequest
 from tests.e2e.waiting import wait_until

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from ratchet.contracts.messages import TaskRef
 from ratchet.delivery_log import DeliveryState
 from ratchet.domain.delivery import MAX_TRIES
-from ratchet.domain.keys import event_id
+from ratchet.domain.identifiers import event_id
 from ratchet.domain.steps import StepRecord
 
 if TYPE_CHECKING:

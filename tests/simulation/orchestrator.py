@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 from ratchet.contracts.messages import StepOutput, TaskRef
-from ratchet.domain.keys import execution_name
+from ratchet.domain.identifiers import execution_name
 from tests.simulation.calls import Network
 from tests.simulation.faults import Fault
 from tests.simulation.lambdas import Lambdas

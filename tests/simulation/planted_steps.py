@@ -18,7 +18,7 @@ from ratchet.app.tool_runner import ToolRunner
 from ratchet.contracts import limits
 from ratchet.contracts.messages import Doorbell, StepOutput
 from ratchet.contracts.names import Purpose, TaskStatus
-from ratchet.domain.keys import tool_call_key
+from ratchet.domain.identifiers import tool_call_key
 from ratchet.domain.steps import End
 from ratchet.ports import ExecutionState
 from ratchet.testing.store import InMemoryCheckpoints

@@ -9,7 +9,8 @@ from ratchet.contracts.limits import MAX_RESTARTS
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import InterruptKind, TaskStatus
 from ratchet.domain.forking import FORK_MARK
-from ratchet.domain.keys import event_id, payload_prefix
+from ratchet.domain.identifiers import event_id
+from ratchet.domain.keys import payload_prefix
 from ratchet.domain.messages import Message
 from ratchet.domain.steps import End, Paused, StepRecord
 from ratchet.domain.task import History

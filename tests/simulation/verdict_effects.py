@@ -13,7 +13,7 @@ from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import EffectAnswer
 from ratchet.delivery_log import DeliveryState
 from ratchet.domain.delivery import MAX_TRIES
-from ratchet.domain.keys import event_id
+from ratchet.domain.identifiers import event_id
 from ratchet.domain.steps import Paused, StepRecord
 from ratchet.domain.task import History
 from tests.simulation.brain import UNSAFE

@@ -5,7 +5,7 @@ from typing import Any
 
 from ratchet.adapters.dynamodb_items import read_summary
 from ratchet.adapters.dynamodb_table import Item, Table
-from ratchet.domain import keys
+from ratchet.domain import identifiers, keys
 from ratchet.domain.task import TaskState, is_over
 from ratchet.task_list import ListFilter, Page, TaskSummary
 
@@ -25,7 +25,7 @@ class DynamoDbListing:
         self, tenant: str, *, where: ListFilter, limit: int, after: str | None, now_ms: int
     ) -> Page:
         """Newest first; shorter than `limit` only at the end, or when the filter examined its share."""
-        first, last = keys.first_task_id(where.from_ms or 0), _last(where, after)
+        first, last = identifiers.first_task_id(where.from_ms or 0), _last(where, after)
         if last < first:
             return Page((), None)
         tasks: list[TaskSummary] = []
@@ -76,7 +76,7 @@ def _last(where: ListFilter, after: str | None) -> str:
     if after:
         ends.append(f"{after[:-1]}{chr(ord(after[-1]) - 1)}{_END}")
     if where.until_ms is not None:
-        ends.append(keys.first_task_id(where.until_ms))
+        ends.append(identifiers.first_task_id(where.until_ms))
     return min(ends)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ratchet.adapters.aws import AWS_ERRORS, error_code, store_error
 from ratchet.contracts.messages import ExecutionRef, StepOutput, TaskRef
-from ratchet.domain.keys import execution_name
+from ratchet.domain.identifiers import execution_name
 from ratchet.ports import ExecutionState
 
 if TYPE_CHECKING:

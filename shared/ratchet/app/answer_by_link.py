@@ -10,7 +10,7 @@ from ratchet.app.decision_links import DecisionLinks, Grant
 from ratchet.contracts.interrupt_api import DecisionRequest
 from ratchet.contracts.names import ApprovalAnswer, InterruptKind
 from ratchet.contracts.request_errors import InterruptDecided, InterruptExpired, InterruptNotFound
-from ratchet.domain.keys import is_task_id
+from ratchet.domain.identifiers import is_task_id
 from ratchet.domain.steps import Interrupt, Paused, StepRecord
 from ratchet.domain.task import History
 from ratchet.ports import CheckpointStore, Clock

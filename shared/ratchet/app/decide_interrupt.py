@@ -16,7 +16,7 @@ from ratchet.contracts.request_errors import (
     InvalidRequest,
 )
 from ratchet.domain.approvals import canonical
-from ratchet.domain.keys import is_task_id
+from ratchet.domain.identifiers import is_task_id
 from ratchet.domain.steps import Decision, Interrupt, Paused, StepRecord
 from ratchet.domain.task import History
 from ratchet.domain.verdicts import decision_record, limits_after, needs_history, with_digest

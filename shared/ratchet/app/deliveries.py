@@ -13,7 +13,7 @@ from ratchet.contracts.names import Channel
 from ratchet.contracts.request_errors import DeliveryNotFound, NothingToDeliver
 from ratchet.delivery_log import DeadPage, Delivery, DeliveryState
 from ratchet.domain.delivery import MAX_TRIES
-from ratchet.domain.keys import delivery_id, delivery_of
+from ratchet.domain.identifiers import delivery_id, delivery_of
 from ratchet.domain.steps import End, Paused
 from ratchet.domain.task import History
 from ratchet.ports import CheckpointStore, Clock, Inbox

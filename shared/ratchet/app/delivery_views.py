@@ -10,7 +10,7 @@ from ratchet.contracts.delivery_api import (
 )
 from ratchet.contracts.names import Channel
 from ratchet.delivery_log import DeadPage, Delivery
-from ratchet.domain.keys import delivery_id, event_type
+from ratchet.domain.identifiers import delivery_id, event_type
 from ratchet.domain.rfc3339 import timestamp
 
 

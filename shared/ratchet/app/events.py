@@ -6,7 +6,7 @@ from ratchet.app.decision_links import LinkBook
 from ratchet.contracts.limits import MAX_EVENT_BYTES
 from ratchet.contracts.names import InterruptKind, Json, TaskStatus
 from ratchet.domain.approvals import value_of
-from ratchet.domain.keys import event_id
+from ratchet.domain.identifiers import event_id
 from ratchet.domain.rfc3339 import timestamp
 from ratchet.domain.steps import BudgetWarning, End, Interrupt, Paused, StepRecord
 from ratchet.domain.task import History, Task

@@ -9,7 +9,7 @@ from ratchet.contracts.messages import StepInput
 from ratchet.contracts.names import ApprovalAnswer, InterruptKind
 from ratchet.domain.agent import Agent
 from ratchet.domain.approvals import held_call
-from ratchet.domain.keys import interrupt_id
+from ratchet.domain.identifiers import interrupt_id
 from ratchet.domain.messages import valid_text
 from ratchet.domain.steps import HeldCall, Interrupt, StepResult, ToolRun
 

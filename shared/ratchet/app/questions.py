@@ -6,7 +6,7 @@ from ratchet.app.tool_runner import Unknown
 from ratchet.contracts.limits import INTERRUPT_SECONDS
 from ratchet.contracts.messages import StepInput
 from ratchet.contracts.names import EffectAnswer, InterruptKind
-from ratchet.domain.keys import interrupt_id
+from ratchet.domain.identifiers import interrupt_id
 from ratchet.domain.steps import Interrupt
 
 

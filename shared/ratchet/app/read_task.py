@@ -6,7 +6,7 @@ from ratchet.app.remains import tip_or_remains
 from ratchet.contracts.limits import MAX_WAIT_SECONDS
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.request_errors import TaskNotFound
-from ratchet.domain.keys import is_task_id
+from ratchet.domain.identifiers import is_task_id
 from ratchet.domain.steps import End, Paused
 from ratchet.domain.task import History
 from ratchet.ports import CheckpointStore, Clock

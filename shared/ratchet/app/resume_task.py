@@ -12,7 +12,7 @@ from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.contracts.names import TaskStatus
 from ratchet.contracts.request_errors import InvalidRequest, TaskNotFound, TaskNotResumable
 from ratchet.contracts.task_api import LimitsRequest, ResumeRequest
-from ratchet.domain.keys import interrupt_id
+from ratchet.domain.identifiers import interrupt_id
 from ratchet.domain.messages import Message, ToolCall
 from ratchet.domain.steps import End, Paused, StepRecord
 from ratchet.domain.task import UNANSWERED, History, TaskLimits, TaskState, end_record, step_after

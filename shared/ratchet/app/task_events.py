@@ -12,7 +12,7 @@ from ratchet.contracts.event_api import TaskEventListView, TaskEventView
 from ratchet.contracts.limits import MAX_WAIT_SECONDS
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import Json
-from ratchet.domain.keys import event_id, is_task_id
+from ratchet.domain.identifiers import event_id, is_task_id
 from ratchet.domain.rfc3339 import timestamp
 from ratchet.domain.steps import End, Paused, StepRecord
 from ratchet.domain.task import History

@@ -8,7 +8,7 @@ from typing import Any
 from ratchet.app.step_trace import StepTrace
 from ratchet.contracts.errors import AttemptSuperseded, RatchetError
 from ratchet.contracts.names import Effect
-from ratchet.domain.keys import tool_call_key
+from ratchet.domain.identifiers import tool_call_key
 from ratchet.domain.memory import RememberedByTask
 from ratchet.domain.messages import Message, ToolCall, valid_text
 from ratchet.domain.steps import StepPlan, ToolRun

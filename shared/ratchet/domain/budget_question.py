@@ -5,7 +5,7 @@ from dataclasses import replace
 from ratchet.contracts.limits import INTERRUPT_SECONDS, MAX_STEPS_CAP
 from ratchet.contracts.names import BudgetAnswer, InterruptKind, Json, TaskStatus
 from ratchet.domain.budget import MAX_COST
-from ratchet.domain.keys import interrupt_id
+from ratchet.domain.identifiers import interrupt_id
 from ratchet.domain.steps import End, Failure, Interrupt
 from ratchet.domain.task import History, TaskLimits
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ratchet.contracts.messages import ExecutionRef, StepInput, StepOutput, StepRef, TaskRef
 from ratchet.contracts.names import Action
-from ratchet.domain.keys import execution_name
+from ratchet.domain.identifiers import execution_name
 from ratchet.ports import ExecutionState
 
 

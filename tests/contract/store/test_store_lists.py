@@ -7,7 +7,7 @@ import pytest
 from ratchet.contracts.limits import TERMINAL_RETENTION_SECONDS
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import TaskStatus
-from ratchet.domain import keys
+from ratchet.domain import identifiers
 from ratchet.task_list import ListFilter, Page, TaskSummary
 from tests.contract.store.benches import Bench
 from tests.contract.store.samples import DONE, START_MS, record_of, ref_of, task_of
@@ -86,7 +86,7 @@ MINUTES = [START_MS + number * 60_000 for number in range(6)]
 def spread(bench: Bench) -> Bench:
     """Six tasks, one a minute, with ids of their time."""
     for number, at_ms in enumerate(MINUTES):
-        ref = TaskRef("acme", f"{keys.first_task_id(at_ms)}{number:016d}")
+        ref = TaskRef("acme", f"{identifiers.first_task_id(at_ms)}{number:016d}")
         task = replace(task_of(1), ref=ref, created_at_ms=at_ms, agent="ab"[number % 2])
         bench.store.create_task(task, claim=None, due_at_ms=START_MS)
     return bench

@@ -3,7 +3,7 @@
 import pytest
 
 from ratchet.adapters.system import SystemClock, UlidIds
-from ratchet.domain.keys import is_task_id
+from ratchet.domain.identifiers import is_task_id
 from ratchet.ports import Clock, Ids
 from ratchet.testing.clock import FakeClock, SequentialIds
 

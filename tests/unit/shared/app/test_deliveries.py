@@ -13,7 +13,7 @@ from ratchet.contracts.request_errors import (
     TaskNotFound,
 )
 from ratchet.delivery_log import Delivery, DeliveryAttempt
-from ratchet.domain.keys import delivery_id, delivery_of, event_type
+from ratchet.domain.identifiers import delivery_id, delivery_of, event_type
 from ratchet.testing.chat import says
 from tests.unit.shared.app.world import World
 

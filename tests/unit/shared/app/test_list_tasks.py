@@ -9,7 +9,7 @@ from ratchet.app.list_tasks import TaskQuery
 from ratchet.contracts.names import TaskStatus
 from ratchet.contracts.request_errors import InvalidRequest
 from ratchet.contracts.task_api import TaskRequest
-from ratchet.domain.keys import first_task_id
+from ratchet.domain.identifiers import first_task_id
 from ratchet.domain.rfc3339 import milliseconds
 from ratchet.testing.chat import says
 from tests.unit.shared.app.world import World

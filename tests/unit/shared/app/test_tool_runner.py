@@ -7,7 +7,7 @@ import pytest
 
 from ratchet import Agent, tool
 from ratchet.app.tool_runner import EffectPending, PlannedCall, ToolResults, ToolRunner
-from ratchet.domain.keys import tool_call_key
+from ratchet.domain.identifiers import tool_call_key
 from ratchet.domain.messages import Message, ToolCall
 from ratchet.domain.models import Usage
 from ratchet.domain.steps import StepPlan

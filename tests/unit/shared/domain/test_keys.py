@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ratchet.contracts.limits import MAX_STEPS_CAP
 from ratchet.contracts.messages import TaskRef
-from ratchet.domain import keys
+from ratchet.domain import identifiers, keys
 
 REF = TaskRef("acme", "task_01KDVDX3Z8Q4W6ERTY7P2ASDFG")
 ids = st.text(string.ascii_letters + string.digits + "_.:@-", min_size=1, max_size=20).filter(
@@ -42,9 +42,9 @@ def test_other_partitions_name_none() -> None:
 
 
 def test_executions_are_named_after_task_and_generation_within_the_80_characters_of_aws() -> None:
-    assert keys.execution_name(REF, 1) == REF.task_id
-    assert keys.execution_name(REF, 12) == f"{REF.task_id}-g12"
-    assert len(keys.execution_name(REF, 10**9)) <= 80
+    assert identifiers.execution_name(REF, 1) == REF.task_id
+    assert identifiers.execution_name(REF, 12) == f"{REF.task_id}-g12"
+    assert len(identifiers.execution_name(REF, 10**9)) <= 80
 
 
 @given(refs, refs)
@@ -117,7 +117,7 @@ def test_a_tool_gets_the_same_key_on_every_attempt_and_another_on_every_call() -
         ref = values.pop("ref", REF)
         assert isinstance(ref, TaskRef)
         step, index, name = values["step"], values["index"], values["name"]
-        return keys.tool_call_key(ref, int(str(step)), int(str(index)), str(name))
+        return identifiers.tool_call_key(ref, int(str(step)), int(str(index)), str(name))
 
     assert key() == key()
     others = [
@@ -131,7 +131,7 @@ def test_a_tool_gets_the_same_key_on_every_attempt_and_another_on_every_call() -
 
 
 def test_an_event_has_one_id_that_can_be_part_of_a_key() -> None:
-    event = keys.event_id(REF, "task.succeeded", 7)
+    event = identifiers.event_id(REF, "task.succeeded", 7)
     assert event == "evt_01KDVDX3Z8Q4W6ERTY7P2ASDFG_7_task_succeeded"
     assert keys.delivery_sort_key(event, "sns") == f"DELIVERY#{event}#sns"
 
@@ -150,4 +150,4 @@ def test_an_event_has_one_id_that_can_be_part_of_a_key() -> None:
     ],
 )
 def test_only_a_ulid_with_its_prefix_is_a_task_id(text: str, expected: bool) -> None:
-    assert keys.is_task_id(text) is expected
+    assert identifiers.is_task_id(text) is expected
