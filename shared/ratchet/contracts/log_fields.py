@@ -15,7 +15,7 @@ OURS = frozenset(
         *("tenant", "task_id", "step", "message_id", "generation", "agent"),  # which
         *("step_type", "model", "deployment", "tool", "channel", "ok", "error", "problem"),  # what
         *("cost_microusd", "lost_microusd", "ms", "seconds", "restarts", "count"),  # how much
-        *("before", "after", "tasks", "items", "failed", "lag_ms", "waiting"),
+        *("before", "after", "tasks", "items", "failed", "lag_ms", "waiting", "facts"),
         *("pinned", "version", "dropped"),
     }
 )
