@@ -3,6 +3,7 @@
 from typing import Any
 
 from functions.api.wiring import Wiring
+from ratchet.app.batches import ReadBatch, SubmitBatch
 from tests.unit.shared.app.world import World
 
 
@@ -10,6 +11,8 @@ def wired(world: World, **changes: Any) -> Wiring:
     """The api's use cases are the world's; its first agent is the default one."""
     use_cases: dict[str, Any] = {
         "submit": world.submit,
+        "submit_batch": SubmitBatch.of(world.submit, world.batches),
+        "read_batch": ReadBatch(world.batches),
         "read": world.read,
         "lists": world.lists,
         "cancel": world.cancel,

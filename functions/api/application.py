@@ -9,6 +9,7 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValida
 from functions.api.current import identity
 from functions.api.problems import from_request_error, from_validation, problem
 from functions.api.routes import (
+    batches,
     deliveries,
     deployment,
     interrupts,
@@ -27,6 +28,7 @@ from ratchet.observability import logger
 
 app = APIGatewayHttpResolver(enable_validation=True)
 for resource in (tasks, interrupts, links, sessions, memory, deliveries, usage, deployment):
+for resource in (tasks, batches, interrupts, sessions, memory, deliveries, usage, deployment):
     app.include_router(resource.routes)
 
 API_KEYS = Identity()

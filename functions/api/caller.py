@@ -3,14 +3,16 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from ratchet.contracts.access import Identity
 from ratchet.contracts.names import MemoryScope, Scope
 from ratchet.contracts.request_errors import BadCredentials, ScopeMissing
-from ratchet.contracts.task_api import TaskRequest
+from ratchet.contracts.task_api import GoalRequest
 from ratchet.domain.memory import Namespace
 from ratchet.domain.tenant_name import is_tenant_name
+
+Asked = TypeVar("Asked", bound=GoalRequest)
 
 _HOW = {
     "api_key": "send your API key in the x-api-key header",
@@ -41,7 +43,7 @@ class Caller:
             held = ", ".join(sorted(self.scopes)) or "none"
             raise ScopeMissing(f"{route} needs the scope {scope.value}; yours: {held}")
 
-    def acting(self, request: TaskRequest) -> TaskRequest:
+    def acting(self, request: Asked) -> Asked:
         """The request as this caller may make it: for its own user, unless it is an admin.
 
         Raises:

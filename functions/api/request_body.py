@@ -33,10 +33,14 @@ def refusal(event: dict[str, Any]) -> Response[str] | None:
 
 
 def _takes_json(method: str, path: str) -> bool:
-    """Whether the route reads its body: submit, resume, fork, decisions and memories do."""
+    """Whether the route reads its body: submit, batches, resume, fork, decisions and memories do."""
     if method == "PUT":
         return True
-    reads = path == "/v1/tasks" or path.endswith(("/resume", "/fork")) or "/interrupts/" in path
+    reads = (
+        path in ("/v1/tasks", "/v1/batches")
+        or path.endswith(("/resume", "/fork"))
+        or "/interrupts/" in path
+    )
     return method == "POST" and reads
 
 

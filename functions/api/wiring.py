@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ratchet.adapters.aws import client
-from ratchet.adapters.aws_store import checkpoints, memories, suspensions
+from ratchet.adapters.aws_store import batches, checkpoints, memories, suspensions
 from ratchet.adapters.dynamodb_rates import DynamoDbTenantRates
 from ratchet.adapters.dynamodb_routing import DynamoDbRoutingOverride
 from ratchet.adapters.signing_keys import SecretsManagerSigningKeys
@@ -14,6 +14,7 @@ from ratchet.adapters.stepfunctions import StepFunctionsWorkflow
 from ratchet.adapters.system import SystemClock, UlidIds
 from ratchet.app.agents import AgentDirectory
 from ratchet.app.answer_by_link import AnswerByLink
+from ratchet.app.batches import ReadBatch, SubmitBatch
 from ratchet.app.cancel_task import CancelTask
 from ratchet.app.cursors import Cursors
 from ratchet.app.decide_interrupt import DecideInterrupt
@@ -54,6 +55,8 @@ class Wiring:
     """The use cases behind the routes."""
 
     submit: SubmitTask
+    submit_batch: SubmitBatch
+    read_batch: ReadBatch
     read: ReadTask
     lists: ListTasks
     cancel: CancelTask
@@ -138,8 +141,12 @@ def wiring() -> Wiring:
     keys = _signing_keys(settings, clock)
     cursors, gate = Cursors(keys), _gate(settings, clock)
     decide = DecideInterrupt(store, submit.inbox, outbox, clock)
+    cursors = _cursors(settings, clock)
+    kept = batches(settings, clock)
     return Wiring(
         submit=submit,
+        submit_batch=SubmitBatch.of(submit, kept),
+        read_batch=ReadBatch(kept),
         read=ReadTask(store, clock),
         lists=ListTasks(store, cursors),
         cancel=cancel,

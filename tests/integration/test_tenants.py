@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from functions.api import current
 from ratchet import Agent, tool
 from ratchet.adapters.dynamodb import DynamoDbCheckpoints
+from ratchet.adapters.dynamodb_batches import DynamoDbBatches
 from ratchet.adapters.dynamodb_memories import DynamoDbMemories
 from ratchet.adapters.dynamodb_table import Table
 from ratchet.adapters.payloads import S3Payloads
@@ -134,6 +135,11 @@ class Town:
         self.world = World(AGENT, chat=_answer, kept=(store, bench.clock))
         table = Table(dynamodb, bench.table, bench.clock)
         self.world.memories = Memories(DynamoDbMemories(table, bench.clock), bench.clock)
+        payloads = S3Payloads(lambda: bucket, bench.bucket)
+        self.world.batches = DynamoDbBatches(
+            dynamodb, table=bench.table, payloads=payloads, clock=bench.clock
+        )
+        self.batches: dict[str, str] = {}
         self.tasks: dict[str, list[str]] = {tenant: [] for tenant in TENANTS}
         self.interrupts: dict[str, str] = {}
         self.deliveries: dict[str, str] = {}
@@ -185,6 +191,8 @@ class Town:
             self.interrupts[tenant] = following.interrupts[0].id
             memory = f"PUT /v1/memory/user:{user_of(tenant)}/{user_of(tenant)}-diet"
             assert self.call(tenant, memory, body={"value": f"canary-{tenant} "})[0] == 200
+            goals = {"tasks": [{"goal": f"canary-{tenant} together"}]}
+            self.batches[tenant] = self.call(tenant, "POST /v1/batches", body=goals)[1]["batch_id"]
             self.cursors[tenant] = self.call(tenant, LISTS[0], query={"limit": "1"})[1][
                 "next_cursor"
             ]
@@ -224,6 +232,8 @@ def test_the_same_calls_with_ones_own_ids_are_answered(town: Town) -> None:
             assert (status, task["goal"].startswith(f"canary-{tenant} ")) == (200, True)
         status, session = town.call(tenant, f"GET /v1/sessions/{session_of(tenant)}")
         assert (status, session["history_task_ids"]) == (200, town.tasks[tenant][:1])
+        status, batch = town.call(tenant, f"GET /v1/batches/{town.batches[tenant]}")
+        assert (status, batch["statuses"]) == (200, {"queued": 1})
         (asked,) = town.call(tenant, "GET /v1/interrupts")[1]["interrupts"]
         assert asked["id"] == town.interrupts[tenant]
     assert len({task_id for ids in town.tasks.values() for task_id in ids}) == 9
@@ -247,6 +257,7 @@ def test_a_foreign_id_is_answered_404_in_every_call_and_changes_nothing(
     path = path.replace("{session_id}", session_of(victim))
     path = path.replace("{namespace}", f"user:{user_of(victim)}")
     path = path.replace("{key}", f"{user_of(victim)}-diet")
+    path = path.replace("{batch_id}", town.batches[victim])
     assert "{" not in path, "a new kind of id: let the tenants swap it too"
     body = data.draw(st.sampled_from(BODIES.get(route, [None])))
     event(route)
@@ -264,7 +275,7 @@ def test_a_cursor_of_another_tenant_is_refused_by_every_list(town: Town, route: 
             status, problem = town.call(caller, route, query=query)
             assert (status, problem["code"]) == (400, "invalid_request")
     status, page = town.call(TENANTS[0], LISTS[0], query={"cursor": town.cursors[TENANTS[0]]})
-    assert (status, len(page["tasks"])) == (200, 2)
+    assert (status, len(page["tasks"])) == (200, 3)
 
 
 @settings(max_examples=CASES // 4, deadline=None)

@@ -2,6 +2,7 @@
 
 from ratchet.adapters.aws import client
 from ratchet.adapters.dynamodb import DynamoDbCheckpoints
+from ratchet.adapters.dynamodb_batches import DynamoDbBatches
 from ratchet.adapters.dynamodb_budgets import DynamoDbTenantBudgets
 from ratchet.adapters.dynamodb_cache import DynamoDbResponseCache
 from ratchet.adapters.dynamodb_goals import DynamoDbKnownGoals
@@ -17,6 +18,14 @@ def checkpoints(settings: StoreSettings, clock: Clock) -> DynamoDbCheckpoints:
     """The store in the deployment's table and bucket."""
     payloads = S3Payloads(lambda: client("s3"), settings.payload_bucket)
     return DynamoDbCheckpoints(
+        client("dynamodb"), table=settings.table_name, payloads=payloads, clock=clock
+    )
+
+
+def batches(settings: StoreSettings, clock: Clock) -> DynamoDbBatches:
+    """Batches in the deployment's table."""
+    payloads = S3Payloads(lambda: client("s3"), settings.payload_bucket)
+    return DynamoDbBatches(
         client("dynamodb"), table=settings.table_name, payloads=payloads, clock=clock
     )
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from ratchet.app.agents import AgentDirectory
@@ -14,7 +14,8 @@ from ratchet.contracts.errors import StoreUnavailable
 from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.contracts.pinned_routes import PinnedRoutes
 from ratchet.contracts.request_errors import IdempotencyKeyReused, InvalidRequest
-from ratchet.contracts.task_api import LimitsRequest, WebhookRequest
+from ratchet.contracts.task_api import GoalRequest, LimitsRequest, WebhookRequest
+from ratchet.domain.complexity import rate
 from ratchet.domain.session import Move
 from ratchet.domain.task import Task, TaskLimits
 from ratchet.observability import logger
@@ -58,6 +59,32 @@ class NewTasks:
             TenantSuspended: it is suspended.
         """
         refuse_suspended(is_suspended=self.is_suspended(tenant))
+
+    def _fresh(self, request: GoalRequest, tenant: str) -> Task:
+        """A task from the beginning.
+
+        Raises:
+            UnknownAgent, ModelNotPriced, InvalidRequest: the request cannot be carried out.
+        """
+        agent = self.agents.find(request.agent)
+        first, tools = agent.first_step, len(agent.tools)
+        rating = rate(request.complexity, goal=request.goal, first_step=first, tools=tools)
+        task = Task(
+            ref=TaskRef(tenant, self.ids.task_id()),
+            goal=request.goal,
+            agent=agent.name,
+            agent_version=agent.version,
+            first_step=first,
+            limits=tighten(agent.limits, request.limits),
+            created_at_ms=self.clock.now_ms(),
+            user_id=request.user_id,
+            webhook_url=self._webhook_url(request.webhook),
+            metadata=request.metadata,
+            rating=rating,
+            routes=self._routes(),
+            priority=bounds.DEFAULT_PRIORITY if request.priority is None else request.priority,
+        )
+        return replace(task, first_step=task.rated(first))
 
     def _create(
         self, task: Task, claim: IdempotencyClaim | None, joining: Move | None = None

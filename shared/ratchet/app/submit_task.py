@@ -3,15 +3,18 @@
 from dataclasses import dataclass, replace
 
 from ratchet.app.cancel_task import CancelTask
-from ratchet.app.new_tasks import NewTasks, tighten
+from ratchet.app.new_tasks import NewTasks
 from ratchet.app.session_lock import SessionLock, place_in
-from ratchet.contracts.errors import RatchetError, SessionMoved, StoreUnavailable
-from ratchet.contracts.limits import DEFAULT_PRIORITY
-from ratchet.contracts.messages import TaskRef
+from ratchet.contracts.errors import (
+    InvalidRequest,
+    RatchetError,
+    SessionBusy,
+    SessionMoved,
+    StoreUnavailable,
+)
 from ratchet.contracts.names import OnConflict
 from ratchet.contracts.request_errors import InvalidRequest, SessionBusy
 from ratchet.contracts.task_api import TaskRequest
-from ratchet.domain.complexity import rate
 from ratchet.domain.session import Move, Session
 from ratchet.domain.task import Task
 from ratchet.observability import logger
@@ -40,7 +43,7 @@ class SubmitTask(NewTasks):
             StoreUnavailable: nothing was promised; send the same request again.
         """
         self._check_tenant(tenant)
-        task = self._task(request, tenant)
+        task = self._fresh(request, tenant)
         claim = self._claim(idempotency_key, request.model_dump_json(exclude_none=True))
         if request.session_id is None:
             if request.on_conflict is not None:
@@ -88,24 +91,3 @@ class SubmitTask(NewTasks):
         except RatchetError as exc:
             details = {"task_id": session.holder, "error": exc.code}
             logger.info("task not interrupted by its successor", extra=details)
-
-    def _task(self, request: TaskRequest, tenant: str) -> Task:
-        agent = self.agents.find(request.agent)
-        first, tools = agent.first_step, len(agent.tools)
-        rating = rate(request.complexity, goal=request.goal, first_step=first, tools=tools)
-        task = Task(
-            ref=TaskRef(tenant, self.ids.task_id()),
-            goal=request.goal,
-            agent=agent.name,
-            agent_version=agent.version,
-            first_step=first,
-            limits=tighten(agent.limits, request.limits),
-            created_at_ms=self.clock.now_ms(),
-            user_id=request.user_id,
-            webhook_url=self._webhook_url(request.webhook),
-            metadata=request.metadata,
-            rating=rating,
-            routes=self._routes(),
-            priority=DEFAULT_PRIORITY if request.priority is None else request.priority,
-        )
-        return replace(task, first_step=task.rated(first))

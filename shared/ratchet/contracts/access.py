@@ -21,6 +21,8 @@ ROUTE_SCOPES: Mapping[str, Scope | None] = {
     "POST /v1/tasks/{task_id}/resume": Scope.SUBMIT,
     "POST /v1/tasks/{task_id}/fork": Scope.SUBMIT,
     "POST /v1/tasks/{task_id}/interrupts/{interrupt_id}": Scope.DECIDE,
+    "POST /v1/batches": Scope.SUBMIT,
+    "GET /v1/batches/{batch_id}": Scope.READ,
     "GET /v1/interrupts": Scope.READ,
     "GET /v1/sessions/{session_id}": Scope.READ,
     "DELETE /v1/sessions/{session_id}": Scope.ADMIN,

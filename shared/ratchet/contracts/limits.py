@@ -13,6 +13,8 @@ MAX_IDEMPOTENCY_KEY_CHARS = 255
 IDEMPOTENCY_RETENTION_SECONDS = 7 * 24 * 3600
 MAX_PAGE_SIZE = 100
 DEFAULT_PAGE_SIZE = 20
+MAX_BATCH_TASKS = 90
+"""A batch is one transaction of DynamoDB, which takes 100 writes."""
 MAX_CURSOR_CHARS = 1_024
 """No cursor that we hand out is half as long."""
 MAX_WAIT_SECONDS = 25
@@ -49,6 +51,8 @@ TERMINAL_RETENTION_SECONDS = 30 * 24 * 3600
 """How long a finished task can be read. Then the sweeper erases it."""
 TTL_MARGIN_SECONDS = 7 * 24 * 3600
 """TTL comes later than the sweeper, and only takes what the sweeper could not."""
+BATCH_RETENTION_SECONDS = MAX_DEADLINE_SECONDS + TERMINAL_RETENTION_SECONDS
+"""As long as the slowest of its tasks can be read."""
 
 # Usage ledger
 MAX_USAGE_DAYS = 92

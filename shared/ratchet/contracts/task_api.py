@@ -55,12 +55,11 @@ class WebhookRequest(Request):
     url: Annotated[str, StringConstraints(max_length=bounds.WEBHOOK_MAX_URL_CHARS)]
 
 
-class TaskRequest(Request):
-    """Body of `POST /v1/tasks`.
+class GoalRequest(Request):
+    """A goal, and how it is to be reached.
 
     `complexity` decides between the simple and the complex routes for the whole task; without it the agent's planning
-    step rates the task, or, when it has none, a heuristic does. `on_conflict` says what happens when another task of
-    the session has not ended; `enqueue` if not given.
+    step rates the task, or, when it has none, a heuristic does.
     """
 
     goal: Goal
@@ -71,6 +70,16 @@ class TaskRequest(Request):
     webhook: WebhookRequest | None = None
     metadata: Metadata = Field(default_factory=dict)
     priority: Priority | None = None
+
+
+class TaskRequest(GoalRequest):
+    """Body of `POST /v1/tasks`.
+
+    `complexity` decides between the simple and the complex routes for the whole task; without it the agent's planning
+    step rates the task, or, when it has none, a heuristic does. `on_conflict` says what happens when another task of
+    the session has not ended; `enqueue` if not given.
+    """
+
     session_id: SessionId | None = None
     on_conflict: OnConflict | None = None
 

@@ -11,7 +11,8 @@ What all tenants share, a model provider or the running limit, belongs to none o
                                  DELIVERY#evt_..  how announcing one event went
                                  TASK             the head (sorts last: one descending query reads head and last step)
                                  USAGE            how far the task is in the usage ledger (behind what that query reads)
-    TENANT#t#IDEMPOTENCY#sha256  IDEMPOTENCY      the task that a key created
+    TENANT#t#IDEMPOTENCY#sha256  IDEMPOTENCY      the task, or the batch, that a key created
+    TENANT#t#BATCH#batch_...     BATCH            which tasks were submitted together
     TENANT#t#WEBHOOK#sha256      WEBHOOK          up to when a URL that answered 410 gets nothing
     TENANT#t#SESSION#s           SESSION          who runs in a session, who waits, and what was said
                                  TASK#000000007   the seventh task that came
@@ -52,6 +53,7 @@ from ratchet.domain.usage import Account, Counter
 
 HEAD = "TASK"
 SESSION = "SESSION"
+BATCH = "BATCH"
 PLACE = "TASK#"
 MEMORIES = "MEMORY"
 MEMORY = "KEY#"
@@ -180,6 +182,16 @@ def is_memory_key(text: str) -> bool:
 def is_session_id(text: str) -> bool:
     """Whether a caller's text can name a session."""
     return _SAFE.fullmatch(text) is not None
+
+
+def batch_key(tenant: str, batch_id: str) -> str:
+    """The partition of a batch of tasks."""
+    return f"{tenant_key(tenant)}#BATCH#{_safe(batch_id)}"
+
+
+def is_batch_id(text: str) -> bool:
+    """Whether a caller's text can be the id of a batch."""
+    return re.fullmatch(r"batch_[0-9A-HJKMNP-TV-Z]{26}", text) is not None
 
 
 def idempotency_key(tenant: str, key: str) -> str:

@@ -32,6 +32,7 @@ from ratchet.app.task_events import TaskEvents
 from ratchet.app.tenant_allowance import TenantGovernor
 from ratchet.app.user_erasure import UserErasure
 from ratchet.app.warm_histories import WarmHistories
+from ratchet.batch_ports import BatchStore
 from ratchet.contracts.messages import Doorbell, Route, StepInput, StepOutput, TaskRef
 from ratchet.contracts.names import Action
 from ratchet.contracts.routing import RoutingTable
@@ -45,6 +46,7 @@ from ratchet.model_ports import ModelCall, ResponseCache
 from ratchet.ports import CheckpointStore
 from ratchet.session_ports import SessionStore
 from ratchet.testing.announcers import RecordingAnnouncer
+from ratchet.testing.batches import InMemoryBatches
 from ratchet.testing.chat import Outcome, ScriptedChat
 from ratchet.testing.clock import FakeClock, SequentialIds
 from ratchet.testing.known_goals import InMemoryKnownGoals
@@ -100,8 +102,7 @@ class World:
         self.chat = ScriptedChat(chat)
         self.sns, self.webhook = RecordingAnnouncer("sns"), RecordingAnnouncer("webhook")
         self.registry = AgentRegistry({a.name: a for a in agents})
-        self.patience_seconds = patience_seconds
-        self.steps_per_execution = steps_per_execution
+        self.patience_seconds, self.steps_per_execution = patience_seconds, steps_per_execution
         directory = AgentDirectory(self.registry.manifest(), default=agents[0].name)
         self.override = InMemoryRoutingOverride()
         models = DeployedModels()
@@ -118,6 +119,7 @@ class World:
             cancel=self.cancel,
             is_suspended=is_suspended,
         )
+        self.batches: BatchStore = InMemoryBatches(self.store, self.clock)
         self.lock = SessionLock(self.store, self.clock)
         cursors = Cursors(InMemorySigningKeys())
         self.sessions = Sessions(self.store, self.clock, cursors)
