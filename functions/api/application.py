@@ -27,8 +27,17 @@ from ratchet.contracts.request_errors import RequestError, ServiceUnavailable
 from ratchet.observability import logger
 
 app = APIGatewayHttpResolver(enable_validation=True)
-for resource in (tasks, interrupts, links, sessions, memory, deliveries, usage, deployment):
-for resource in (tasks, batches, interrupts, sessions, memory, deliveries, usage, deployment):
+for resource in (
+    tasks,
+    batches,
+    interrupts,
+    links,
+    sessions,
+    memory,
+    deliveries,
+    usage,
+    deployment,
+):
     app.include_router(resource.routes)
 
 API_KEYS = Identity()

@@ -141,7 +141,6 @@ def wiring() -> Wiring:
     keys = _signing_keys(settings, clock)
     cursors, gate = Cursors(keys), _gate(settings, clock)
     decide = DecideInterrupt(store, submit.inbox, outbox, clock)
-    cursors = _cursors(settings, clock)
     kept = batches(settings, clock)
     return Wiring(
         submit=submit,

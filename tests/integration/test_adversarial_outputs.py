@@ -18,10 +18,10 @@ from ratchet import Agent, Limits, Memory, ToolContext, tool
 from ratchet.app import step_attempt
 from ratchet.app.agents import AgentRegistry
 from ratchet.app.held_calls import SortedCalls
-from ratchet.contracts.errors import InvalidRequest
 from ratchet.contracts.interrupt_api import DecisionRequest
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import InterruptKind, TaskStatus
+from ratchet.contracts.request_errors import InvalidRequest
 from ratchet.contracts.task_api import TaskRequest
 from ratchet.domain.keys import memory_key
 from ratchet.domain.steps import End, Interrupt, Paused

@@ -9,16 +9,16 @@ from ratchet.app.new_tasks import NewTasks
 from ratchet.app.task_views import summary_views, usd
 from ratchet.batch_ports import Batch, BatchCreated, BatchStore
 from ratchet.contracts.batch_api import BatchRequest, BatchView
-from ratchet.contracts.errors import (
+from ratchet.contracts.errors import StoreUnavailable
+from ratchet.contracts.limits import RING_AGAIN_SECONDS
+from ratchet.contracts.messages import Doorbell
+from ratchet.contracts.request_errors import (
     IdempotencyKeyReused,
     InvalidRequest,
     ModelNotPriced,
-    StoreUnavailable,
     TaskNotFound,
     UnknownAgent,
 )
-from ratchet.contracts.limits import RING_AGAIN_SECONDS
-from ratchet.contracts.messages import Doorbell
 from ratchet.contracts.task_api import GoalRequest
 from ratchet.domain.keys import is_batch_id
 from ratchet.domain.rfc3339 import timestamp

@@ -96,6 +96,11 @@ class LinkBook:
     links: DecisionLinks
     base_url: str
 
+    @classmethod
+    def create(cls, base_url: str, keys: SigningKeys, *, audience: str) -> "LinkBook | None":
+        """The book of a deployment; None if it sends no links."""
+        return cls(DecisionLinks(keys, audience), base_url) if base_url else None
+
     def of(self, task: TaskRef, interrupt: Interrupt) -> Mapping[str, str]:
         """The link of each answer that needs nothing but a click.
 

@@ -6,9 +6,7 @@ from ratchet.app.cancel_task import CancelTask
 from ratchet.app.new_tasks import NewTasks
 from ratchet.app.session_lock import SessionLock, place_in
 from ratchet.contracts.errors import (
-    InvalidRequest,
     RatchetError,
-    SessionBusy,
     SessionMoved,
     StoreUnavailable,
 )

@@ -8,20 +8,20 @@ import pytest
 from ratchet import Agent, Limits
 from ratchet.app.batches import ReadBatch, SubmitBatch
 from ratchet.contracts.batch_api import BatchRequest
-from ratchet.contracts.errors import (
-    IdempotencyKeyReused,
-    InvalidRequest,
-    StoreUnavailable,
-    TaskNotFound,
-    TenantSuspended,
-    UnknownAgent,
-)
+from ratchet.contracts.errors import StoreUnavailable
 from ratchet.contracts.limits import (
     BATCH_RETENTION_SECONDS,
     MAX_BATCH_TASKS,
     TERMINAL_RETENTION_SECONDS,
 )
 from ratchet.contracts.messages import Doorbell, TaskRef
+from ratchet.contracts.request_errors import (
+    IdempotencyKeyReused,
+    InvalidRequest,
+    TaskNotFound,
+    TenantSuspended,
+    UnknownAgent,
+)
 from ratchet.contracts.task_api import TaskRequest
 from ratchet.testing.chat import says
 from tests.unit.shared.app.world import World
