@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from itertools import count, islice
 from multiprocessing import get_context
 from random import Random
 
@@ -20,7 +21,7 @@ from tests.simulation.explore import (
 from tests.simulation.faults import Fault, Place, Plan
 from tests.simulation.handlers import installed
 from tests.simulation.kill_lines import STORIES, Moments, chosen, kill
-from tests.simulation.scenarios import COMPLETE, SCENARIOS
+from tests.simulation.scenarios import COMPLETE, SCENARIOS, random_story, tasks_of
 from tests.simulation.story import Story
 from tests.simulation.world import World
 
@@ -33,10 +34,18 @@ COMPARED = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Dice:
-    """Random schedules of some seeds."""
+    """So many random schedules, from a seed on; of those of several tasks, one seed in so many."""
 
     first: int
     count: int
+    one_in: int = 1
+
+    def seeds(self) -> Iterator[int]:
+        """Of which schedules."""
+        return islice(filter(self._is_played, count(self.first)), self.count)
+
+    def _is_played(self, seed: int) -> bool:
+        return seed % self.one_in == 0 or tasks_of(random_story(seed)) == 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +108,7 @@ def _spare_the_collector() -> None:
 def _worlds(piece: Piece, figures: Figures) -> Iterator[World]:
     match piece:
         case Dice():
-            for seed in range(piece.first, piece.first + piece.count):
+            for seed in piece.seeds():
                 yield play_dice(seed, figures)
         case Singles():
             yield from _singles(piece, figures)
@@ -161,10 +170,10 @@ def run_all(pieces: Iterable[Piece], processes: int, tell: Callable[[Figures], N
     return total
 
 
-def dice_pieces(first_seed: int, schedules: int) -> list[Piece]:
-    """Random schedules, cut up."""
-    ends = range(0, schedules, PIECE)
-    return [Dice(first_seed + at, min(PIECE, schedules - at)) for at in ends]
+def dice_pieces(first_seed: int, schedules: int, *, one_in: int = 1) -> list[Piece]:
+    """Random schedules, cut up. Each piece has seeds of its own: no more are passed over than `one_in` says."""
+    starts = range(0, schedules, PIECE)
+    return [Dice(first_seed + at * one_in, min(PIECE, schedules - at), one_in) for at in starts]
 
 
 def single_pieces() -> list[Piece]:
@@ -189,11 +198,11 @@ def pair_pieces(singles: Figures, *, most: int, seed: int) -> list[Piece]:
     """Two-fault plans: all of the stories in COMPLETE, a sample of about `most` of each other one; 0: none of any."""
     pieces: list[Piece] = []
     for number, story in enumerate(SCENARIOS):
-        count, firsts = singles.pairs[story.name], singles.singles[story.name]
-        share = _share(story, count, most)
+        plans, firsts = singles.pairs[story.name], singles.singles[story.name]
+        share = _share(story, plans, most)
         if share:
             of_firsts = 1.0 if story.name in COMPLETE else min(1.0, most / firsts)
-            step = max(1, round(PAIRS_OF_A_PIECE * firsts / (share * count)))
+            step = max(1, round(PAIRS_OF_A_PIECE * firsts / (share * plans)))
             pieces += [
                 Pairs(number, at, step, of_firsts, share / of_firsts, seed)
                 for at in range(0, firsts, step)

@@ -274,6 +274,11 @@ def random_story(seed: int) -> Story:
     return talks.in_sessions(Random(f"{seed}/sessions"), story)
 
 
+def tasks_of(story: Story) -> int:
+    """How many tasks are submitted in it."""
+    return sum(isinstance(act, Submit) for act in story.acts)
+
+
 def _day(dice: Random, seed: int, acts: list[Act]) -> Story:
     return Story(
         name="random",
