@@ -303,5 +303,5 @@ BUGS: Sequence[Bug] = (
     Bug("large body taken for put", (planted_bodies.careless_put,), (), _LARGE),
     Bug("bodies left behind", (planted_bodies.no_clearing,), (), _LARGE),
     Bug("content in a log record", (planted_bodies.talkative_log,)),
-    Bug("content in an error", (planted_bodies.talkative_error,)),
+    Bug("content in an error", (planted_bodies.talkative_error,), (), ("resume",)),
 )
