@@ -18,6 +18,14 @@ class SessionPage:
     before: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class SessionList:
+    """Some sessions, in the order of their ids; `after` is the id to go on from, None at the end."""
+
+    sessions: tuple[Session, ...]
+    after: str | None
+
+
 class SessionStore(CheckpointStore, Protocol):
     """Sessions beside their tasks. Every method may raise StoreUnavailable; reads are strongly consistent."""
 
@@ -45,6 +53,10 @@ class SessionStore(CheckpointStore, Protocol):
 
     def stand_by(self, ref: TaskRef, *, due_at_ms: int) -> None:
         """Note that a queued task waits for its session, and is due then; nothing once it holds the lock."""
+        ...
+
+    def list_sessions(self, tenant: str, *, limit: int, after: str | None = None) -> SessionList:
+        """The tenant's sessions (which there are: eventually consistent); those that are over are left out."""
         ...
 
     def session_tasks(

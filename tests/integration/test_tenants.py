@@ -39,7 +39,13 @@ READING = ("get_", "batch_get_", "transact_get_", "query", "scan", "head_", "lis
 ANYBODYS = {"PUT /v1/memory/{namespace}/{key}", "GET /v1/memory/{namespace}"}
 ANYBODYS |= {"DELETE /v1/memory/{namespace}"}  # what they name, every tenant has of its own
 BY_ID = sorted(route for route in ROUTE_SCOPES if "{" in route and route not in ANYBODYS)
-LISTS = ("GET /v1/tasks", "GET /v1/interrupts", "GET /v1/usage", "GET /v1/deliveries")
+LISTS = (
+    "GET /v1/tasks",
+    "GET /v1/interrupts",
+    "GET /v1/usage",
+    "GET /v1/deliveries",
+    "GET /v1/sessions",
+)
 EVERYTHING = "admin decide read submit"
 BODIES: dict[str, list[Any]] = {
     "POST /v1/tasks/{task_id}/interrupts/{interrupt_id}": [

@@ -12,7 +12,7 @@ from ratchet.domain import codec
 from ratchet.domain.session import Move, Session
 from ratchet.domain.task import Task
 from ratchet.ports import Created, IdempotencyClaim
-from ratchet.session_ports import SessionPage
+from ratchet.session_ports import SessionList, SessionPage
 from ratchet.testing.store import InMemoryCheckpoints
 from ratchet.testing.store_rows import Head
 from tests.simulation.bodies import Bucket
@@ -179,6 +179,9 @@ class SessionCalls:
 
     def stand_by(self, ref: TaskRef, *, due_at_ms: int) -> None:
         self._write("stand_by", ref, lambda: self.twin.stand_by(ref, due_at_ms=due_at_ms))
+
+    def list_sessions(self, tenant: str, *, limit: int, after: str | None = None) -> SessionList:
+        raise NotImplementedError("no use case of the simulation lists sessions")
 
     def session_tasks(
         self, session: Session, *, limit: int, before: int | None = None

@@ -2,11 +2,19 @@
 
 from functions.api.current import Routes, use_cases
 from functions.api.parameters import Cursor, PageSize
-from ratchet.app.session_views import deleted_view, session_view
+from ratchet.app.session_views import deleted_view, session_view, sessions_view
 from ratchet.contracts import limits
-from ratchet.contracts.session_report import DeletedSessionView, SessionView
+from ratchet.contracts.session_report import DeletedSessionView, SessionListView, SessionView
 
 routes = Routes()
+
+
+@routes.get("/v1/sessions", summary="List sessions", operation_id="listSessions", tags=["sessions"])
+def list_sessions(
+    limit: PageSize = limits.DEFAULT_PAGE_SIZE, cursor: str | None = None
+) -> SessionListView:
+    """Those with a task of the last 30 days, in the order of their ids."""
+    return sessions_view(*use_cases().sessions.list(routes.tenant, limit=limit, cursor=cursor))
 
 
 @routes.get(

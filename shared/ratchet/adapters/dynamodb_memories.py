@@ -6,7 +6,7 @@ from typing import Any
 from ratchet.adapters import dynamodb_items as items
 from ratchet.adapters.dynamodb_table import Item, Refused, Table
 from ratchet.contracts.errors import AttemptSuperseded
-from ratchet.domain import keys
+from ratchet.domain import keys, memory_keys
 from ratchet.domain.memory import Change, Done, Fact, Look, MemoryCall, Place, Shelf
 from ratchet.domain.memory_codec import decode_fact, encode_fact
 from ratchet.memory_ports import FactPage
@@ -114,7 +114,7 @@ def _query(place: Place, prefix: str, **more: Any) -> dict[str, Any]:
         "KeyConditionExpression": "pk = :pk AND begins_with(sk, :prefix)",
         "ExpressionAttributeValues": {
             ":pk": {"S": _partition(place)},
-            ":prefix": {"S": keys.memory_prefix(prefix)},
+            ":prefix": {"S": memory_keys.memory_prefix(prefix)},
         },
         "ConsistentRead": True,
         **more,
@@ -122,19 +122,19 @@ def _query(place: Place, prefix: str, **more: Any) -> dict[str, Any]:
 
 
 def _partition(place: Place) -> str:
-    return keys.memory_key(place.tenant, str(place.namespace))
+    return memory_keys.memory_key(place.tenant, str(place.namespace))
 
 
 def _fact_key(place: Place, key: str) -> Item:
-    return items.key(_partition(place), keys.memory_sort_key(key))
+    return items.key(_partition(place), memory_keys.memory_sort_key(key))
 
 
 def _shelf_key(place: Place) -> Item:
-    return items.key(_partition(place), keys.MEMORIES)
+    return items.key(_partition(place), memory_keys.MEMORIES)
 
 
 def _mark_key(call: MemoryCall) -> Item:
-    return items.key(keys.task_key(call.ref), keys.remembered_sort_key(call.step, call.key))
+    return items.key(keys.task_key(call.ref), memory_keys.remembered_sort_key(call.step, call.key))
 
 
 def _mark(call: MemoryCall, done: Done) -> Item:
@@ -208,7 +208,7 @@ def _read_shelf(item: Item) -> Shelf:
 def _read(item: Item) -> Fact:
     return decode_fact(
         bytes(item["body"]["B"]),
-        key=keys.memory_of(item["sk"]["S"]),
+        key=memory_keys.memory_of(item["sk"]["S"]),
         write_id=item["write_id"]["S"],
         expires_at=int(item["expires_at"]["N"]) if "expires_at" in item else None,
     )

@@ -18,7 +18,7 @@ from ratchet.domain.session import Move, Session
 from ratchet.domain.session_codec import decode_session, encode_session
 from ratchet.domain.task import Task
 from ratchet.ports import Clock, Created, IdempotencyClaim
-from ratchet.session_ports import SessionPage
+from ratchet.session_ports import SessionList, SessionPage
 
 _KEPT_SECONDS = TERMINAL_RETENTION_SECONDS + TTL_MARGIN_SECONDS
 
@@ -35,9 +35,7 @@ class DynamoDbSessions:
         found = self._table.get(_session_key(tenant, session_id))
         if found is None:
             return Session(tenant, session_id)
-        body, version = found["body"]["B"], int(found["revision"]["N"])
-        stored = decode_session(body, tenant=tenant, session_id=session_id, version=version)
-        return stored.at(now_ms=self._clock.now_ms())
+        return _read(found, tenant, session_id).at(now_ms=self._clock.now_ms())
 
     def create_in_session(
         self, task: Task, *, claim: IdempotencyClaim | None, due_at_ms: int, move: Move
@@ -86,6 +84,28 @@ class DynamoDbSessions:
     def stand_by(self, ref: TaskRef, *, due_at_ms: int) -> None:
         """Note that a queued task waits for its session; nothing once it holds the lock."""
         self._table.update(updates.stood_by(ref, due_at_ms))
+
+    def list_sessions(self, tenant: str, *, limit: int, after: str | None = None) -> SessionList:
+        """The tenant's sessions, in the order of their ids; those that are over are left out."""
+        values = {":tenant": {"S": keys.sessions_key(tenant)}, ":after": {"S": after or " "}}
+        request = {
+            "IndexName": "by_tenant",
+            "KeyConditionExpression": "tenant_key = :tenant AND task_id > :after",
+            "ExpressionAttributeValues": values,
+            "Limit": limit,
+        }
+        page = next(self._table.query(request))
+        ids = [item["task_id"]["S"] for item in page["Items"]]
+        wanted = [_session_key(tenant, session_id) for session_id in ids]
+        found = self._table.get_all(wanted) if wanted else []
+        now_ms = self._clock.now_ms()
+        read = [
+            _read(item, tenant, session_id)
+            for item, session_id in zip(found, ids, strict=True)
+            if item is not None
+        ]
+        living = tuple(session for session in read if not session.is_over(now_ms=now_ms))
+        return SessionList(living, ids[-1] if "LastEvaluatedKey" in page else None)
 
     def session_tasks(
         self, session: Session, *, limit: int, before: int | None = None
@@ -168,6 +188,11 @@ def _session_key(tenant: str, session_id: str) -> Item:
     return items.key(keys.session_key(tenant, session_id), keys.SESSION)
 
 
+def _read(item: Item, tenant: str, session_id: str) -> Session:
+    body, version = item["body"]["B"], int(item["revision"]["N"])
+    return decode_session(body, tenant=tenant, session_id=session_id, version=version)
+
+
 def _put(move: Move) -> dict[str, Any]:
     """The session anew, if it is as it was read; TTL may have it once nobody is in it any more."""
     after, seen = move.after, move.before.version
@@ -175,6 +200,8 @@ def _put(move: Move) -> dict[str, Any]:
         **_session_key(after.tenant, after.session_id),
         "revision": items.number(after.version),
         "body": {"B": encode_session(after)},
+        "tenant_key": {"S": keys.sessions_key(after.tenant)},
+        "task_id": {"S": after.session_id},
     }
     if not after.open:
         item["expires_at"] = items.number(after.updated_at_ms // 1000 + _KEPT_SECONDS)

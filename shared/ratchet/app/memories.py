@@ -7,7 +7,6 @@ from typing import TypeVar
 from ratchet.contracts import limits
 from ratchet.contracts.errors import StoreUnavailable
 from ratchet.contracts.request_errors import InvalidRequest, MemoryFull, MemoryNotFound
-from ratchet.domain.keys import is_memory_key
 from ratchet.domain.memory import (
     Change,
     Done,
@@ -21,6 +20,7 @@ from ratchet.domain.memory import (
     removed,
     written,
 )
+from ratchet.domain.memory_keys import is_memory_key
 from ratchet.memory_ports import FactPage, MemoryStore
 from ratchet.observability import logger
 from ratchet.ports import Clock

@@ -1,5 +1,6 @@
 """Read a session, and delete one with all that its tasks said and did."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ratchet.app.cursors import Cursors, Listing
@@ -50,6 +51,20 @@ class Sessions:
             page,
             None if following is None else self.cursors.write(listing, str(following)),
         )
+
+    def list(
+        self, tenant: str, *, limit: int, cursor: str | None
+    ) -> tuple[Sequence[Session], str | None]:
+        """The sessions that are not over, in the order of their ids, and the cursor of the next page.
+
+        Raises:
+            InvalidRequest: the cursor is not one of this list.
+        """
+        listing = Listing(tenant, "sessions")
+        after = None if cursor is None else self.cursors.read(listing, cursor)
+        page = self.store.list_sessions(tenant, limit=limit, after=after)
+        following = None if page.after is None else self.cursors.write(listing, page.after)
+        return page.sessions, following
 
     def delete(self, tenant: str, session_id: str) -> Deleted:
         """Delete the session's tasks, their bodies and the history. What has not been announced will not be.

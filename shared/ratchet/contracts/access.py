@@ -24,6 +24,7 @@ ROUTE_SCOPES: Mapping[str, Scope | None] = {
     "POST /v1/batches": Scope.SUBMIT,
     "GET /v1/batches/{batch_id}": Scope.READ,
     "GET /v1/interrupts": Scope.READ,
+    "GET /v1/sessions": Scope.READ,
     "GET /v1/sessions/{session_id}": Scope.READ,
     "DELETE /v1/sessions/{session_id}": Scope.ADMIN,
     # Whose memory a caller reaches, its user decides too: `Caller.reach`.

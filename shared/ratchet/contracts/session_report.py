@@ -20,6 +20,23 @@ class SessionView(Answer):
     next_cursor: str | None
 
 
+class SessionSummaryView(Answer):
+    """A session in a list."""
+
+    session_id: str
+    running_task_id: str | None
+    waiting_tasks: int
+    history_tokens: int
+    updated_at: str
+
+
+class SessionListView(Answer):
+    """What `GET /v1/sessions` answers: in the order of their ids."""
+
+    sessions: list[SessionSummaryView]
+    next_cursor: str | None
+
+
 class DeletedSessionView(Answer):
     """What `DELETE /v1/sessions/{session_id}` deleted: tasks with all they said and did, in how many items."""
 

@@ -37,9 +37,9 @@ What all tenants share, a model provider or the running limit, belongs to none o
     ADMISSION#0                  SLOTS            a shard of how many tasks run
                                  THROTTLED        a shard of how many 429s its tasks have met
 
-Indexes: `by_tenant` (tenant_key, task_id) lists tasks and, as TENANT#t#DEAD, deliveries that were given up; `due` (due,
-due_at) finds work that a lost message left behind; `waiting` (waiting, wait_rank) holds the lines of the tasks that
-wait for a slot, one for each tenant.
+Indexes: `by_tenant` (tenant_key, task_id) lists tasks and, as TENANT#t#DEAD, deliveries that were given up, as
+TENANT#t#SESSIONS sessions; `due` (due, due_at) finds work that a lost message left behind; `waiting` (waiting,
+wait_rank) holds the lines of the tasks that wait for a slot, one for each tenant.
 """
 
 import hashlib
@@ -55,8 +55,6 @@ HEAD = "TASK"
 SESSION = "SESSION"
 BATCH = "BATCH"
 PLACE = "TASK#"
-MEMORIES = "MEMORY"
-MEMORY = "KEY#"
 ADMISSION, LIMIT, SLOTS, THROTTLED = "ADMISSION", "LIMIT", "SLOTS", "THROTTLED"
 CACHED = "CACHE"
 API_KEY = "APIKEY"
@@ -139,29 +137,9 @@ def session_key(tenant: str, session_id: str) -> str:
     return f"{tenant_key(tenant)}#SESSION#{_safe(session_id)}"
 
 
-def memory_key(tenant: str, namespace: str) -> str:
-    """The partition of a namespace; it stands last, as a user's id may hold any character."""
-    return f"{tenant_key(tenant)}#MEMORY#{namespace}"
-
-
-def memory_sort_key(key: str) -> str:
-    """Sort key of what is remembered under a key."""
-    return f"{MEMORY}{_safe(key)}"
-
-
-def memory_of(sort_key: str) -> str:
-    """The key of a memory: the inverse of `memory_sort_key`."""
-    return sort_key.removeprefix(MEMORY)
-
-
-def memory_prefix(prefix: str) -> str:
-    """What the sort keys of the memories begin with whose keys begin so."""
-    return f"{MEMORY}{_safe(prefix)}" if prefix else MEMORY
-
-
-def remembered_sort_key(step: int, idempotency_key: str) -> str:
-    """Sort key of the mark that a tool call of a step has changed a memory."""
-    return f"MEMORY#{step:06d}#{idempotency_key}"
+def sessions_key(tenant: str) -> str:
+    """The partition of a tenant's sessions in the `by_tenant` index."""
+    return f"{tenant_key(tenant)}#SESSIONS"
 
 
 def place_sort_key(number: int) -> str:
@@ -172,11 +150,6 @@ def place_sort_key(number: int) -> str:
 def place_number(sort_key: str) -> int:
     """The number of a place: the inverse of `place_sort_key`."""
     return int(sort_key.removeprefix(PLACE))
-
-
-def is_memory_key(text: str) -> bool:
-    """Whether something can be remembered under a caller's text."""
-    return _SAFE.fullmatch(text) is not None
 
 
 def is_session_id(text: str) -> bool:

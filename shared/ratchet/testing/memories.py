@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from ratchet.contracts.errors import AttemptSuperseded
-from ratchet.domain import keys
+from ratchet.domain import memory_keys
 from ratchet.domain.memory import Change, Done, Fact, Look, MemoryCall, Place, Shelf
 from ratchet.domain.memory_codec import decode_fact, encode_fact
 from ratchet.memory_ports import FactPage
@@ -40,7 +40,7 @@ class InMemoryMemories:
         """The fact under a key, the shelf of its namespace, and what the call has done before."""
         with self._tasks.lock:
             drawer = self._drawer(place)
-            row = drawer.rows.get(keys.memory_sort_key(key))
+            row = drawer.rows.get(memory_keys.memory_sort_key(key))
             done = None if call is None else self._marks(call).get(_mark_of(call))
             stored = None if row is None else _read(key, row)
             return Look(place, key, stored, drawer.shelf, done)
@@ -54,7 +54,7 @@ class InMemoryMemories:
         seen, call, done = change.seen, change.call, change.done
         with self._tasks.lock:
             drawer = self._drawer(seen.place)
-            name = keys.memory_sort_key(seen.key)
+            name = memory_keys.memory_sort_key(seen.key)
             if call is not None and not self._is_open(call):
                 raise AttemptSuperseded(f"step {call.step} is committed, or its task is gone")
             row = drawer.rows.get(name)
@@ -73,13 +73,13 @@ class InMemoryMemories:
         self, place: Place, *, prefix: str = "", limit: int, after: str | None = None
     ) -> FactPage:
         """The facts whose keys begin so and come after that one. What has expired is left out."""
-        begin = keys.memory_prefix(prefix)
-        last = "" if after is None else keys.memory_sort_key(after)
+        begin = memory_keys.memory_prefix(prefix)
+        last = "" if after is None else memory_keys.memory_sort_key(after)
         now_ms = self._clock.now_ms()
         with self._tasks.lock:
             rows = self._drawer(place).rows
             named = sorted(n for n in rows if n.startswith(begin) and n > last)
-            facts = [_read(keys.memory_of(name), rows[name]) for name in named]
+            facts = [_read(memory_keys.memory_of(name), rows[name]) for name in named]
         living = [fact for fact in facts if not fact.is_over(now_ms=now_ms)]
         page = living[:limit]
         return FactPage(page, page[-1].key if len(living) > limit else None)
@@ -113,11 +113,11 @@ class InMemoryMemories:
 
 
 def _name(place: Place) -> str:
-    return keys.memory_key(place.tenant, str(place.namespace))
+    return memory_keys.memory_key(place.tenant, str(place.namespace))
 
 
 def _mark_of(call: MemoryCall) -> str:
-    return keys.remembered_sort_key(call.step, call.key)
+    return memory_keys.remembered_sort_key(call.step, call.key)
 
 
 def _read(key: str, row: Row) -> Fact:

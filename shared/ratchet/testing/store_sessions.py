@@ -13,7 +13,7 @@ from ratchet.domain.session import Move, Session
 from ratchet.domain.session_codec import decode_session, encode_session
 from ratchet.domain.task import SessionPlace, Task
 from ratchet.ports import Clock, Created, IdempotencyClaim
-from ratchet.session_ports import SessionPage
+from ratchet.session_ports import SessionList, SessionPage
 from ratchet.testing.store_rows import Head, InMemoryPayloads, Partition
 
 
@@ -92,6 +92,20 @@ class InMemorySessions:
             if head.state.standing is Standing.WAITS:
                 head.state = replace(head.state, waiting_for=WaitingFor.SESSION)
                 head.due_at_ms = due_at_ms
+
+    def list_sessions(self, tenant: str, *, limit: int, after: str | None = None) -> SessionList:
+        """The tenant's sessions, in the order of their ids; those that are over are left out."""
+        prefix = keys.session_key(tenant, "x")[:-1]
+        with self._lock:
+            ids = sorted(
+                key.removeprefix(prefix) for key in self._sessions if key.startswith(prefix)
+            )
+        later = [session_id for session_id in ids if session_id > (after or "")]
+        page = later[:limit]
+        now_ms = self._clock.now_ms()
+        found = [self.session(tenant, session_id) for session_id in page]
+        living = tuple(s for s in found if s.version and not s.is_over(now_ms=now_ms))
+        return SessionList(living, page[-1] if len(later) > limit else None)
 
     def session_tasks(
         self, session: Session, *, limit: int, before: int | None = None

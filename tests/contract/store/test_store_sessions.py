@@ -309,3 +309,25 @@ def test_other_tenants_sessions_are_other_sessions(bench: Bench) -> None:
     ref = TaskRef("other", ref_of().task_id)
     assert store(bench).erase_early(ref) == 0
     assert tip(bench).task.ref == ref_of()
+
+
+def test_the_sessions_of_a_tenant_are_listed_in_pages_without_those_that_are_over(
+    bench: Bench,
+) -> None:
+    assert store(bench).list_sessions("acme", limit=5).sessions == ()
+    for tenant, session_id in (("acme", "b"), ("acme", "a"), ("acme", "c"), ("acme-2", "d")):
+        before = store(bench).session(tenant, session_id)
+        joined = before.joined(f"task_{session_id}", OnConflict.ENQUEUE, now_ms=NOW)
+        assert store(bench).move_session(Move(before, joined))
+    first = store(bench).list_sessions("acme", limit=2)
+    assert [s.session_id for s in first.sessions] == ["a", "b"]
+    assert first.sessions[0] == store(bench).session("acme", "a")
+    rest = store(bench).list_sessions("acme", limit=2, after=first.after)
+    assert ([s.session_id for s in rest.sessions], rest.after) == (["c"], None)
+    ended = rest.sessions[0].left("task_c", None, now_ms=NOW)
+    assert store(bench).move_session(Move(rest.sessions[0], ended))
+    bench.clock.advance((NOW - bench.clock.now_ms()) / 1000 + TERMINAL_RETENTION_SECONDS)
+    assert [s.session_id for s in store(bench).list_sessions("acme", limit=9).sessions] == [
+        "a",
+        "b",
+    ]

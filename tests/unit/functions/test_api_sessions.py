@@ -83,3 +83,18 @@ def test_an_id_that_cannot_be_one_is_refused(world: World, session_id: str) -> N
     status, problem = submit(session_id=session_id)
     assert (status, problem["code"]) == (400, "invalid_request")
     assert "session_id" in problem["detail"]
+
+
+def test_sessions_are_listed_and_those_of_others_are_not(world: World) -> None:
+    _, task = submit()
+    submit(session_id="s-2")
+    status, listed = ask("GET", "/v1/sessions")
+    assert status == 200
+    assert [session["session_id"] for session in listed["sessions"]] == ["s-1", "s-2"]
+    assert listed["sessions"][0]["waiting_tasks"] == 1
+    assert listed["next_cursor"] is None
+    ask("POST", f"/v1/tasks/{task['task_id']}/cancel")
+    ask("DELETE", "/v1/sessions/s-1")
+    _, listed = ask("GET", "/v1/sessions")
+    assert [session["session_id"] for session in listed["sessions"]] == ["s-2"]
+    assert ask("GET", "/v1/sessions", tenant="mallory")[1]["sessions"] == []
