@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -13,6 +14,7 @@ from ratchet.testing.model_server import ModelServer
 from tests.e2e.agents_folder import bundle
 from tests.e2e.conftest import SharedStage
 from tests.e2e.stage import Json, Stage
+from tests.e2e.test_command_line import command_of
 from tests.e2e.wire import Call, Phase
 
 pytestmark = pytest.mark.usefixtures("no_stage")
@@ -148,3 +150,22 @@ def test_what_was_deleted_while_a_sandbox_was_dying_does_not_come_back(keeper: S
     assert "remembered under 'diet'" in task["result"], "so it was, before somebody deleted it"
     assert memory(keeper.http, "user:ann")["memories"] == []
     assert stored(keeper) == []
+
+
+def test_the_command_line_reads_writes_and_deletes_it(keeper: Stage, tmp_path: Path) -> None:
+    ratchet = command_of(keeper, tmp_path)
+    assert ratchet("memory", "put", "user:a/b", "diet", "vegan", "--days", "1").returncode == 0
+    assert ratchet("memory", "get", "user:a/b", "diet").stdout == "vegan\n"
+    listed = json.loads(ratchet("memory", "list", "user:a/b", "--query", "VEG", "--json").stdout)
+    assert [m["key"] for m in listed["memories"]] == ["diet"]
+    task_id = keeper.submit("look line", agent="keeper", user_id="a/b", session_id="line")
+    keeper.outcome(task_id)
+    keeper.announced(task_id)
+    sessions = json.loads(ratchet("sessions", "list", "--json").stdout)["sessions"]
+    assert [s["session_id"] for s in sessions] == ["line"]
+    shown = json.loads(ratchet("sessions", "show", "line", "--json").stdout)
+    assert shown["history_task_ids"] == [task_id]
+    gone = json.loads(ratchet("memory", "delete", "user:a/b", "--all", "--tasks", "--json").stdout)
+    assert (gone["deleted_memories"], gone["deleted_task_ids"]) == (1, [task_id])
+    assert ratchet("sessions", "show", "line").returncode == 1
+    assert (keeper.items(task_id), keeper.objects(task_id), stored(keeper)) == ({}, [], [])

@@ -178,6 +178,25 @@ class ApiClient:
         """Whether the API answers, and its version."""
         return self._ask(HealthView, "GET", "/v1/health")
 
+    def path(self, *segments: str) -> str:
+        """The path of a resource; what was typed cannot lead to another one."""
+        return "/".join(("/v1", *map(_segment, segments)))
+
+    def ask(
+        self,
+        model: type[Model],
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str | int | None] | None = None,
+        json: Mapping[str, Json] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Model:
+        """The answer to any other request."""
+        return self._ask(
+            model, method, path, params=_query(**(query or {})), json=json, headers=headers
+        )
+
     def close(self) -> None:
         """Close the connections."""
         self._http.close()

@@ -17,11 +17,13 @@ from ratchet.cli import (
     estimate_command,
     fork_command,
     keys_command,
+    memory_commands,
     models_command,
     new_command,
     prices_command,
     resume_command,
     routes_command,
+    session_commands,
     simulate_command,
     submit_command,
     task_commands,
@@ -68,6 +70,8 @@ app.command("models")(models_command.models)
 app.command("prices")(prices_command.prices)
 app.add_typer(cache_command.app, name="cache")
 app.add_typer(keys_command.app, name="keys")
+app.add_typer(session_commands.app, name="sessions")
+app.add_typer(memory_commands.app, name="memory")
 app.add_typer(tenants_command.app, name="tenants")
 app.command("new")(new_command.new)
 app.command("estimate")(estimate_command.estimate)

@@ -58,7 +58,7 @@ def list_tasks(
     if as_json:
         write_document(found)
     else:
-        _print_tasks(found)
+        print_tasks(found)
 
 
 def cancel(task_id: TaskId, *, as_json: AsJson = False) -> None:
@@ -91,7 +91,8 @@ def agents(*, as_json: AsJson = False) -> None:
         )
 
 
-def _print_tasks(found: TaskListView) -> None:
+def print_tasks(found: TaskListView) -> None:
+    """A table of tasks."""
     from rich.table import Table  # noqa: PLC0415
 
     from ratchet.cli import timeline  # noqa: PLC0415
