@@ -16,7 +16,7 @@ from typing import Protocol
 
 from pydantic import BaseModel
 
-from ratchet import Agent, Answer, Confidence, Limits, tool
+from ratchet import Agent, Answer, Confidence, Limits, Memory, tool
 from ratchet.contracts.limits import MAX_DEADLINE_SECONDS, MAX_STEPS_CAP
 from ratchet.contracts.messages import TaskRef
 from ratchet.domain.approvals import ASK_HUMAN
@@ -132,6 +132,7 @@ def _unsure(_: Answer) -> Confidence:
     return Confidence.LOW
 
 
+REMEMBERS = frozenset({"remember", "recall", "forget"})
 UNSAFE = frozenset({"pay", "send", "buy", "mail"})
 TOOLS = [look, put, pay, send, fetch]
 CAREFUL = [*TOOLS, page, buy, mail]
@@ -162,6 +163,7 @@ AGENTS = (
         limits=SMALL,
         compact_at_tokens=FORGETFUL,
     ),
+    Agent("keeper", "Keep.", tools=TOOLS, policy="react", limits=SMALL, memory=Memory()),
 )
 
 
@@ -253,6 +255,10 @@ def _asks(names: Sequence[str], first: int, usage: Usage) -> ModelAnswer:
 
 
 def _arguments(name: str, n: int) -> str:
+    if name in REMEMBERS:
+        key = f'"key":"k{n % 10}"'  # the same of all tasks, so that they meet
+        texts = {"remember": f'{key},"text":"{n} {CANARY}"', "forget": key, "recall": ""}
+        return f"{{{texts[name]}}}"
     if name != ASK_HUMAN:
         return f'{{"n":{n},"note":"{CANARY}"}}'
     choices = f"{COLOURS}" if n % 2 else "[]"

@@ -3,7 +3,7 @@
 from random import Random
 
 from ratchet.contracts.limits import INLINE_BODY_BYTES
-from tests.simulation import places, talks
+from tests.simulation import places, recollections, talks
 from tests.simulation.story import (
     HOUR_MS,
     Act,
@@ -198,6 +198,7 @@ SCENARIOS: tuple[Story, ...] = (
     Story("robbed-dead", (Submit(""),), dying_executions=1, inline_bytes=0, robbed_at_ms=90),
     *places.STORIES,
     *talks.STORIES,
+    *recollections.STORIES,
 )
 
 COMPLETE = (

@@ -24,13 +24,14 @@ class Submit:
     priority: int | None = None
     session: str | None = None
     on_conflict: str | None = None
+    user: str = ""
 
     def request(self, number: int) -> TaskRequest:
         """The body; the same on every try."""
         body: dict[str, object] = {
             "goal": f"{self.goal}#{number} {CANARY}",
             "agent": self.agent,
-            "user_id": f"user {CANARY}",
+            "user_id": f"user{self.user} {CANARY}",
             "metadata": {f"name {CANARY}": f"value {CANARY}"},
         }
         if self.webhook:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation import planted_approvals, planted_sessions, planted_usage
+from tests.simulation import planted_approvals, planted_memories, planted_sessions, planted_usage
 from tests.simulation.explore import Figures, play, play_dice
 from tests.simulation.explored import PAIRS, SCHEDULES, Explored
 from tests.simulation.faults import Fault
@@ -107,6 +107,7 @@ def test_a_dead_process_makes_no_more_calls() -> None:
         "late start taken for one after the answer",
         "slot taken for kept over an answer",
         *(bug.name for bug in planted_sessions.BUGS),
+        *(bug.name for bug in planted_memories.BUGS),
     ],
 )
 def test_a_planted_bug_is_caught(bug: str) -> None:

@@ -48,6 +48,7 @@ def judge(ledger: Ledger, world: "World") -> None:
     _judge_bucket(ledger, world)
     world.store.seats.judge()
     world.store.sittings.judge()
+    world.memories.judge()
 
 
 def _judge_bucket(ledger: Ledger, world: "World") -> None:

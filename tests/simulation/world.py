@@ -13,6 +13,7 @@ from ratchet.app.decide_interrupt import DecideInterrupt
 from ratchet.app.dispatch_task import DispatchTask
 from ratchet.app.execute_step import ExecuteStep
 from ratchet.app.fork_task import ForkTask
+from ratchet.app.memories import Memories
 from ratchet.app.resume_task import ResumeTask
 from ratchet.app.session_lock import SessionLock, SessionReturn
 from ratchet.app.submit_task import SubmitTask
@@ -39,6 +40,7 @@ from tests.simulation.faults import Injector
 from tests.simulation.handlers import Beside, Context, handle
 from tests.simulation.lambdas import Body, Event, Lambdas
 from tests.simulation.ledger import Ledger
+from tests.simulation.memories import MemoryCalls
 from tests.simulation.orchestrator import Execution, Orchestrator
 from tests.simulation.people import People
 from tests.simulation.queues import Queue
@@ -79,6 +81,7 @@ class World:
             violate=self.ledger.violate,
         )
         self.store.sittings = Sittings(self.store.twin, self.ledger.violate)
+        self.memories = MemoryCalls(self.network, self.store.twin, self.clock, self.ledger.violate)
         self.network.passed = self.ledger.passed
         self.lambdas = Lambdas(self.network, self._body, self._skew_ms)
         self.lambdas.throttled_until_ms = story.lambda_throttled_ms
@@ -296,6 +299,7 @@ class World:
             patience_seconds=self.story.patience_seconds,
             steps_per_execution=self.story.steps_per_execution,
             throttles=self.store if self.store.seats.rules.is_on else None,
+            memories=Memories(self.memories, self.clock),
         )
 
         def body(event: Event) -> Any:
