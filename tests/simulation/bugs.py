@@ -1,5 +1,6 @@
 """What a planted bug is: patches for tests only, none in the product. Each knows whether anything met it."""
 
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,15 @@ class Bug:
     stories: tuple[str, ...] = ()
 
 
+_OWN_ERRORS = (AttributeError, LookupError, NameError, TypeError)
+
+
+def _arose_in(error: BaseException, files: set[str]) -> bool:
+    """Whether it was raised there, and not by the code that is called from there."""
+    *_, (frame, _line) = traceback.walk_tb(error.__traceback__)
+    return frame.f_code.co_filename in files
+
+
 @dataclass(eq=False, slots=True)
 class Plant:
     """Something put in the place of something else. Of a number nobody can tell whether it was looked at."""
@@ -29,6 +39,8 @@ class Plant:
     label: str
     is_callable: bool
     is_met: bool = False
+    misfit: str = ""
+    """How it fell over itself: it does not fit any more what it takes the place of."""
 
     def marked(self, value: Any) -> Any:
         """The value; whoever calls it leaves a mark."""
@@ -37,9 +49,17 @@ class Plant:
         return self._marking(value) if self.is_callable else value
 
     def _marking(self, called: Any) -> Any:
+        codes = [getattr(f, "__code__", None) for f in (called, getattr(called, "around", None))]
+        files = {__file__, *(code.co_filename for code in codes if code is not None)}
+
         def marked(*args: Any, **kwargs: Any) -> Any:
             self.is_met = True
-            return called(*args, **kwargs)
+            try:
+                return called(*args, **kwargs)
+            except _OWN_ERRORS as exc:
+                if _arose_in(exc, files):
+                    self.misfit = repr(exc)
+                raise
 
         return marked
 
@@ -81,6 +101,7 @@ def wrap(target: Any, name: str, around: Callable[..., Any]) -> Patch:
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         return around(original, *args, **kwargs)
 
+    vars(wrapped)["around"] = around  # whose file is the bug's
     return lambda: planted(target, name, wrapped)
 
 

@@ -1,4 +1,4 @@
-"""`make mutants`: bugs planted one by one; each must be met and caught, also with the net beside it off.
+"""`make mutants`: bugs planted one by one; each must be met, fit and be caught, also with the net beside it off.
 
 The last line is JSON. A bug that nothing meets counts as missed: it may be planted where no call goes any more.
 """
@@ -8,7 +8,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -34,17 +34,20 @@ class Verdict:
     seconds: float
     unmet: tuple[str, ...] = ()
     """What of it no schedule ever met. A bug that nothing meets is no bug, whoever objects to what."""
+    misfits: tuple[str, ...] = ()
+    """What of it fell over itself: whoever objected, objected to that."""
 
     @property
     def is_caught(self) -> bool:
         """Whether any check objected, and to the bug."""
-        return bool(self.violation) and not self.unmet
+        return bool(self.violation) and not self.unmet and not self.misfits
 
     def __str__(self) -> str:
         """A line of the list."""
         found = f"{self.how}: {self.violation}" if self.violation else "MISSED"
-        told = f"NEVER MET: {', '.join(self.unmet)}; {found}" if self.unmet else found
-        return f"{self.bug:<44} {self.seconds:5.1f} s  {told}\n"
+        wrong = [f"NEVER MET: {label}; " for label in self.unmet]
+        wrong += [f"DOES NOT FIT: {misfit}; " for misfit in self.misfits]
+        return f"{self.bug:<44} {self.seconds:5.1f} s  {''.join(wrong)}{found}\n"
 
 
 def hunt(name: str, *, schedules: int = SCHEDULES) -> Verdict:
@@ -57,6 +60,7 @@ def hunt_for(bug: Bug, *, schedules: int = SCHEDULES) -> Verdict:
     started = time.monotonic()
     how, violation = "", ""
     unmet: set[str] | None = None
+    misfits: set[str] = set()
     with installed(), ExitStack() as nets:
         for net in bug.nets_off:
             nets.enter_context(NETS[net]())
@@ -64,11 +68,13 @@ def hunt_for(bug: Bug, *, schedules: int = SCHEDULES) -> Verdict:
         while not violation:
             found = _objection(bug, schedules_left)
             unmet = found.unmet if unmet is None else unmet & found.unmet
+            misfits |= found.misfits
             if found.world is None:
                 break
             if _is_right_without(found.world):
                 how, violation = found.how, found.world.ledger.violations[0]
-    return Verdict(bug.name, how, violation, time.monotonic() - started, tuple(sorted(unmet or ())))
+    took, wrong = time.monotonic() - started, (unmet or set(), misfits)
+    return Verdict(bug.name, how, violation, took, *(tuple(sorted(some)) for some in wrong))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +84,15 @@ class _Objection:
     how: str
     world: World | None
     unmet: set[str]
+    misfits: set[str]
 
 
 def _objection(bug: Bug, schedules: Iterator[tuple[str, World]]) -> _Objection:
     with all_planted(bug) as plants:
         how, world = next((f for f in schedules if f[1].ledger.violations), ("", None))
-    return _Objection(how, world, {plant.label for plant in plants if not plant.is_met})
+    unmet = {plant.label for plant in plants if not plant.is_met}
+    misfits = {f"{plant.label} ({plant.misfit})" for plant in plants if plant.misfit}
+    return _Objection(how, world, unmet, misfits)
 
 
 def _is_right_without(world: World) -> bool:
@@ -122,10 +131,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def hunt_all(names: Sequence[str], processes: int, tell: Callable[[str], object]) -> list[Verdict]:
-    """Hunt these bugs, several at once."""
+    """Hunt these bugs, several at once; told in the order in which they are done."""
     verdicts = []
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        for verdict in pool.map(hunt, names):
+        for done in as_completed([pool.submit(hunt, name) for name in names]):
+            verdict = done.result()
             tell(str(verdict))
             verdicts.append(verdict)
     return verdicts

@@ -112,12 +112,12 @@ def _warns_always(original: Any, history: Any, *args: Any, **kwargs: Any) -> Any
     return original(replace(history, records=()), *args, **kwargs)
 
 
-def _resumes_at_once(original: Any, use: Any, tip: Any, end: Any, request: Any) -> Any:
+def _resumes_at_once(original: Any, use: Any, *given: Any, **lost: Any) -> Any:
     class Late:
         def now_ms(self) -> int:
             return 1 << 60
 
-    return original(replace(use, clock=Late()), tip, end, request)
+    return original(replace(use, clock=Late()), *given, **lost)
 
 
 def _owns_all(original: Any, *args: Any, **kwargs: Any) -> Any:
@@ -176,7 +176,7 @@ BUGS: Sequence[Bug] = (
         ("cap",),
     ),
     Bug("question open for ever", (swap(SweepTasks, "_is_unanswered", lambda *_: False),)),
-    Bug("resume tells nothing", (swap(ResumeTask, "_told", lambda *_: ()),)),
+    Bug("resume tells nothing", (swap(ResumeTask, "_told", lambda *_, **__: ()),)),
     Bug(
         "resume beside a living attempt",
         (wrap(ResumeTask, "_told", _resumes_at_once),),

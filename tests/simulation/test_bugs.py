@@ -33,6 +33,19 @@ def test_a_bug_counts_as_caught_only_if_all_of_it_was_met(
     assert ("NEVER MET" in str(verdict)) is bool(unmet)
 
 
+MISFIT = swap(DispatchTask, "__call__", lambda _use: None)
+ASTRAY = wrap(DispatchTask, "__call__", lambda _original, use, _bell: use.nowhere)
+
+
+@pytest.mark.parametrize("plant", [MISFIT, ASTRAY])
+def test_a_bug_that_falls_over_itself_is_not_taken_for_caught(plant: Patch) -> None:
+    verdict = hunt_for(Bug("planted here", (plant,), (), ("cap",)), schedules=0)
+    assert verdict.violation
+    assert len(verdict.misfits) == 1
+    assert not verdict.is_caught
+    assert "DOES NOT FIT" in str(verdict)
+
+
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
 def test_what_a_bug_takes_the_place_of_is_there(bug: Bug) -> None:
     with installed(), ExitStack() as nets:
