@@ -23,7 +23,7 @@ from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import InterruptKind, TaskStatus
 from ratchet.contracts.request_errors import InvalidRequest
 from ratchet.contracts.task_api import TaskRequest
-from ratchet.domain.keys import memory_key
+from ratchet.domain.memory_keys import memory_key
 from ratchet.domain.steps import End, Interrupt, Paused
 from ratchet.domain.tools import Tool, ToolArgumentsInvalid
 from ratchet.model_ports import ModelCall
