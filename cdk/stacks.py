@@ -31,6 +31,7 @@ from cdk.components.dashboard import Dashboard
 from cdk.components.functions import FunctionFactory
 from cdk.components.identity import grant_api_keys, identify, identity_of
 from cdk.components.inbox import Inbox
+from cdk.components.poison import Poison
 from cdk.components.python_function import Platform, PythonFunction
 from cdk.components.retention import retention
 from cdk.components.secrets import ProviderKeys, Secrets
@@ -80,8 +81,8 @@ class RatchetStack(Stack):
             removal=REMOVAL[deployment.removal],
             customer_key=deployment.kms,
         )
-        self._inbox = Inbox(self, "Inbox", consumer_timeout=sizes.DISPATCHER_TIMEOUT)
-        self._outbox = Inbox(self, "Outbox", consumer_timeout=sizes.DELIVERER_TIMEOUT)
+        self._inbox = self._queue("Inbox", sizes.DISPATCHER_TIMEOUT)
+        self._outbox = self._queue("Outbox", sizes.DELIVERER_TIMEOUT)
         self._announcements = Announcements(self, "Announcements")
         self._secrets = Secrets(self, "Secrets", api_keys=deployment.auth == "api_key")
         self._provider_keys = ProviderKeys(self, "ProviderKeys", providers=providers)
@@ -126,6 +127,14 @@ class RatchetStack(Stack):
         """What those who admit tasks are told."""
         names = ("tenant_running_tasks", "min_running_tasks", "max_running_tasks")
         return {name: getattr(self._deployment, name) for name in names}
+
+    def _queue(self, id_: str, consumer_timeout: Duration) -> Inbox:
+        return Inbox(
+            self,
+            id_,
+            consumer_timeout=consumer_timeout,
+            burier_timeout=sizes.SWEEPER_TIMEOUT,
+        )
 
     def _keep_warm(self) -> None:
         most = self._deployment.step_executor_provisioned_max
@@ -277,11 +286,12 @@ class RatchetStack(Stack):
         self._checkpoints.grant_table(
             function, [*READ, *COUNT, *WRITE, *ERASE], indexes=[DUE, WAITING]
         )
-        self._checkpoints.grant_payloads(function, READ_BODIES, ERASE_BODIES)
+        self._checkpoints.grant_payloads(function, READ_BODIES, WRITE_BODIES, ERASE_BODIES)
         self._inbox.queue.grant_send_messages(function)
         self._outbox.queue.grant_send_messages(function)
         self._workflow.machine.grant_start_execution(function)
         self._workflow.grant_control(function, "states:DescribeExecution")
+        Poison(self, "Poison", queues=(self._inbox, self._outbox), sweeper=function)
         Sweeping(self, "Sweeping", sweeper=function, machine=self._workflow.machine)
         return function
 

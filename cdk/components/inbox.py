@@ -13,12 +13,15 @@ RECEIVES = 5
 class Inbox(Construct):
     """Doorbell only: the table is the backlog, so a lost message is found again there."""
 
-    def __init__(self, scope: Construct, id_: str, *, consumer_timeout: Duration) -> None:
+    def __init__(
+        self, scope: Construct, id_: str, *, consumer_timeout: Duration, burier_timeout: Duration
+    ) -> None:
         super().__init__(scope, id_)
         self.dead_letters = sqs.Queue(
             self,
             "DeadLetters",
             retention_period=Duration.days(14),
+            visibility_timeout=Duration.seconds(6 * burier_timeout.to_seconds()),
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
         )
@@ -42,5 +45,13 @@ class Inbox(Construct):
                 batch_size=batch_size,
                 max_concurrency=max_concurrency,
                 report_batch_item_failures=True,
+            )
+        )
+
+    def bury(self, consumer: lambda_.Function) -> None:
+        """Invoke the consumer with dead letters: it ends the tasks that cannot be started."""
+        consumer.add_event_source(
+            event_sources.SqsEventSource(
+                self.dead_letters, max_concurrency=2, report_batch_item_failures=True
             )
         )

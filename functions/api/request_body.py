@@ -27,7 +27,7 @@ def refusal(event: dict[str, Any]) -> Response[str] | None:
     if size > limits.MAX_BODY_BYTES:
         return _too_large(size)
     http = event["requestContext"]["http"]
-    if not body or not _takes_json(http["method"], http["path"]):
+    if not _takes_json(http["method"], http["path"]):
         return None
     return _unreadable(event)
 
@@ -48,8 +48,10 @@ def _unreadable(event: dict[str, Any]) -> Response[str] | None:
     """Powertools answers 500 to all of these, but leaves plain syntax errors to its validation."""
     if not event.get("headers", {}).get("content-type", _JSON).strip().startswith(_JSON):
         return _invalid(f"send the body as JSON, with the header content-type: {_JSON}")
+    body = event.get("body") or ""
+    if not body:
+        return None
     try:
-        body = event["body"]
         text = base64.b64decode(body).decode() if event.get("isBase64Encoded") else body
         is_deep = _is_deep(json.loads(text))
     except UnicodeDecodeError:

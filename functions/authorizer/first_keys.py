@@ -12,7 +12,7 @@ def tenant_of_key(offered: str, secret: str) -> str | None:
     stored = json.loads(secret)
     found = None
     for entry in stored.get("keys", [stored]):
-        same = hmac.compare_digest(entry["key"].encode(), offered.encode())
+        same = hmac.compare_digest(entry["key"].encode(), offered.encode(errors="replace"))
         if same and entry["key"]:  # a secret that was never filled in opens nothing
             found = entry["tenant"]
     return found

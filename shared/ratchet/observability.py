@@ -58,6 +58,11 @@ def delivery_given_up() -> None:
     _count(MetricName.DELIVERIES_DEAD)
 
 
+def task_poisoned() -> None:
+    """A task was ended because nobody can start it. Nothing is written while all can be, so this costs nothing then."""
+    _count(MetricName.TASKS_POISONED)
+
+
 def interrupts_closed(count: int = 1) -> None:
     """Questions to people that are open no more: answered, expired, or of a task that was cancelled."""
     _count(MetricName.INTERRUPTS_CLOSED, count)

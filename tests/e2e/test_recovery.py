@@ -180,3 +180,26 @@ def _deliveries(stage: Stage, task_id: str) -> dict[str, list[bool]]:
         for sk, item in stage.items(task_id).items()
         if sk.startswith("DELIVERY#")
     }
+
+
+def test_a_dead_letter_is_tried_once_more(stage: Stage) -> None:
+    """The queue gave up on the message: its letters have a consumer, which starts the task after all."""
+    with stage.wire.refuse(rings):
+        task_id = stage.submit(research("dead-letter"))
+    inbox = stage.local.outputs["QueueUrl"]
+    names = ["RedrivePolicy"]
+    policy = stage.sqs.get_queue_attributes(QueueUrl=inbox, AttributeNames=names)["Attributes"]
+    letters = json.loads(policy["RedrivePolicy"])["deadLetterTargetArn"].rpartition(":")[2]
+    url = stage.sqs.get_queue_url(QueueName=letters)["QueueUrl"]
+    bell = {"tenant": "default", "task_id": task_id}
+    for body in (json.dumps(bell), "not a message of ours"):
+        stage.sqs.send_message(QueueUrl=url, MessageBody=body)
+    assert stage.outcome(task_id)["status"] == "succeeded"
+    assert stage.executions(task_id) == [task_id]
+
+    def is_empty() -> bool:
+        counts = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        told = stage.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=counts)["Attributes"]
+        return all(told[name] == "0" for name in counts)
+
+    wait_until(is_empty, "the end of the dead letters")

@@ -256,7 +256,15 @@ def test_values_of_the_environment_come_from_this_stack(default: Synthesized) ->
             "dynamodb",
             {"GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "BatchWriteItem"},
         ),
-        ("sweeper", "s3", {"GetObject", "DeleteObject", "ListBucket"}),
+        ("sweeper", "s3", {"GetObject", "PutObject", "DeleteObject", "ListBucket"}),
+        (
+            "sweeper",
+            "sqs",
+            {
+                *("ReceiveMessage", "ChangeMessageVisibility", "DeleteMessage"),
+                *("SendMessage", "GetQueueAttributes", "GetQueueUrl"),
+            },
+        ),
         ("sweeper", "states", {"StartExecution", "DescribeExecution"}),
         ("sweeper", "secretsmanager", set()),
     ],

@@ -117,8 +117,8 @@ def consumed(template: Synthesized) -> Iterator[tuple[Resource, Resource, Resour
         yield queue, mapping, function
 
 
-def test_both_queues_are_consumed(template: Synthesized) -> None:
-    assert len(list(consumed(template))) == 2
+def test_both_queues_and_their_dead_letters_are_consumed(template: Synthesized) -> None:
+    assert len(list(consumed(template))) == len(template.of_type("AWS::SQS::Queue")) == 4
 
 
 def test_a_message_stays_hidden_for_six_times_its_consumers_timeout(template: Synthesized) -> None:
@@ -129,11 +129,28 @@ def test_a_message_stays_hidden_for_six_times_its_consumers_timeout(template: Sy
 def test_a_queue_gives_up_late_and_into_dead_letters_of_its_own(template: Synthesized) -> None:
     queues = template.of_type("AWS::SQS::Queue")
     targets = []
-    for queue, _mapping, _function in consumed(template):
+    for queue, _mapping, function in consumed(template):
+        if function["Handler"] == "functions.sweeper.handler.lambda_handler":
+            continue  # it takes the dead letters themselves
         assert queue["RedrivePolicy"]["maxReceiveCount"] >= 5
         targets.append(queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0])
     assert len(set(targets)) == 2
     assert {queues[name]["MessageRetentionPeriod"] for name in targets} == {14 * 24 * 3600}
+
+
+def test_dead_letters_have_a_consumer(template: Synthesized) -> None:
+    queues = template.of_type("AWS::SQS::Queue")
+    letters = [
+        queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
+        for queue in queues.values()
+        if "RedrivePolicy" in queue
+    ]
+    taken = [
+        queue
+        for queue, _mapping, function in consumed(template)
+        if function["Handler"] == "functions.sweeper.handler.lambda_handler"
+    ]
+    assert taken == [queues[name] for name in letters]
 
 
 def test_one_bad_message_does_not_bring_its_batch_back(template: Synthesized) -> None:
@@ -307,6 +324,7 @@ def test_there_are_alarms_for_what_should_never_happen(template: Synthesized) ->
         "ExecutionsFailed",
         "RoutingOverrideRefused",
         "SweeperLag",
+        "TasksPoisoned",
     ]
 
 

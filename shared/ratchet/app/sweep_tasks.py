@@ -107,6 +107,9 @@ class SweepTasks:
             details = {"task_id": due.ref.task_id, "error": exc.code}
             logger.warning("due task failed", extra=details)
             return False
+        except Exception:  # noqa: BLE001 - nor must one that meets a bug
+            logger.exception("due task failed", extra={"task_id": due.ref.task_id})
+            return False
         return True
 
     def _look_at(self, due: DueTask) -> None:

@@ -125,6 +125,8 @@ WATCH_SECONDS = 300
 """How often the sweeper asks whether the execution of a running task is alive."""
 MAX_RESTARTS = 5
 """Dead executions in a row, without a step committed between them, before the task fails."""
+DEAD_LETTER_TRIES = 2
+"""How often a dead letter is tried once more. Who died of it twice did not do so by chance."""
 STEPS_PER_EXECUTION = 500
 """Some 7 history events a step and 3 a retry, against the 25,000 that an execution may have."""
 

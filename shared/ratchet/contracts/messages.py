@@ -4,11 +4,16 @@ Parsed by hand, not by pydantic: dispatcher and deliverer start without it.
 """
 
 import json
+import re
 from dataclasses import astuple, dataclass, field
 from typing import Any, Self
 
 from ratchet.contracts.names import Action, Complexity, StepType
 from ratchet.contracts.request_errors import InvalidRequest
+
+SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:@-]{0,127}")
+"""What tenants, tasks and sessions may be called: such text stays in its place in a key."""
+_NOT_OURS = (KeyError, TypeError, ValueError, OverflowError)
 
 
 class MalformedMessage(InvalidRequest):
@@ -55,7 +60,7 @@ class Doorbell:
         try:
             data = json.loads(body)
             generation = int(data.get("generation", 1)) if isinstance(data, dict) else 1
-        except (ValueError, TypeError) as exc:
+        except _NOT_OURS as exc:
             raise MalformedMessage(f"not one of our messages: {exc}") from exc
         return cls(TaskRef(_text(data, "tenant"), _text(data, "task_id")), generation)
 
@@ -121,7 +126,7 @@ class StepRef:
                 lost_microusd=int(data.get("lost_microusd", 0)),
                 allowance=Allowance(*data["allowance"]) if "allowance" in data else None,
             )
-        except (KeyError, TypeError, ValueError) as exc:
+        except _NOT_OURS as exc:
             raise MalformedMessage(f"not a step: {exc!r}") from exc
 
 
@@ -158,7 +163,7 @@ class ExecutionRef:
                 data.get("version"),
                 int(data.get("restarts", 0)),
             )
-        except (KeyError, TypeError, ValueError) as exc:
+        except _NOT_OURS as exc:
             raise MalformedMessage(f"not an execution: {exc!r}") from exc
 
 
@@ -224,13 +229,14 @@ class StepInput:
         task = cls.task_of(event)
         step = StepRef.from_dict(event.get("step"))
         execution = ExecutionRef.from_dict(event.get("execution"))
-        attempt = int(event.get("attempt") or 0)
-        failure, route = event.get("failure"), event.get("route")
-        cause = None
-        if failure is not None:
-            cause = f"{failure.get('Error', 'Unknown')}: {str(failure.get('Cause', ''))[:2000]}"
-        if isinstance(route, dict) and route.get("models"):
-            return cls(task, step, Route.from_dict(route), execution, attempt, cause)
+        try:
+            attempt = int(event.get("attempt") or 0)
+            cause = _cause(event.get("failure"))
+            route = event.get("route")
+            if isinstance(route, dict) and route.get("models"):
+                return cls(task, step, Route.from_dict(route), execution, attempt, cause)
+        except (AttributeError, *_NOT_OURS) as exc:
+            raise MalformedMessage(f"not a state of ours: {exc!r}") from exc
         if cause is None:
             raise MalformedMessage("the state input has no route")
         return cls(task, step, None, execution, attempt, cause)
@@ -270,8 +276,14 @@ class StepOutput:
         return data
 
 
+def _cause(failure: Any) -> str | None:
+    if failure is None:
+        return None
+    return f"{failure.get('Error', 'Unknown')}: {str(failure.get('Cause', ''))[:2000]}"
+
+
 def _text(data: Any, name: str) -> str:
     value = data.get(name) if isinstance(data, dict) else None
-    if not isinstance(value, str) or not value:
-        raise MalformedMessage(f"{name!r} is missing")
+    if not isinstance(value, str) or not SAFE_ID.fullmatch(value):
+        raise MalformedMessage(f"{name!r} is missing, or is no id")
     return value

@@ -26,6 +26,7 @@ class MetricName(StrEnum):
     SWEEPER_LAG = "SweeperLag"
     DELIVERIES_FAILED = "DeliveriesFailed"
     DELIVERIES_DEAD = "DeliveriesDead"
+    TASKS_POISONED = "TasksPoisoned"
     SPANS_LOST = "SpansLost"
     ROUTING_OVERRIDE_REFUSED = "RoutingOverrideRefused"
 
@@ -64,6 +65,7 @@ METRICS: Mapping[MetricName, Emitted] = {
     MetricName.SWEEPER_LAG: Emitted(("sweeper",)),
     MetricName.DELIVERIES_FAILED: Emitted(("deliverer",), (Dimension.CHANNEL,)),
     MetricName.DELIVERIES_DEAD: Emitted(("deliverer",)),
+    MetricName.TASKS_POISONED: Emitted(("sweeper",)),
     MetricName.SPANS_LOST: Emitted(("step_executor", "deliverer")),
     MetricName.ROUTING_OVERRIDE_REFUSED: Emitted(("api",)),
 }

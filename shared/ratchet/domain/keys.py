@@ -47,7 +47,7 @@ import re
 import zlib
 
 from ratchet.contracts.limits import MAX_PRIORITY
-from ratchet.contracts.messages import TaskRef
+from ratchet.contracts.messages import SAFE_ID, TaskRef
 from ratchet.domain.admission import Candidate
 from ratchet.domain.usage import Account, Counter
 
@@ -70,7 +70,6 @@ WEBHOOK = "WEBHOOK"
 USAGE_SHARDS = 8
 
 _WAITING = "WAITING#"
-_SAFE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,127}$")
 
 
 class UnsafeKey(ValueError):
@@ -152,9 +151,14 @@ def place_number(sort_key: str) -> int:
     return int(sort_key.removeprefix(PLACE))
 
 
+def is_memory_key(text: str) -> bool:
+    """Whether something can be remembered under a caller's text."""
+    return SAFE_ID.fullmatch(text) is not None
+
+
 def is_session_id(text: str) -> bool:
     """Whether a caller's text can name a session."""
-    return _SAFE.fullmatch(text) is not None
+    return SAFE_ID.fullmatch(text) is not None
 
 
 def batch_key(tenant: str, batch_id: str) -> str:
@@ -349,6 +353,6 @@ def _months(first: str, last: str) -> list[str]:
 
 
 def _safe(part: str) -> str:
-    if not _SAFE.fullmatch(part):
+    if not SAFE_ID.fullmatch(part):
         raise UnsafeKey(f"{part[:40]!r} cannot be part of a key")
     return part

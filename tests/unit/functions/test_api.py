@@ -372,3 +372,12 @@ def get(path: str, **query: str) -> dict[str, Any]:
     event["queryStringParameters"] = query
     event["rawQueryString"] = "&".join(f"{name}={value}" for name, value in query.items())
     return event
+
+
+def test_a_content_type_that_is_not_json_is_refused_also_without_a_body(world: World) -> None:
+    event = submit()
+    event["headers"]["content-type"] = "text/plain"
+    for body in (event["body"], "", None):
+        status, problem, _ = call({**event, "body": body})
+        assert (status, problem["code"]) == (400, "invalid_request")
+        assert "application/json" in problem["detail"]

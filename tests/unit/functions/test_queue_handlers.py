@@ -98,3 +98,21 @@ def test_the_step_executor_ends_a_task_that_the_state_machine_gave_up(
 def test_the_step_executor_refuses_what_is_not_a_step(event: dict[str, str]) -> None:
     with pytest.raises(MalformedMessage):
         step_executor.lambda_handler(event, LambdaContext())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"tenant": "a#b"},
+        {"task_id": "../x"},
+        {"attempt": [1]},
+        {"failure": []},
+        {"route": {"models": 7}},
+        {"step": {"number": float("inf")}},
+        {"execution": {"generation": 1, "first_step": None}},
+    ],
+)
+def test_a_state_that_is_none_of_ours_is_refused_by_name(changes: dict[str, object]) -> None:
+    event = {**envelope("step_executor/step"), **changes}
+    with pytest.raises(MalformedMessage):
+        step_executor.lambda_handler(event, LambdaContext())  # type: ignore[arg-type]
