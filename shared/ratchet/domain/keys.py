@@ -151,11 +151,6 @@ def place_number(sort_key: str) -> int:
     return int(sort_key.removeprefix(PLACE))
 
 
-def is_memory_key(text: str) -> bool:
-    """Whether something can be remembered under a caller's text."""
-    return SAFE_ID.fullmatch(text) is not None
-
-
 def is_session_id(text: str) -> bool:
     """Whether a caller's text can name a session."""
     return SAFE_ID.fullmatch(text) is not None
