@@ -48,6 +48,9 @@ format: $(READY) ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+openapi: $(READY) ## write events/openapi.json anew from the routes and their models
+	$(BIN)/python -m tests.openapi
+
 bench: $(READY) ## ratios and counts, side by side in one run
 	$(BIN)/python -m tests.bench $(ARGS)
 
@@ -71,4 +74,4 @@ lock: $(READY) ## resolve the dependencies again
 clean: ## remove everything that was built
 	rm -rf $(VENV) .build .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help demo dev test sim soak mutants lint format bench estimate simulate synth deploy lock clean
+.PHONY: help demo dev test sim soak mutants lint format openapi bench estimate simulate synth deploy lock clean

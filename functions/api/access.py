@@ -30,6 +30,11 @@ def admit(event: dict[str, Any], identity: Identity) -> Caller | None:
     return caller
 
 
+def methods_of(path: str) -> list[str]:
+    """The methods that the routes of a path take."""
+    return sorted({key.partition(" ")[0] for key, pattern in _PATTERNS if pattern.fullmatch(path)})
+
+
 def _route_of(method: str, path: str) -> str | None:
     """The route of a request; one without {…} before one with."""
     found = [

@@ -6,7 +6,9 @@ from http import HTTPStatus
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 
+from functions.api.access import methods_of
 from functions.api.current import identity
+from functions.api.openapi_parts import completed
 from functions.api.problems import from_request_error, from_validation, problem
 from functions.api.routes import (
     batches,
@@ -19,7 +21,6 @@ from functions.api.routes import (
     tasks,
     usage,
 )
-from functions.api.security_schemes import with_security
 from ratchet.contracts.access import Identity
 from ratchet.contracts.errors import DataMissing, RetryableError
 from ratchet.contracts.names import API_VERSION
@@ -58,7 +59,7 @@ def openapi_document(callers: Identity = API_KEYS) -> str:
             title="Ratchet", version=API_VERSION, description="Durable, cheap AI agents."
         )
     )
-    return json.dumps(with_security(document, callers))
+    return json.dumps(completed(document, callers))
 
 
 @app.exception_handler(RequestValidationError)
@@ -90,7 +91,13 @@ def on_unavailable(error: RetryableError) -> Response[str]:
 
 @app.not_found
 def on_unknown_route(_: Exception) -> Response[str]:
-    """No such route."""
+    """No such route, or not by this method."""
+    event = app.current_event
+    if allowed := methods_of(event.path):
+        detail = f"{event.path} takes {', '.join(allowed)}"
+        answer = problem(405, "method_not_allowed", "Method not allowed", detail=detail)
+        answer.headers["Allow"] = ", ".join(allowed)
+        return answer
     detail = f"{app.current_event.http_method} {app.current_event.path} is not part of the API"
     return problem(404, "not_found", "Not found", detail=f"{detail}; see /v1/openapi.json")
 

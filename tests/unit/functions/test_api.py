@@ -381,3 +381,16 @@ def test_a_content_type_that_is_not_json_is_refused_also_without_a_body(world: W
         status, problem, _ = call({**event, "body": body})
         assert (status, problem["code"]) == (400, "invalid_request")
         assert "application/json" in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [("PUT", "/v1/tasks", "GET, POST"), ("TRACE", "/v1/health", "GET"), ("PATCH", A_TASK, "GET")],
+)
+def test_another_method_is_answered_with_those_that_there_are(
+    world: World, method: str, path: str, allowed: str
+) -> None:
+    event = get(path)
+    event["requestContext"]["http"]["method"] = method
+    status, problem, headers = call(event)
+    assert (status, problem["code"], headers["allow"]) == (405, "method_not_allowed", allowed)

@@ -1,13 +1,21 @@
-"""What the OpenAPI document says of who may call: the scheme of this deployment, and the scope of each route."""
+"""What the OpenAPI document says beyond the routes themselves: who may call them, what refusals look like, examples."""
 
 from typing import Any
 
+from functions.api.examples import BODIES
 from functions.api.problems import CONTENT_TYPE
 from ratchet.contracts.access import API_KEY_HEADER, ROUTE_SCOPES, Identity
 from ratchet.contracts.problem import Problem
 
 _NAME = "caller"
 _PROBLEM = {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+_ERRORS = {
+    "4XX": {
+        "description": "The request cannot be carried out; `detail` says what to do",
+        "content": _PROBLEM,
+    },
+    "503": {"description": "Send the same request again in a moment", "content": _PROBLEM},
+}
 _REFUSALS = {
     "401": {"description": "Nobody was verified", "content": _PROBLEM},
     "403": {"description": "The credentials lack the route's scope", "content": _PROBLEM},
@@ -19,8 +27,8 @@ _REFUSALS = {
 }
 
 
-def with_security(document: dict[str, Any], identity: Identity) -> dict[str, Any]:
-    """The document with its security scheme; routes that are open to all say so."""
+def completed(document: dict[str, Any], identity: Identity) -> dict[str, Any]:
+    """The document with its security scheme, refusals and examples; routes that are open to all say so."""
     components = document.setdefault("components", {})
     components["securitySchemes"] = {_NAME: _scheme(identity)}
     problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
@@ -30,8 +38,14 @@ def with_security(document: dict[str, Any], identity: Identity) -> dict[str, Any
             scope = ROUTE_SCOPES[f"{verb.upper()} {path}"]
             # Since 3.1 a requirement may name roles for schemes other than OAuth too.
             operation["security"] = [] if scope is None else [{_NAME: [scope.value]}]
-            if scope is not None:
-                operation["responses"] |= _REFUSALS
+            # The framework's own words for a request that does not fit: ours is a problem with status 400.
+            operation["responses"].pop("422", None)
+            operation["responses"] |= _ERRORS | ({} if scope is None else _REFUSALS)
+            if "requestBody" in operation:
+                content = operation["requestBody"]["content"]["application/json"]
+                content["example"] = BODIES[operation["operationId"]]
+    for unused in ("HTTPValidationError", "ResponseValidationError", "ValidationError"):
+        components["schemas"].pop(unused, None)
     return document
 
 
