@@ -93,7 +93,8 @@ def on_unavailable(error: RetryableError) -> Response[str]:
 def on_unknown_route(_: Exception) -> Response[str]:
     """No such route, or not by this method."""
     event = app.current_event
-    if allowed := methods_of(event.path):
+    allowed = methods_of(event.path)
+    if allowed and event.http_method not in allowed:
         detail = f"{event.path} takes {', '.join(allowed)}"
         answer = problem(405, "method_not_allowed", "Method not allowed", detail=detail)
         answer.headers["Allow"] = ", ".join(allowed)

@@ -9,6 +9,17 @@ from ratchet.contracts.problem import Problem
 
 _NAME = "caller"
 _PROBLEM = {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+# What API Gateway's authorizers refuse never reaches the function, and has the gateway's own form.
+_GATEWAYS_TOO = {
+    **_PROBLEM,
+    "application/json": {
+        "schema": {
+            "type": "object",
+            "properties": {"message": {"type": "string"}},
+            "required": ["message"],
+        }
+    },
+}
 _ERRORS = {
     "4XX": {
         "description": "The request cannot be carried out; `detail` says what to do",
@@ -17,8 +28,8 @@ _ERRORS = {
     "503": {"description": "Send the same request again in a moment", "content": _PROBLEM},
 }
 _REFUSALS = {
-    "401": {"description": "Nobody was verified", "content": _PROBLEM},
-    "403": {"description": "The credentials lack the route's scope", "content": _PROBLEM},
+    "401": {"description": "Nobody was verified", "content": _GATEWAYS_TOO},
+    "403": {"description": "The credentials lack the route's scope", "content": _GATEWAYS_TOO},
     "429": {
         "description": "The tenant calls more often than it may",
         "headers": {"Retry-After": {"schema": {"type": "integer"}}},

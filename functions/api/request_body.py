@@ -53,16 +53,22 @@ def _unreadable(event: dict[str, Any]) -> Response[str] | None:
         return None
     try:
         text = base64.b64decode(body).decode() if event.get("isBase64Encoded") else body
-        is_deep = _is_deep(json.loads(text))
+        data = json.loads(text)
     except UnicodeDecodeError:
         return _invalid("the body is not UTF-8; send JSON in UTF-8")
     except json.JSONDecodeError:
         return None
     except RecursionError:
-        is_deep = True
+        return _invalid(_TOO_DEEP)
     except ValueError:
         return _invalid("the body holds a number with too many digits; send a smaller one")
-    return _invalid(_TOO_DEEP) if is_deep else None
+    return _unfit(data)
+
+
+def _unfit(data: Any) -> Response[str] | None:
+    if data is None:  # where a body may be left out, the framework would take this for none
+        return _invalid("the body is null; send a JSON object")
+    return _invalid(_TOO_DEEP) if _is_deep(data) else None
 
 
 def _is_deep(data: Any) -> bool:

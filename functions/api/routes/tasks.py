@@ -5,10 +5,9 @@ from typing import Annotated
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Query
-from pydantic import AwareDatetime
 
 from functions.api.current import Routes, use_cases
-from functions.api.parameters import Cursor, IdempotencyKey, PageSize, WaitSeconds
+from functions.api.parameters import Cursor, IdempotencyKey, Moment, PageSize, WaitSeconds
 from functions.api.task_answers import accepted, shown
 from ratchet.app.list_tasks import TaskQuery
 from ratchet.app.task_views import list_view, timeline_view
@@ -64,8 +63,8 @@ def list_tasks(  # noqa: PLR0913 - of a model with these fields the document wou
     agent: str | None = None,
     user_id: str | None = None,
     session_id: SessionId | None = None,
-    created_after: Annotated[AwareDatetime | None, Query(description=_FROM)] = None,
-    created_before: Annotated[AwareDatetime | None, Query(description=_UNTIL)] = None,
+    created_after: Annotated[Moment | None, Query(description=_FROM)] = None,
+    created_before: Annotated[Moment | None, Query(description=_UNTIL)] = None,
     limit: PageSize = limits.DEFAULT_PAGE_SIZE,
     cursor: Cursor = None,
 ) -> TaskListView:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StrictBool, StrictInt, StringConstraints
 
 from ratchet.contracts import limits as bounds
 from ratchet.contracts.interrupt_api import InterruptView
@@ -30,7 +30,7 @@ Instruction = Annotated[
 ]
 ToolAnswer = Annotated[str, StringConstraints(max_length=bounds.MAX_TOOL_RESULT_CHARS)]
 Priority = Annotated[
-    int,
+    StrictInt,
     Field(
         ge=0,
         le=bounds.MAX_PRIORITY,
@@ -40,7 +40,7 @@ Priority = Annotated[
 ]
 
 
-class LimitsRequest(Request):
+class LimitsRequest(Request, strict=True):
     """What the task may use up; each may only tighten its agent's own limit."""
 
     max_cost_usd: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
@@ -98,7 +98,7 @@ class ResumeRequest(Request):
         dict[ShortText, Literal["happened", "did_not_happen"]],
         Field(max_length=bounds.MAX_TOOL_CALLS_PER_STEP),
     ] = Field(default_factory=dict)
-    upgrade: bool = False
+    upgrade: StrictBool = False
 
 
 class ForkRequest(Request):
@@ -110,7 +110,7 @@ class ForkRequest(Request):
     puts other answers in the place of what tools answered, by call id.
     """
 
-    step: int | None = None
+    step: StrictInt | None = None
     model: ShortText | None = None
     instruction: Instruction | None = None
     tool_answers: dict[str, ToolAnswer] = Field(default_factory=dict)

@@ -394,3 +394,20 @@ def test_another_method_is_answered_with_those_that_there_are(
     event["requestContext"]["http"]["method"] = method
     status, problem, headers = call(event)
     assert (status, problem["code"], headers["allow"]) == (405, "method_not_allowed", allowed)
+
+
+def test_null_is_no_body(world: World) -> None:
+    _, task, _ = call(envelope("api/submit"))
+    for verb in ("resume", "fork"):
+        event = submit()
+        event["rawPath"] = f"/v1/tasks/{task['task_id']}/{verb}"
+        event["requestContext"]["http"]["path"] = event["rawPath"]
+        event["body"] = "null"
+        status, problem, _ = call(event)
+        assert (status, problem["detail"]) == (400, "the body is null; send a JSON object")
+
+
+@pytest.mark.parametrize("moment", ["0.5", "1700000000", "2026-01-01", "2026-01-01T00:00:00"])
+def test_a_time_without_a_zone_or_that_is_none_is_refused(world: World, moment: str) -> None:
+    status, problem, _ = call(get("/v1/tasks", created_after=moment))
+    assert (status, problem["code"]) == (400, "invalid_request")
