@@ -87,7 +87,9 @@ REFUSED = {
     "fork with another goal": Refused(
         *("POST", f"/v1/tasks/{AN_ID}/fork", INVALID, "goal: unknown field"), {"json": ACCEPTED}
     ),
-    "unknown method": Refused("PUT", "/v1/tasks", NOT_FOUND, "see /v1/openapi.json", {}),
+    "unknown method": Refused(
+        "PUT", "/v1/tasks", (405, "method_not_allowed"), "/v1/tasks takes GET, POST", {}
+    ),
 }
 
 
