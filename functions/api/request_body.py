@@ -55,14 +55,16 @@ def _unreadable(event: dict[str, Any]) -> Response[str] | None:
         text = base64.b64decode(body).decode() if event.get("isBase64Encoded") else body
         data = json.loads(text)
     except UnicodeDecodeError:
-        return _invalid("the body is not UTF-8; send JSON in UTF-8")
+        why = "the body is not UTF-8; send JSON in UTF-8"
     except json.JSONDecodeError:
         return None
     except RecursionError:
-        return _invalid(_TOO_DEEP)
+        why = _TOO_DEEP
     except ValueError:
-        return _invalid("the body holds a number with too many digits; send a smaller one")
-    return _unfit(data)
+        why = "the body holds a number with too many digits; send a smaller one"
+    else:
+        return _unfit(data)
+    return _invalid(why)
 
 
 def _unfit(data: Any) -> Response[str] | None:
