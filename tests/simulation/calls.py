@@ -13,6 +13,7 @@ Make = Callable[[], Exception]
 STALL_MS = {
     "submit": 40_000,  # the caller has given up at 29 s
     "cancel": 40_000,
+    "redeliver": 40_000,
     "resume": 40_000,
     "decide": 40_000,
     "fork": 40_000,

@@ -8,6 +8,7 @@ from ratchet.contracts.errors import (
     ModelRejected,
     ModelThrottled,
     ModelUnavailable,
+    ReceiverGone,
 )
 from ratchet.contracts.messages import Doorbell, StepOutput, TaskRef
 from ratchet.domain.steps import StepRecord
@@ -124,12 +125,15 @@ class Receiver:
         self.channel = channel
         self.arrived: list[Event] = []
         self.down_until_ms = 0
+        self.gone_until_ms = 0
         self._network = network
 
     def announce(self, event: Event, *, target: str | None) -> str:
         def effect() -> str:
             if self._network.scheduler.now_ms < self.down_until_ms:
                 raise RECEIVER.refused()
+            if self._network.scheduler.now_ms < self.gone_until_ms:
+                raise ReceiverGone("the receiver answered 410")
             self.arrived.append(event)
             return "200"
 

@@ -100,6 +100,17 @@ _SESSION_SITES = (
 )
 """Where tasks share a session."""
 
+_GONE_SITES = (
+    "deliverer:store.disable_webhook",
+    "redeliver:store.load_tip",
+    "redeliver:store.task_deliveries",
+    "redeliver:store.enable_webhook",
+    "redeliver:store.redeliver",
+    "redeliver:store.due_again",
+    "redeliver:outbox.send",
+)
+"""Where a receiver wants no more, and somebody sends an announcement again."""
+
 KINDS: dict[str, tuple[Fault, ...]] = {
     **dict.fromkeys(
         (
@@ -189,6 +200,7 @@ KINDS: dict[str, tuple[Fault, ...]] = {
             "sweeper:outbox.send",
             *_SLOT_SITES,
             *_SESSION_SITES,
+            *_GONE_SITES,
             "sweeper:workflow.describe",
             "sweeper:workflow.start",
         ),

@@ -10,7 +10,7 @@ from tests.simulation.scheduler import Life, Process
 
 Event = dict[str, Any]
 Body = Callable[[Event], Any]
-PEOPLE = ("submit", "cancel", "resume", "fork")
+PEOPLE = ("submit", "cancel", "resume", "fork", "redeliver")
 
 
 class Sandbox:

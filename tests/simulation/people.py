@@ -5,10 +5,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from ratchet.app.events import end_type
 from ratchet.contracts.errors import DataMissing, EffectOutcomeUnknown, RetryableError
 from ratchet.contracts.limits import IDEMPOTENCY_RETENTION_SECONDS
 from ratchet.contracts.messages import TaskRef
-from ratchet.contracts.names import TaskStatus
+from ratchet.contracts.names import Channel, TaskStatus
 from ratchet.contracts.request_errors import (
     IdempotencyKeyReused,
     InvalidRequest,
@@ -20,11 +21,12 @@ from ratchet.contracts.request_errors import (
     TaskNotResumable,
 )
 from ratchet.contracts.task_api import ForkRequest, ResumeRequest
+from ratchet.domain.identifiers import delivery_id, event_id
 from ratchet.domain.steps import End
 from ratchet.ports import Created
 from tests.simulation.pauses import keys_in
 from tests.simulation.scheduler import Future, Killed, Life
-from tests.simulation.story import Act, Cancel, Fork, Resume, Submit, Trespass
+from tests.simulation.story import Act, Cancel, Fork, Redeliver, Resume, Submit, Trespass
 from tests.simulation.visits import Visitors
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ class People:
     def __init__(self, world: "World") -> None:
         self.accepted: dict[int, TaskRef] = {}
         self.forks: list[TaskRef] = []
+        self.sent_again: set[str] = set()
         self._world = world
         self._scheduler = world.scheduler
         self.acts: list[Act] = []
@@ -126,6 +129,9 @@ class People:
                 ended.on_settled(lambda: self._resume_soon(ref, act))
             case Fork():
                 self._fork_in_time(ref, act)
+            case Redeliver():
+                ended = self._world.ledger.end_of(ref)
+                ended.on_settled(lambda: self._redeliver_soon(ref, act))
             case Trespass():
                 self._scheduler.sleep(act.at_ms)
                 self._trespass(TaskRef(act.tenant, ref.task_id))
@@ -167,6 +173,21 @@ class People:
             else:
                 return
         world.ledger.violate(f"I1: {ref.task_id} can be resumed in no way")
+
+    def _redeliver_soon(self, ref: TaskRef, act: Redeliver) -> None:
+        self._scheduler.spawn(lambda: self._redeliver(ref, act), Life("person"))
+
+    def _redeliver(self, ref: TaskRef, act: Redeliver) -> None:
+        """Whoever is told that it goes out again can count on it: the receiver is there by now."""
+        world = self._world
+        self._scheduler.sleep(act.after_ms)
+        end = world.ledger.tasks[ref].ends[-1]
+        if not isinstance(end.next, End):
+            return
+        name = event_id(ref, end_type(end.next), end.number)
+        id_ = delivery_id(name, Channel.WEBHOOK)
+        if self._ask("redeliver", lambda: world.deliveries.redeliver(ref, id_)) is not None:
+            self.sent_again.add(name)
 
     def _looked(self, ref: TaskRef, asked: str) -> ResumeRequest:
         """What somebody answers who looks what became of each call that the answer names."""

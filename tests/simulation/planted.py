@@ -293,6 +293,18 @@ BUGS: Sequence[Bug] = (
         (),
         ("webhook-gone",),
     ),
+    Bug(
+        "webhook sent again and still disabled",
+        (swap(STORE, "enable_webhook", lambda *_: None),),
+        (),
+        ("webhook-410",),
+    ),
+    Bug(
+        "dead delivery stays dead",
+        (swap(STORE, "redeliver", lambda *_, **__: True),),
+        (),
+        ("webhook-410",),
+    ),
     Bug("announced before the end", (planted_steps.early_announcer,)),
     Bug("timeout of a step not retried", (planted_steps.no_retry,)),
     *planted_pauses.BUGS,

@@ -101,7 +101,15 @@ class Trespass:
     tenant: str = "mallory"
 
 
-Act = Submit | Cancel | Resume | Fork | Trespass
+@dataclass(frozen=True, slots=True)
+class Redeliver:
+    """Somebody sends the announcement of a task's end to its webhook again, so long after the end."""
+
+    of: int = 0
+    after_ms: int = 60_000
+
+
+Act = Submit | Cancel | Resume | Fork | Trespass | Redeliver
 
 
 class Says(StrEnum):
@@ -131,6 +139,7 @@ class Story:
     steps_per_execution: int = 500
     patience_seconds: int = 30
     webhook_down_ms: int = 0
+    webhook_gone_ms: int = 0  # the receiver answers 410 until then
     throttled_ms: int = 0  # the provider answers 429 until then
     outage_ms: int = 0  # the provider is down until then
     rejecting_ms: int = 0  # the provider refuses all calls until then

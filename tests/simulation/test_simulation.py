@@ -88,6 +88,8 @@ def test_a_dead_process_makes_no_more_calls() -> None:
         "due again without condition",
         "warm history taken for complete",
         "webhook id of each attempt",
+        "webhook sent again and still disabled",
+        "dead delivery stays dead",
         "effect begun after the commit",
         "attempt before not waited for",
         "pause without the head",

@@ -206,7 +206,7 @@ def _judge_announced(ledger: Ledger, world: "World", ref: TaskRef, record: StepR
             continue
         arrived = any(event.id == wanted for event in receiver.arrived)
         log = tries.get(receiver.channel)
-        is_parked = log is not None and log.is_dead
+        is_parked = log is not None and log.is_dead and wanted not in world.people.sent_again
         if not arrived and not is_parked:
             ledger.violate(f"I8: {ref.task_id} has ended and {receiver.channel} was not told")
 

@@ -9,7 +9,9 @@ from ratchet.app.admission import Admission, SlotReturn
 from ratchet.app.agents import AgentDirectory, AgentRegistry
 from ratchet.app.announce_task import AnnounceTask
 from ratchet.app.cancel_task import CancelTask
+from ratchet.app.cursors import Cursors
 from ratchet.app.decide_interrupt import DecideInterrupt
+from ratchet.app.deliveries import Deliveries
 from ratchet.app.dispatch_task import DispatchTask
 from ratchet.app.execute_step import ExecuteStep
 from ratchet.app.fork_task import ForkTask
@@ -23,6 +25,7 @@ from ratchet.contracts.errors import ModelRejected, ModelThrottled, ModelUnavail
 from ratchet.contracts.messages import Doorbell, StepInput
 from ratchet.domain.tools import ToolContext
 from ratchet.model_ports import ModelAnswer, ModelCall
+from ratchet.testing.signing_keys import InMemorySigningKeys
 from tests.simulation.brain import UNSAFE, Brain, agents_of, large_text, owner, set_stage
 from tests.simulation.calls import Errors, Network
 from tests.simulation.canary import CANARY
@@ -127,6 +130,7 @@ class World:
         self.sns = Receiver("sns", network)
         self.webhook = Receiver("webhook", network)
         self.webhook.down_until_ms = self.story.webhook_down_ms
+        self.webhook.gone_until_ms = self.story.webhook_gone_ms
         self.ledger.receivers = (self.sns, self.webhook)
         self.brain = Brain(self.story.fickle)
         self.chat = Provider(network, self._answer)
@@ -143,6 +147,7 @@ class World:
         self.fork = ForkTask.beside(self.submit)
         self.resume = ResumeTask(self.store, inbox, DIRECTORY, clock)
         self.decide = DecideInterrupt(self.store, inbox, outbox, clock)
+        self.deliveries = Deliveries(self.store, outbox, clock, Cursors(InMemorySigningKeys()))
         self._inbox, self._outbox, self._workflow = inbox, outbox, workflow
 
     def _on_death(self, execution: Execution) -> None:

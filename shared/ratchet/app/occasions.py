@@ -1,4 +1,10 @@
-"""What there is to announce of a task now."""
+"""What there is to announce of a task now: its ends, what it asks, and its budget's warnings.
+
+`task.created` and `step.completed` are not announced, but read (`GET /v1/tasks/{id}/events`, app/task_events.py), where
+they cost nothing, since they are the log itself. To send one, its deliveries have to be logged on each channel, by a
+deliverer that is rung for at each step: two or more writes, a message and an invocation, beside the one write that a
+step may cost. Who submits knows that the task was made, and who follows its steps waits on its events.
+"""
 
 from dataclasses import replace
 

@@ -230,3 +230,12 @@ def test_a_task_whose_steps_are_gone_says_so() -> None:
     del world.memory._partitions[f"TENANT#acme#TASK#{ref.task_id}"].steps[1]
     with pytest.raises(DataMissing):
         world.events(ref, after=None, limit=10)
+
+
+@pytest.mark.parametrize("story", [paid, spent, succeeded])
+def test_what_is_sent_is_read_too_and_steps_are_only_read(story: Story) -> None:
+    world, ref = story()
+    sent = {event.type for event in world.sns.delivered}
+    told = {event.type for event in read(world, ref)}
+    assert sent <= told
+    assert {"task.created", "step.completed"} <= told - sent
