@@ -34,6 +34,8 @@ PLAIN_SETTINGS = {
     "RATCHET_TENANT_RUNNING_TASKS",
     "RATCHET_MIN_RUNNING_TASKS",
     "RATCHET_MAX_RUNNING_TASKS",
+    "RATCHET_OTLP_ENDPOINT",
+    "RATCHET_OTLP_HEADERS_SECRET_ARN",  # none without an endpoint
 }
 POWERTOOLS = {
     "POWERTOOLS_SERVICE_NAME",
@@ -328,7 +330,8 @@ def test_the_executor_may_read_exactly_the_keys_of_its_deployments(other: Synthe
         if "secretsmanager:GetSecretValue" in statement["Action"]
         for resource in statement["Resource"]
     ]
-    assert sorted(resources) == sorted([GIVEN, "ProviderKeysKeyone", "SecretsModelKey"])
+    keys = [GIVEN, "ProviderKeysKeyone", "SecretsModelKey", "TracesHeaders"]
+    assert sorted(resources) == sorted(keys)
     others = set(other.functions()) - {"step_executor"}
     for function in others:
         assert GIVEN not in json.dumps(other.statements(other.role_of(function)))

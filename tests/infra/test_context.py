@@ -37,7 +37,8 @@ def test_the_outputs_are_what_the_cli_reads(
     assert set(default.document["Outputs"]) == OUTPUTS - {"ApiKeysSecretArn"}
     assert set(keyed.document["Outputs"]) == OUTPUTS
     assert set(other.document["Outputs"]) == (OUTPUTS - {"ApiKeysSecretArn"}) | {
-        "ProviderKeySecretArns"
+        "ProviderKeySecretArns",
+        "OtlpHeadersSecretArn",
     }
 
 
