@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cdk.bundling import FUNCTIONS, NOT_SHIPPED, runtime_version
+from ratchet.capacity import estimate
 from tests.infra.template import Resource, Synthesized
 
 NAME_OF = {
@@ -326,6 +327,12 @@ def test_there_are_alarms_for_what_should_never_happen(template: Synthesized) ->
         "SweeperLag",
         "TasksPoisoned",
     ]
+
+
+def test_the_estimate_of_an_idle_month_counts_what_is_deployed(default: Synthesized) -> None:
+    assert len(default.of_type("AWS::SecretsManager::Secret")) == estimate.SECRETS
+    assert len(default.of_type("AWS::CloudWatch::Alarm")) == estimate.ALARMS
+    assert len(default.of_type("AWS::Lambda::EventSourceMapping")) == estimate.QUEUES
 
 
 def test_one_dead_delivery_is_an_alarm(template: Synthesized) -> None:

@@ -34,11 +34,12 @@ from ratchet.domain.task_bill import (
 )
 
 COMPARED = "gpt-4o"
-SECRETS, ALARMS = 3, 8
+SECRETS, ALARMS, QUEUES = 2, 10, 4
+"""Of the stack as it is deployed by default."""
 SWEEPER_METRICS = 2
 SWEEPS_PER_MONTH = int(DAYS_PER_MONTH * 24 * 60)
-POLLS_PER_MONTH = 2 * 5 * 3 * SWEEPS_PER_MONTH
-"""Lambda polls each of two queues with five pollers, 20 s a poll:
+POLLS_PER_MONTH = QUEUES * 5 * 3 * SWEEPS_PER_MONTH
+"""Lambda polls each queue with five pollers, 20 s a poll:
 https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html"""
 
 
