@@ -1,9 +1,10 @@
 """Section `aws-bill`: what AWS charges for the standard task of 25 cycles, line by line."""
 
 from cdk.components.asl import definition
+from ratchet.contracts.metric_names import Dimension, series_by
 from ratchet.contracts.names import Complexity, StepType
 from ratchet.domain.aws_bill import NANO, PRICES, Bill, Counts, Line, Resource
-from ratchet.domain.task_bill import LOG_BYTES_PER_STEP, METRICS_PER_ROUTE, TaskRun, task_counts
+from ratchet.domain.task_bill import LOG_BYTES_PER_STEP, TaskRun, task_counts
 from tests.bench.agent_loop import ROUTING
 from tests.bench.figures import Ratio, Section
 from tests.bench.metering import Tally
@@ -80,16 +81,15 @@ def _row(line: Line) -> tuple[str, ...]:
 
 
 def _say_what_recurs(section: Section, bill: Bill) -> None:
-    pairs = {
-        (step, ROUTING.models_for(step, level)[0]) for step in StepType for level in Complexity
-    }
-    metrics = METRICS_PER_ROUTE * len(pairs)
+    models = {ROUTING.models_for(step, level)[0] for step in StepType for level in Complexity}
+    by_type, by_model = series_by(Dimension.STEP_TYPE), series_by(Dimension.MODEL)
+    metrics = by_type * len(StepType) + by_model * len(models)
     monthly = PRICES[Resource.METRIC_MONTHS].nanousd(metrics)
     section.say(
         "",
-        f"Not in it: what is billed by the month. The largest is EMF metrics: {METRICS_PER_ROUTE} for each of "
-        f"{len(pairs)} (model, step type) pairs",
-        f"of routing.yaml, {metrics} come to ${monthly / NANO:.2f} when each occurs every hour: as much as "
+        f"Not in it: what is billed by the month. The largest is EMF metrics: {by_type} for each of "
+        f"{len(StepType)} step types and {by_model} for each of {len(models)} models",
+        f"of routing.yaml; {metrics} come to ${monthly / NANO:.2f} when each occurs every hour: as much as "
         f"{monthly / bill.nanousd:,.0f} such tasks.",
     )
     section.figures["metrics_a_month"] = monthly / NANO

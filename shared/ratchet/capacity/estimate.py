@@ -19,13 +19,13 @@ from dataclasses import asdict, dataclass, field
 from ratchet.capacity.quotas import QUOTAS, Flow, Quota, Use, uses
 from ratchet.capacity.workload import DAYS_PER_MONTH, ModelUse, Workload, model_use
 from ratchet.contracts.limits import STEPS_PER_EXECUTION
+from ratchet.contracts.metric_names import Dimension, series_by
 from ratchet.contracts.names import Complexity, Json
 from ratchet.contracts.routing import RoutingTable
 from ratchet.domain.aws_bill import NANO, Bill, Counts, Resource, Service
 from ratchet.domain.keys import DUE_SHARDS
 from ratchet.domain.models import ModelCatalogue, built_in
 from ratchet.domain.task_bill import (
-    METRICS_PER_ROUTE,
     OTHER_RUN_MS,
     PLATFORM_LOG_BYTES,
     Functions,
@@ -36,7 +36,8 @@ from ratchet.domain.task_bill import (
 COMPARED = "gpt-4o"
 SECRETS, ALARMS, QUEUES = 2, 10, 4
 """Of the stack as it is deployed by default."""
-SWEEPER_METRICS = 2
+METRICS_OF_ALL = 4
+"""Start delay, backlog, the sweeper's lag, and the share of tokens that caches should hold."""
 SWEEPS_PER_MONTH = int(DAYS_PER_MONTH * 24 * 60)
 POLLS_PER_MONTH = QUEUES * 5 * 3 * SWEEPS_PER_MONTH
 """Lambda polls each queue with five pollers, 20 s a poll:
@@ -194,7 +195,7 @@ def estimate(work: Workload, table: RoutingTable, around: Surroundings) -> Estim
         functions=around.functions,
     )
     counts = task_counts(run)
-    idle = _idle(around.functions, routes=_routes(work, table))
+    idle = _idle(around.functions, metrics=_metrics(work, table))
     return Estimate(
         work=work,
         around=around,
@@ -202,25 +203,28 @@ def estimate(work: Workload, table: RoutingTable, around: Surroundings) -> Estim
         compared_microusd=sum(use.microusd for use in compared.values()),
         task_bill=counts.bill(),
         month_bill=(counts.times(work.tasks_per_month) + idle).bill(),
-        idle_bill=_idle(around.functions, routes=0).bill(),
+        idle_bill=_idle(around.functions, metrics=0).bill(),
         uses=tuple(_uses(work, around, counts, models)),
     )
 
 
-def _routes(work: Workload, table: RoutingTable) -> int:
-    """The pairs of model and step type that occur: each has metrics of its own."""
+def _metrics(work: Workload, table: RoutingTable) -> int:
+    """The metrics that are written: of each step type and of each model that occurs, and of all."""
     shares = {Complexity.SIMPLE: 1 - work.complex_share, Complexity.COMPLEX: work.complex_share}
     levels = [level for level, share in shares.items() if share]
-    return len({(s, table.models_for(s, level)[0]) for s in work.step_types() for level in levels})
+    types = set(work.step_types())
+    models = {table.models_for(step, level)[0] for step in types for level in levels}
+    by_type, by_model = series_by(Dimension.STEP_TYPE), series_by(Dimension.MODEL)
+    return by_type * len(types) + by_model * len(models) + METRICS_OF_ALL
 
 
-def _idle(functions: Functions, *, routes: int) -> Counts:
-    """A month before any task: the sweeper, what polls, what is kept; and metrics of so many routes."""
+def _idle(functions: Functions, *, metrics: int) -> Counts:
+    """A month before any task: the sweeper, what polls, what is kept; and so many metrics."""
     return functions.ran_briefly("sweeper", times=SWEEPS_PER_MONTH) + Counts.of(
         {
             Resource.SECRET_MONTHS: SECRETS,
             Resource.ALARM_MONTHS: ALARMS,
-            Resource.METRIC_MONTHS: METRICS_PER_ROUTE * routes + (SWEEPER_METRICS if routes else 0),
+            Resource.METRIC_MONTHS: metrics,
             # An index read is half a unit; who waits for a slot is read consistently.
             Resource.READ_UNITS: SWEEPS_PER_MONTH * (DUE_SHARDS // 2 + 1),
             Resource.SQS_REQUESTS: POLLS_PER_MONTH + SWEEPS_PER_MONTH,  # and how deep the inbox is

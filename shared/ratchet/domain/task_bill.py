@@ -26,8 +26,6 @@ WRITE_UNITS_UNSAFE_CALL = (
     7  # a transaction of intent, plan and the look at the step; then the result
 )
 LOG_BYTES_PER_STEP = 870
-METRICS_PER_ROUTE = 6
-"""EMF metrics, billed by the month, of each pair of model and step type that occurs."""
 PLATFORM_LOG_BYTES = 350
 """What Lambda writes about one invocation (START, END, REPORT)."""
 OTHER_RUN_MS = 100

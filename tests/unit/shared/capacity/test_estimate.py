@@ -117,7 +117,7 @@ def test_a_month_is_its_tasks_and_what_the_stack_costs_without_any() -> None:
     found = of()
 
     of_tasks = task_bill(TaskRun((3_000,))).usd * ONE_STEP.tasks_per_month
-    metrics = (6 + 2) * 0.30  # of the one route, and of the sweeper
+    metrics = (2 + 4 + 4) * 0.30  # of the one step type, of the one model, and of all
     assert found.month_bill.usd == pytest.approx(of_tasks + found.idle_bill.usd + metrics, rel=1e-3)
     assert 2 < found.idle_bill.usd < 3
     assert found.usd_per_month == pytest.approx(found.models_usd_per_month + found.month_bill.usd)
