@@ -18,7 +18,6 @@ from cdk.components.checkpoints import (
 )
 from cdk.components.identity import grant_api_keys, identify, identity_of
 from cdk.components.python_function import PythonFunction
-from cdk.components.retention import retention
 from cdk.components.workflow import Workflow
 from ratchet.contracts.limits import LINK_BURST, LINK_RATE
 from ratchet.contracts.settings import ApiSettings, AuthorizerSettings
@@ -43,7 +42,7 @@ def make_front(ground: Ground, workflow: Workflow) -> Front:
         handler=handler,
         identify=identify(deployment, authorizer),
         throttle=Throttle(deployment.throttle_rate, deployment.throttle_burst),
-        log_retention=retention(deployment.log_retention_days),
+        logs=ground.factory.platform.logs,
     )
     if deployment.decision_links:
         api.add_links(Throttle(LINK_RATE, LINK_BURST))

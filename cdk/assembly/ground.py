@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 
 from cdk.bundling import Bundle
@@ -13,7 +14,7 @@ from cdk.components.checkpoints import Checkpoints
 from cdk.components.functions import FunctionFactory
 from cdk.components.inbox import Inbox
 from cdk.components.python_function import Platform
-from cdk.components.retention import retention
+from cdk.components.retention import LogKeeping, retention
 from cdk.components.secrets import ProviderKeys, Secrets
 from cdk.components.traces import Traces
 from cdk.deployment import Deployment
@@ -42,26 +43,26 @@ class Ground:
         cls, stack: Stack, *, deployment: Deployment, providers: Providers, bundle: Bundle
     ) -> Self:
         """Add it to the stack."""
+        checkpoints = Checkpoints(
+            stack, "Checkpoints", removal=REMOVAL[deployment.removal], with_key=deployment.kms
+        )
+        key = checkpoints.key
+        logs = LogKeeping(retention(deployment.log_retention_days), key)
         return cls(
             stack,
             deployment,
-            checkpoints=Checkpoints(
-                stack,
-                "Checkpoints",
-                removal=REMOVAL[deployment.removal],
-                customer_key=deployment.kms,
-            ),
-            inbox=_queue(stack, "Inbox", sizes.DISPATCHER_TIMEOUT),
-            outbox=_queue(stack, "Outbox", sizes.DELIVERER_TIMEOUT),
-            announcements=Announcements(stack, "Announcements"),
-            secrets=Secrets(stack, "Secrets", api_keys=deployment.auth == "api_key"),
-            provider_keys=ProviderKeys(stack, "ProviderKeys", providers=providers),
-            traces=Traces(stack, "Traces", endpoint=deployment.otlp_endpoint),
+            checkpoints,
+            inbox=_queue(stack, "Inbox", sizes.DISPATCHER_TIMEOUT, key=key),
+            outbox=_queue(stack, "Outbox", sizes.DELIVERER_TIMEOUT, key=key),
+            announcements=Announcements(stack, "Announcements", key=key),
+            secrets=Secrets(stack, "Secrets", api_keys=deployment.auth == "api_key", key=key),
+            provider_keys=ProviderKeys(stack, "ProviderKeys", providers=providers, key=key),
+            traces=Traces(stack, "Traces", endpoint=deployment.otlp_endpoint, key=key),
             factory=FunctionFactory.create(
                 stack,
                 deployment=deployment,
                 bundle=bundle,
-                platform=_platform(deployment, python=bundle.python),
+                platform=_platform(deployment, python=bundle.python, logs=logs),
             ),
         )
 
@@ -72,16 +73,17 @@ class Ground:
         return {name: getattr(self.deployment, name) for name in names}
 
 
-def _queue(stack: Stack, id_: str, consumer_timeout: Duration) -> Inbox:
+def _queue(stack: Stack, id_: str, consumer_timeout: Duration, *, key: kms.IKey | None) -> Inbox:
     return Inbox(
         stack,
         id_,
         consumer_timeout=consumer_timeout,
         burier_timeout=sizes.SWEEPER_TIMEOUT,
+        key=key,
     )
 
 
-def _platform(deployment: Deployment, *, python: str) -> Platform:
+def _platform(deployment: Deployment, *, python: str, logs: LogKeeping) -> Platform:
     return Platform(
         runtime=lambda_.Runtime(
             f"python{python}", lambda_.RuntimeFamily.PYTHON, supports_inline_code=True
@@ -92,6 +94,6 @@ def _platform(deployment: Deployment, *, python: str) -> Platform:
             else lambda_.Architecture.X86_64
         ),
         log_level=deployment.log_level,
-        log_retention=retention(deployment.log_retention_days),
+        logs=logs,
         tracing=deployment.tracing,
     )

@@ -3,14 +3,13 @@
 import json
 from dataclasses import dataclass
 
-from aws_cdk import RemovalPolicy
 from aws_cdk import aws_apigatewayv2 as apigateway
 from aws_cdk import aws_apigatewayv2_integrations as integrations
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from cdk.components.acknowledged import acknowledge
+from cdk.components.retention import LogKeeping
 from ratchet.contracts.access import LINK_ROUTES, ROUTE_SCOPES
 
 # An allowlist: no headers, no query strings, no bodies.
@@ -46,7 +45,7 @@ class Api(Construct):
         handler: lambda_.IFunction,
         identify: apigateway.IHttpRouteAuthorizer,
         throttle: Throttle,
-        log_retention: logs.RetentionDays,
+        logs: LogKeeping,
     ) -> None:
         super().__init__(scope, id_)
         self.http = apigateway.HttpApi(self, "Http", create_default_stage=False)
@@ -54,7 +53,7 @@ class Api(Construct):
             "Handler", handler, scope_permission_to_route=False
         )
         self._add_routes(identify)
-        self._stage = self._add_stage(throttle, log_retention)
+        self._stage = self._add_stage(throttle, logs)
 
     @property
     def url(self) -> str:
@@ -109,12 +108,8 @@ class Api(Construct):
         )
         return route
 
-    def _add_stage(
-        self, throttle: Throttle, log_retention: logs.RetentionDays
-    ) -> apigateway.CfnStage:
-        log_group = logs.LogGroup(
-            self, "AccessLogs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY
-        )
+    def _add_stage(self, throttle: Throttle, logs: LogKeeping) -> apigateway.CfnStage:
+        log_group = logs.group(self, "AccessLogs")
         return apigateway.CfnStage(
             self,
             "Stage",

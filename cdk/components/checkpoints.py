@@ -10,11 +10,11 @@ from typing import cast
 from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct, IConstruct
 
 from cdk.components.acknowledged import acknowledge
+from cdk.components.customer_key import customer_key
 
 TEXT = dynamodb.AttributeType.STRING
 BY_TENANT = "by_tenant"
@@ -36,14 +36,10 @@ class Checkpoints(Construct):
     """Grants name exact actions: nothing may Scan, only sweeper and api may delete, and step_executor forget."""
 
     def __init__(
-        self, scope: Construct, id_: str, *, removal: RemovalPolicy, customer_key: bool
+        self, scope: Construct, id_: str, *, removal: RemovalPolicy, with_key: bool
     ) -> None:
         super().__init__(scope, id_)
-        self.key = (
-            kms.Key(self, "Key", enable_key_rotation=True, removal_policy=removal)
-            if customer_key
-            else None
-        )
+        self.key = customer_key(self, "Key", removal=removal) if with_key else None
         self.table = self._table(removal)
         self.payloads = self._payloads(removal)
 

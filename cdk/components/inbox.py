@@ -1,6 +1,7 @@
 """A queue that rings a function, with the dead-letter queue behind it."""
 
 from aws_cdk import Duration
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_event_sources as event_sources
 from aws_cdk import aws_sqs as sqs
@@ -14,15 +15,23 @@ class Inbox(Construct):
     """Doorbell only: the table is the backlog, so a lost message is found again there."""
 
     def __init__(
-        self, scope: Construct, id_: str, *, consumer_timeout: Duration, burier_timeout: Duration
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        consumer_timeout: Duration,
+        burier_timeout: Duration,
+        key: kms.IKey | None,
     ) -> None:
         super().__init__(scope, id_)
+        encryption = sqs.QueueEncryption.KMS if key else sqs.QueueEncryption.SQS_MANAGED
         self.dead_letters = sqs.Queue(
             self,
             "DeadLetters",
             retention_period=Duration.days(14),
             visibility_timeout=Duration.seconds(6 * burier_timeout.to_seconds()),
-            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            encryption=encryption,
+            encryption_master_key=key,
             enforce_ssl=True,
         )
         self.queue = sqs.Queue(
@@ -30,7 +39,8 @@ class Inbox(Construct):
             "Queue",
             # Six times: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
             visibility_timeout=Duration.seconds(6 * consumer_timeout.to_seconds()),
-            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            encryption=encryption,
+            encryption_master_key=key,
             enforce_ssl=True,
             dead_letter_queue=sqs.DeadLetterQueue(
                 queue=self.dead_letters, max_receive_count=RECEIVES

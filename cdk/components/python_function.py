@@ -7,10 +7,10 @@ from pathlib import Path
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from cdk.components.acknowledged import acknowledge
+from cdk.components.retention import LogKeeping
 from ratchet.contracts.names import METRICS_NAMESPACE
 from ratchet.contracts.settings import Settings
 
@@ -22,7 +22,7 @@ class Platform:
     runtime: lambda_.Runtime
     architecture: lambda_.Architecture
     log_level: str
-    log_retention: logs.RetentionDays
+    logs: LogKeeping
     tracing: bool
 
 
@@ -50,12 +50,7 @@ class PythonFunction(lambda_.Function):
         self, scope: Construct, *, code: Code, size: Size, settings: Settings, platform: Platform
     ) -> None:
         id_ = "".join(part.capitalize() for part in code.name.split("_"))
-        log_group = logs.LogGroup(
-            scope,
-            f"{id_}Logs",
-            retention=platform.log_retention,
-            removal_policy=RemovalPolicy.DESTROY,
-        )
+        log_group = platform.logs.group(scope, f"{id_}Logs")
         # Not the managed basic role: that one may write to every log group of the account.
         role = iam.Role(
             scope, f"{id_}Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com")

@@ -1,6 +1,12 @@
-"""Days that CloudWatch Logs can keep a log, as the CDK names them."""
+"""How logs are kept: for how long, and under whose key."""
 
+from dataclasses import dataclass
+
+from aws_cdk import RemovalPolicy
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
 from aws_cdk.aws_logs import RetentionDays
+from constructs import Construct
 
 DAYS = {
     1: RetentionDays.ONE_DAY,
@@ -30,3 +36,21 @@ def retention(days: int) -> RetentionDays:
     except KeyError:
         allowed = ", ".join(map(str, DAYS))
         raise ValueError(f"log_retention_days={days}: say one of {allowed}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class LogKeeping:
+    """The one way a log group is made."""
+
+    days: RetentionDays
+    key: kms.IKey | None
+
+    def group(self, scope: Construct, id_: str) -> logs.LogGroup:
+        """A log group that goes with its stack."""
+        return logs.LogGroup(
+            scope,
+            id_,
+            retention=self.days,
+            encryption_key=self.key,
+            removal_policy=RemovalPolicy.DESTROY,
+        )

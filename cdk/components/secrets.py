@@ -3,6 +3,7 @@
 import json
 
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
@@ -16,12 +17,13 @@ MAX_SETTING_CHARS = 3_000
 class Secrets(Construct):
     """Generated at deployment; the team replaces the model key with its provider's."""
 
-    def __init__(self, scope: Construct, id_: str, *, api_keys: bool) -> None:
+    def __init__(self, scope: Construct, id_: str, *, api_keys: bool, key: kms.IKey | None) -> None:
         super().__init__(scope, id_)
         self.model_key = secretsmanager.Secret(
             self,
             "ModelKey",
             description="API key of the model provider: put yours in place of the generated text.",
+            encryption_key=key,
             generate_secret_string=_letters_and_digits(),
         )
         self.webhook = secretsmanager.Secret(
@@ -29,6 +31,7 @@ class Secrets(Construct):
             "WebhookSecret",
             description="Root key: the secrets of webhooks (Standard Webhooks v1) and the key of "
             "cursors are made from it.",
+            encryption_key=key,
             generate_secret_string=_letters_and_digits(),
         )
         self.api_keys = (
@@ -36,6 +39,7 @@ class Secrets(Construct):
                 self,
                 "ApiKeys",
                 description="Keys that callers of the API send as x-api-key, and their tenants.",
+                encryption_key=key,
                 generate_secret_string=_letters_and_digits('{"tenant":"default"}', "key"),
             )
             if api_keys
@@ -50,7 +54,9 @@ class Secrets(Construct):
 class ProviderKeys(Construct):
     """The API keys of the providers: a secret for each deployment that names none of its own."""
 
-    def __init__(self, scope: Construct, id_: str, *, providers: Providers) -> None:
+    def __init__(
+        self, scope: Construct, id_: str, *, providers: Providers, key: kms.IKey | None
+    ) -> None:
         super().__init__(scope, id_)
         self._made = {
             d.name: secretsmanager.Secret(
@@ -58,6 +64,7 @@ class ProviderKeys(Construct):
                 f"Key-{d.name}",
                 description=f"API key of model deployment {d.name}: put it in place of the "
                 "generated text.",
+                encryption_key=key,
                 generate_secret_string=_letters_and_digits(),
             )
             for d in providers.deployments

@@ -2,6 +2,7 @@
 
 from aws_cdk import CfnOutput
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
@@ -12,7 +13,7 @@ from ratchet.contracts.settings import NO_SPANS
 class Traces(Construct):
     """Nothing at all without an endpoint: no secret, no permission, no import."""
 
-    def __init__(self, scope: Construct, id_: str, *, endpoint: str) -> None:
+    def __init__(self, scope: Construct, id_: str, *, endpoint: str, key: kms.IKey | None) -> None:
         super().__init__(scope, id_)
         self._headers: secretsmanager.Secret | None = None
         self.endpoint = endpoint
@@ -22,6 +23,7 @@ class Traces(Construct):
         self._headers = secretsmanager.Secret(
             self,
             "Headers",
+            encryption_key=key,
             description="HTTP headers for the OTLP endpoint, name=value,name=value with values percent-encoded: "
             "put yours in place of the generated text.",
         )

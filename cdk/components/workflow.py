@@ -6,12 +6,12 @@ from typing import cast
 from aws_cdk import ArnFormat, CfnElement, RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct, IConstruct
 
 from cdk.components.acknowledged import acknowledge
+from cdk.components.customer_key import allow_sending
 from cdk.components.python_function import Platform
 from ratchet.contracts.names import Json
 
@@ -43,12 +43,7 @@ class Workflow(Construct):
                 "OutboxQueueUrl": outbox.queue_url,
             },
             logs=sfn.LogOptions(
-                destination=logs.LogGroup(
-                    self,
-                    "Logs",
-                    retention=platform.log_retention,
-                    removal_policy=RemovalPolicy.DESTROY,
-                ),
+                destination=platform.logs.group(self, "Logs"),
                 level=sfn.LogLevel.ERROR,
                 include_execution_data=False,
             ),
@@ -58,6 +53,8 @@ class Workflow(Construct):
         self._allow("lambda:InvokeFunction", f"{step_executor.function_arn}:*")
         for queue in (inbox, outbox):
             self._allow("sqs:SendMessage", queue.queue_arn)
+        if platform.logs.key is not None:  # the queues are under the same key
+            allow_sending(platform.logs.key, self.machine)
         acknowledge(
             self.machine,
             {

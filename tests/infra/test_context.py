@@ -58,16 +58,6 @@ def test_data_is_kept_unless_the_context_says_otherwise(
         assert other.only(kind)["_"]["DeletionPolicy"] == "Delete"
 
 
-def test_a_customer_key_covers_the_table_and_the_payloads(
-    default: Synthesized, other: Synthesized
-) -> None:
-    assert default.of_type("AWS::KMS::Key") == {}
-    assert other.only("AWS::KMS::Key")["EnableKeyRotation"] is True
-    assert other.only("AWS::DynamoDB::Table")["SSESpecification"]["SSEType"] == "KMS"
-    (rule,) = other.only("AWS::S3::Bucket")["BucketEncryption"]["ServerSideEncryptionConfiguration"]
-    assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
-
-
 def test_a_stage_and_a_log_level_reach_the_stack(other: Synthesized) -> None:
     assert other.path.name == "Ratchet-test.template.json"
     levels = {
