@@ -63,6 +63,7 @@ SOURCES: tuple[Callable[[], None], ...] = (
     spans_for_nobody,
     observability.delivery_given_up,
     observability.override_refused,
+    observability.task_poisoned,
     lambda: observability.sweep_metrics(3, 4),
 )
 
