@@ -35,7 +35,12 @@ class Throttle:
 
 
 class Api(Construct):
-    """Every route goes to one function; only health, the schema and signed links are open to all."""
+    """Every route goes to one function; only health, the schema and signed links are open to all.
+
+    There is no web ACL: AWS WAF attaches to REST APIs, not to HTTP APIs. CloudFront with one in front would sign for
+    another host (SigV4 callers are refused), and would not close the address of the API itself.
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-vs-rest.html
+    """
 
     def __init__(
         self,
