@@ -66,6 +66,7 @@ class RatchetStack(Stack):
                 self,
                 "WarmSandboxes",
                 version=self._step_executor.current_version,
+                logs=self._ground.factory.platform.logs,
                 minimum=self._ground.deployment.step_executor_provisioned_min,
                 maximum=most,
             )

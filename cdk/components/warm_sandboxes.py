@@ -9,6 +9,7 @@ from constructs import Construct
 
 from cdk.components.acknowledged import acknowledge
 from cdk.components.emitted import emitted
+from cdk.components.retention import LogKeeping
 from ratchet.contracts.limits import ADMISSION_SHALLOW_DEPTH
 from ratchet.contracts.metric_names import MetricName
 
@@ -24,7 +25,14 @@ class WarmSandboxes(Construct):
     """
 
     def __init__(
-        self, scope: Construct, id_: str, *, version: lambda_.IVersion, minimum: int, maximum: int
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        version: lambda_.IVersion,
+        logs: LogKeeping,
+        minimum: int,
+        maximum: int,
     ) -> None:
         super().__init__(scope, id_)
         name, number = version.lambda_.function_name, version.version
@@ -38,7 +46,7 @@ class WarmSandboxes(Construct):
             max_capacity=maximum,
             role=iam.Role.from_role_arn(self, "Role", self._scaling_role()),
         )
-        target.node.add_dependency(self._cleanup(version))
+        target.node.add_dependency(self._cleanup(version, logs))
         target.scale_on_metric(
             "Backlog",
             metric=emitted(MetricName.BACKLOG, "Maximum", period=Duration.minutes(1)),
@@ -63,7 +71,7 @@ class WarmSandboxes(Construct):
             resource_name="AWSServiceRoleForApplicationAutoScaling_LambdaConcurrency",
         )
 
-    def _cleanup(self, version: lambda_.IVersion) -> Construct:
+    def _cleanup(self, version: lambda_.IVersion, logs: LogKeeping) -> Construct:
         """What the next deployment calls for this version: it is kept for its executions, and must not be kept warm."""
         function = version.lambda_
         arns = [f"{function.function_arn}:*"]
@@ -98,6 +106,8 @@ class WarmSandboxes(Construct):
                 ]
             ),
             install_latest_aws_sdk=False,
+            # Without one, Lambda makes a group that is kept for ever and is under nobody's key.
+            log_group=logs.group(self, "CleanupLogs"),
         )
         self._acknowledge(function, cleanup)
         return cleanup

@@ -87,3 +87,11 @@ def test_the_limits_of_the_context_reach_those_who_admit(warm: Synthesized) -> N
             "20",
             "900",
         )
+
+
+def test_the_cdks_own_function_logs_where_a_retention_is_set(warm: Synthesized) -> None:
+    groups = warm.of_type("AWS::Logs::LogGroup")
+    functions = warm.of_type("AWS::Lambda::Function").values()
+    assert len(functions) == len(groups) - 2  # the other two are the API's and the state machine's
+    for function in functions:
+        assert groups[function["LoggingConfig"]["LogGroup"]["Ref"]]["RetentionInDays"] == 30
