@@ -45,7 +45,16 @@ class LimitsRequest(Request, strict=True):
 
     max_cost_usd: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     max_steps: Annotated[int, Field(ge=1, le=bounds.MAX_STEPS_CAP)] | None = None
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_tokens: (
+        Annotated[
+            int,
+            Field(
+                ge=1,
+                description="Tokens that providers report; calls whose answer was lost count in max_cost_usd only.",
+            ),
+        ]
+        | None
+    ) = None
     deadline_seconds: Annotated[int, Field(ge=1, le=bounds.MAX_DEADLINE_SECONDS)] | None = None
 
 
