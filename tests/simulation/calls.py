@@ -1,9 +1,12 @@
 """The one way from our code to the world: a call takes time, and may go wrong in every way that it can."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from random import Random
 from typing import NamedTuple, TypeVar
 
+from ratchet.app.memories import DoneBefore
+from ratchet.contracts.errors import RatchetError
 from tests.simulation.faults import Fault, Injector
 from tests.simulation.scheduler import Killed, Life, Scheduler
 
@@ -86,16 +89,21 @@ class Network:
             case Fault.UNKNOWN:
                 raise errors.unknown()
             case Fault.LOST:
-                effect()
+                self._unheard(effect)
                 raise errors.unknown()
             case Fault.DIED_BEFORE:
                 self.die(life)
             case Fault.DIED_AFTER:
-                effect()
+                self._unheard(effect)
                 self.die(life)
             case Fault.STALLED:
                 self.stall(life)
         return effect()
+
+    def _unheard(self, effect: Callable[[], object]) -> None:
+        """Done, and nobody hears the answer: not that it was refused, either."""
+        with suppress(RatchetError, DoneBefore):
+            effect()
 
     def stall(self, life: Life) -> None:
         """The process that runs now goes on when whoever waits for it has given up."""
