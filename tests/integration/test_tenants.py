@@ -297,7 +297,7 @@ def test_a_cursor_of_another_tenant_is_refused_by_every_list(town: Town, route: 
     assert (status, len(page["tasks"])) == (200, 3)
 
 
-@settings(max_examples=CASES // 4, deadline=None)
+@settings(max_examples=CASES // 10, deadline=None)
 @given(data=st.data())
 def test_a_namespace_of_the_same_name_is_another_one_for_every_tenant(
     town: Town, data: st.DataObject

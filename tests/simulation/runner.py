@@ -30,6 +30,9 @@ PIECE = 250
 PAIRS_OF_A_PIECE = 2_000
 COMPARED = 0.02
 """Of that share of the two-fault plans that stand for others, one of these is played, too."""
+ALL_PLAYED = 250
+"""In stories with more plans of one fault than this, one that stands for others is played for them. A call site's first
+of a kind is played all the same, and COMPARED of the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +124,21 @@ def _worlds(piece: Piece, figures: Figures) -> Iterator[World]:
 
 
 def _singles(piece: Singles, figures: Figures) -> Iterator[World]:
-    """Those that come to the same are played, too: what is left out of the pairs relies on it."""
+    """Those that come to the same are played, too: what is left out relies on it."""
     story = story_of(piece.story)
+    plans = list(single_plans(story, figures))
+    dice, seen = Random(story.name), set[tuple[str, Fault]]()
     traces: dict[frozenset[tuple[Place, Fault]], tuple[object, ...]] = {}
-    for plan in single_plans(story, figures):
-        world = play(story, plan, figures)
-        figures.pairs[story.name] += sum(1 for _ in following_plans(world))
+    for plan in plans:
         figures.singles[story.name] += 1
+        (((site, _), fault),) = plan.items()
+        is_new = (site, fault) not in seen
+        seen.add((site, fault))
+        is_left_out = len(plans) > ALL_PLAYED and not weight(plan) and not is_new
+        if is_left_out and dice.random() >= COMPARED:
+            continue
+        world = play(story, plan, figures)
+        figures.pairs[story.name] += weight(plan) * sum(1 for _ in following_plans(world))
         played = played_for(plan)
         if played != plan or weight(plan) > 1:
             same = traces.setdefault(frozenset(played.items()), trace(world))

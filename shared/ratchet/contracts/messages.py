@@ -5,7 +5,7 @@ Parsed by hand, not by pydantic: dispatcher and deliverer start without it.
 
 import json
 import re
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from ratchet.contracts.names import Action, Complexity, StepType
@@ -80,6 +80,10 @@ class Allowance:
         """Whether the task may be charged so much, this day."""
         return self.day == day and microusd <= self.ceiling_microusd
 
+    def to_list(self) -> list[str | int]:
+        """As it stands in `$.step`; its constructor takes the same, in the same order."""
+        return [self.day, self.ceiling_microusd, self.owner]
+
 
 @dataclass(frozen=True, slots=True)
 class StepRef:
@@ -105,7 +109,7 @@ class StepRef:
             "waits": self.waits,
             "waited_seconds": self.waited_seconds,
             **({"lost_microusd": self.lost_microusd} if self.lost_microusd else {}),
-            **({} if self.allowance is None else {"allowance": list(astuple(self.allowance))}),
+            **({} if self.allowance is None else {"allowance": self.allowance.to_list()}),
         }
 
     @classmethod
