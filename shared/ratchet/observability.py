@@ -80,7 +80,7 @@ def _count(name: MetricName, count: int = 1) -> None:
 
 def _tell_model(model: str, result: StepResult) -> None:
     metrics.add_dimension(name=Dimension.MODEL, value=model)
-    metrics.add_metric(MetricName.COST, MetricUnit.Count, result.charged_microusd)
+    metrics.add_metric(MetricName.COST, MetricUnit.Count, result.charged.microusd)
     metrics.add_metric(MetricName.INPUT_TOKENS, MetricUnit.Count, result.usage.input_tokens)
     metrics.add_metric(MetricName.CACHED_TOKENS, MetricUnit.Count, result.usage.cached_tokens)
     metrics.add_metric(MetricName.OUTPUT_TOKENS, MetricUnit.Count, result.usage.output_tokens)
@@ -115,7 +115,8 @@ class EmfMetrics:
                 "step_type": result.type.value,
                 "model": with_model,
                 "cost_microusd": result.cost_microusd,
-                "lost_microusd": result.lost_microusd,
+                "lost_microusd": result.lost.microusd,
+                "lost_tokens": result.lost.tokens,
                 "ms": milliseconds,
             },
         )

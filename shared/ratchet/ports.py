@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from ratchet.contracts.charge import Charge
 from ratchet.contracts.messages import Doorbell, StepOutput, TaskRef
 from ratchet.contracts.names import TaskStatus
 from ratchet.delivery_log import DeliveryLog
@@ -70,7 +71,7 @@ class Begun:
 class Reserved:
     """What all attempts at a step may have spent, at the most, and the attempt that wrote it last."""
 
-    microusd: int
+    charge: Charge
     owner: str
 
 

@@ -71,5 +71,5 @@ def test_a_task_of_an_older_release_goes_on(path: Path, bench: DynamoDbBench) ->
     steps = world.steps(ref)
     assert steps[: len(before)] == before
     assert tip.totals.steps == golden.steps
-    assert tip.totals.cost_microusd == sum(step.result.charged_microusd for step in steps)
+    assert tip.totals.cost_microusd == sum(step.result.charged.microusd for step in steps)
     assert tip.task.user_id == "ann"

@@ -5,6 +5,7 @@ from dataclasses import replace
 from ratchet.adapters.dynamodb_bodies import Bodies
 from ratchet.adapters.dynamodb_items import RESERVED, key, number, step_key
 from ratchet.adapters.dynamodb_table import Item, Refused, Table
+from ratchet.contracts.charge import Charge
 from ratchet.contracts.errors import AttemptSuperseded
 from ratchet.contracts.messages import TaskRef
 from ratchet.domain import codec, keys
@@ -162,26 +163,22 @@ class DynamoDbLedgers:
         item = self._table.get(_spent_key(ref, step))
         if item is None:
             return None
-        return Reserved(int(item["microusd"]["N"]), item["attempt_id"]["S"])
+        tokens = int(item["tokens"]["N"]) if "tokens" in item else 0
+        return Reserved(Charge(int(item["microusd"]["N"]), tokens), item["attempt_id"]["S"])
 
     def reserve(self, ref: TaskRef, *, step: int, before: Reserved | None, after: Reserved) -> bool:
         """Replace what is reserved for a step; False if `before` stands no more, or the step's place is taken.
 
         A second sending of the same write finds its own outcome, and is no conflict.
         """
-        values = {":new": number(after.microusd), ":mine": {"S": after.owner}}
+        is_mine, values = _is_reserved(after, "new")
         stands = "attribute_not_exists(pk)"
         if before is not None:
-            stands = "(microusd = :old AND attempt_id = :theirs)"
-            values |= {":old": number(before.microusd), ":theirs": {"S": before.owner}}
-        item = {
-            **_spent_key(ref, step),
-            "microusd": number(after.microusd),
-            "attempt_id": {"S": after.owner},
-        }
+            stands, theirs = _is_reserved(before, "old")
+            values |= theirs
         put = {
-            "Item": item,
-            "ConditionExpression": f"{stands} OR (microusd = :new AND attempt_id = :mine)",
+            "Item": {**_spent_key(ref, step), **_reserved(after)},
+            "ConditionExpression": f"({stands}) OR ({is_mine})",
             "ExpressionAttributeValues": values,
         }
         is_open = {
@@ -212,6 +209,26 @@ def _effect_key(ref: TaskRef, step: int, idempotency_key: str) -> Item:
 
 def _spent_key(ref: TaskRef, step: int) -> Item:
     return key(keys.task_key(ref), keys.spent_sort_key(step))
+
+
+def _reserved(reserved: Reserved) -> Item:
+    """Without tokens where there are none, as before tokens were reserved."""
+    charge = reserved.charge
+    tokens = {"tokens": number(charge.tokens)} if charge.tokens else {}
+    return {
+        "microusd": number(charge.microusd),
+        "attempt_id": {"S": reserved.owner},
+        **tokens,
+    }
+
+
+def _is_reserved(reserved: Reserved, called: str) -> tuple[str, Item]:
+    """The condition that just this stands, and its values."""
+    stored = _reserved(reserved)
+    same = [f"{name} = :{called}_{name}" for name in stored]
+    if "tokens" not in stored:
+        same.append("attribute_not_exists(tokens)")
+    return " AND ".join(same), {f":{called}_{name}": value for name, value in stored.items()}
 
 
 def _plan_key(ref: TaskRef, step: int) -> Item:

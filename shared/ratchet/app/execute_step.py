@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from ratchet.admission_ports import Throttles
 from ratchet.app.agents import AgentRegistry
-from ratchet.app.lost_attempts import is_raced, uncounted_microusd
+from ratchet.app.lost_attempts import is_raced, uncounted
 from ratchet.app.memories import Memories
 from ratchet.app.remains import end_unreadable
 from ratchet.app.similar_goal import GoalPorts
@@ -20,6 +20,7 @@ from ratchet.app.suspensions import nobody
 from ratchet.app.tenant_allowance import TenantGovernor
 from ratchet.app.warm_histories import WarmHistories
 from ratchet.contracts import limits
+from ratchet.contracts.charge import NO_CHARGE
 from ratchet.contracts.errors import (
     AttemptLost,
     AttemptSuperseded,
@@ -145,7 +146,7 @@ class ExecuteStep:
                 history.task, record, due_at_ms=due_at_ms, effects_of=done.effects_of
             )
         except (AttemptSuperseded, StoreUnavailable) as exc:
-            if record.result.charged_microusd:
+            if record.result.charged:
                 raise AttemptLost(f"{type(exc).__name__}: {exc}") from exc
             raise
         self.warm.put(history.with_record(stored))
@@ -165,12 +166,12 @@ class ExecuteStep:
             following = record.next
             status = following.status if isinstance(following, End) else TaskStatus.INPUT_REQUIRED
             return StepOutput(event.task, Action.FINISH, event.step, execution, status=status.value)
-        lost = uncounted_microusd(self.store, event.task, record) if is_raced(event) else 0
+        lost = uncounted(self.store, event.task, record) if is_raced(event) else NO_CHARGE
         step = StepRef(
             record.number + 1,
             record.next.type,
             record.next.complexity,
-            lost_microusd=lost,
+            lost=lost,
             allowance=event.step.allowance,
         )
         is_full = step.number - execution.first_step >= self.steps_per_execution

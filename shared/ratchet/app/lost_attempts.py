@@ -8,6 +8,7 @@ step's reservation, which covers all calls of all its attempts. It can grow only
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ratchet.contracts.charge import NO_CHARGE, Charge
 from ratchet.contracts.errors import (
     AttemptSuperseded,
     DeadlineExceeded,
@@ -16,7 +17,7 @@ from ratchet.contracts.errors import (
     retryable_error_names,
 )
 from ratchet.contracts.messages import StepInput, TaskRef
-from ratchet.domain.budget import worst_microusd
+from ratchet.domain.budget import worst_case
 from ratchet.domain.models import ModelCatalogue
 from ratchet.domain.steps import End, StepPlan, StepRecord, StepResult, Totals
 from ratchet.domain.task import History, Task
@@ -45,14 +46,14 @@ def begins_later(event: StepInput) -> bool:
 
 @dataclass(slots=True)
 class Reservation:
-    """What covers the calls of this attempt (`owner`) and of those before it (`others_microusd`)."""
+    """What covers the calls of this attempt (`owner`) and of those before it (`others`)."""
 
     store: CheckpointStore
     ref: TaskRef
     step: int
     owner: str
     stands: Reserved | None = None
-    others_microusd: int = 0
+    others: Charge = NO_CHARGE
     follows_lost: bool = False
     has_called: bool = False
 
@@ -70,16 +71,16 @@ class Reservation:
             event.step.number,
             owner,
             stands,
-            others_microusd=0 if stands is None else stands.microusd,
+            others=NO_CHARGE if stands is None else stands.charge,
             follows_lost=stands is None and _follows_lost(event, history.records),
         )
 
     @property
-    def microusd(self) -> int:
+    def charge(self) -> Charge:
         """What is written."""
-        return 0 if self.stands is None else self.stands.microusd
+        return NO_CHARGE if self.stands is None else self.stands.charge
 
-    def cover(self, own_microusd: int, worst_microusd: int) -> None:
+    def cover(self, own: Charge, worst: Charge) -> None:
         """Cover a call before it is made, on top of what this attempt has spent.
 
         Raises:
@@ -87,20 +88,20 @@ class Reservation:
         """
         is_first = not (self.follows_lost or self.stands or self.has_called)
         if not is_first:
-            self._write(self.others_microusd + own_microusd + worst_microusd)
+            self._write(self.others + own + worst)
 
-    def settle(self, own_microusd: int) -> None:
+    def settle(self, own: Charge) -> None:
         """No call is under way and nothing is committed: leave behind what has been spent, no more.
 
         Raises:
             AttemptSuperseded: another attempt is at work, or the step is committed.
         """
-        total = self.others_microusd + own_microusd
-        if total != self.microusd:
+        total = self.others + own
+        if total != self.charge:
             self._write(total)
 
-    def _write(self, microusd: int) -> None:
-        after = Reserved(microusd, self.owner)
+    def _write(self, charge: Charge) -> None:
+        after = Reserved(charge, self.owner)
         if not self.store.reserve(self.ref, step=self.step, before=self.stands, after=after):
             raise AttemptSuperseded(f"another attempt at step {self.step} has spent since")
         self.stands = after
@@ -119,7 +120,7 @@ def _was_ended(records: Sequence[StepRecord]) -> bool:
     """Whether the task goes on from an end that somebody wrote in place of a step that could not be run."""
     for record in reversed(records):
         if isinstance(record.next, End) and record.next.failure is not None:
-            is_counted = record.result.model or record.result.lost_microusd
+            is_counted = record.result.model or record.result.lost
             codes = (ExecutionFailed.code, DeadlineExceeded.code)
             return not is_counted and record.next.failure.code in codes
         if record.result.model:
@@ -127,48 +128,51 @@ def _was_ended(records: Sequence[StepRecord]) -> bool:
     return False
 
 
-def carried_microusd(store: CheckpointStore, event: StepInput, history: History) -> int:
+def carried(store: CheckpointStore, event: StepInput, history: History) -> Charge:
     """What was spent at earlier steps without their records knowing of it: by attempts that lost the race."""
     if not begins_later(event):
-        return event.step.lost_microusd
-    carried = 0
+        return event.step.lost
+    found = NO_CHARGE
     for record in reversed(history.records):
-        carried += uncounted_microusd(store, event.task, record)
-        if record.result.model or record.result.lost_microusd:
+        found += uncounted(store, event.task, record)
+        if record.result.model or record.result.lost:
             break
-    return carried
+    return found
 
 
-def uncounted_microusd(store: CheckpointStore, ref: TaskRef, record: StepRecord) -> int:
+def uncounted(store: CheckpointStore, ref: TaskRef, record: StepRecord) -> Charge:
     """What is reserved for a committed step beyond what its record accounts for."""
     reserved = store.reserved(ref, step=record.number)
-    return 0 if reserved is None else beyond_microusd(reserved.microusd, record.result)
+    return NO_CHARGE if reserved is None else unaccounted(reserved.charge, record.result)
 
 
-def beyond_microusd(reserved_microusd: int, known: StepResult | StepPlan) -> int:
+def unaccounted(reserved: Charge, known: StepResult | StepPlan) -> Charge:
     """What of a reservation is for calls that a record, or a plan, does not account for."""
-    # For an attempt that reserved nothing, those after it have reserved at least what its one call cost.
-    accounted = known.reserved_microusd or known.cost_microusd
-    return max(0, reserved_microusd - accounted)
+    # For an attempt that reserved nothing, those after it have reserved at least what its one call took.
+    # Dollars and tokens apart: there are records from before tokens were reserved.
+    return reserved.beyond(
+        Charge(
+            known.reserved.microusd or known.cost_microusd,
+            known.reserved.tokens or known.usage.total_tokens,
+        )
+    )
 
 
-def dearest_call_microusd(
+def dearest_call(
     catalogue: ModelCatalogue,
     models: Sequence[str],
     task: Task,
     spent: Totals,
     *,
     input_tokens: int,
-) -> int:
-    """What the first call of an attempt cost at the most, whichever model of its route it went to."""
-    worst = 0
+) -> Charge:
+    """What the first call of an attempt was charged at the most, whichever model of its route it went to."""
+    worst = NO_CHARGE
     for name in models:
         if name in catalogue:
             try:
-                _, cost = worst_microusd(
-                    catalogue.spec(name), task, spent, input_tokens=input_tokens
-                )
+                _, charge = worst_case(catalogue.spec(name), task, spent, input_tokens=input_tokens)
             except LimitReached:
                 continue  # it was not called
-            worst = max(worst, cost)
+            worst = worst.at_least(charge)
     return worst

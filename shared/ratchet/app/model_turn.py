@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ratchet.app.answer_check import Accepted, Repair, check_answer
-from ratchet.app.lost_attempts import dearest_call_microusd
+from ratchet.app.lost_attempts import dearest_call
 from ratchet.app.second_opinion import LOW, doubt
 from ratchet.app.spending import Sending, Spending
 from ratchet.contracts.errors import (
@@ -86,8 +86,8 @@ class ModelTurn:
     def count_lost(self, prompt: Prompt) -> None:
         """Count the first call of an attempt before this one that nobody has heard of since."""
         reservation = self.spending.reservation
-        if reservation.follows_lost and not reservation.others_microusd:
-            reservation.others_microusd = dearest_call_microusd(
+        if reservation.follows_lost and not reservation.others:
+            reservation.others = dearest_call(
                 self.models,
                 (*self._tries()[0][0], *self._cheaper()),
                 self.task,

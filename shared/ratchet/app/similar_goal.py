@@ -22,7 +22,7 @@ from ratchet.contracts.limits import (
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import TaskStatus
 from ratchet.domain.agent import Agent
-from ratchet.domain.budget import is_affordable
+from ratchet.domain.budget import is_affordable, worst_charge
 from ratchet.domain.messages import BYTES_PER_TOKEN, Message, message_bytes
 from ratchet.domain.models import ModelCatalogue
 from ratchet.domain.reusable_task import is_reusable, may_be_answered, scope
@@ -112,7 +112,7 @@ class SimilarGoal:
         )
         if not is_possible or not self._has_time(EMBEDDING_SECONDS):
             return None
-        worst = spec.worst_microusd(size, 0)
+        worst = worst_charge(spec, size, 0)
         call = EmbeddingCall(cache.model, task.goal, EMBEDDING_SECONDS, sticky_key=task.ref.task_id)
         try:
             self.spending.cover(worst)

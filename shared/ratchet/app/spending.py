@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, field, replace
 
-from ratchet.app.lost_attempts import Reservation, beyond_microusd
+from ratchet.app.lost_attempts import Reservation, unaccounted
 from ratchet.app.prefix_watch import PrefixWatch
 from ratchet.app.tenant_allowance import TenantAllowance
-from ratchet.domain.budget import worst_microusd
+from ratchet.contracts.charge import NO_CHARGE, Charge
+from ratchet.domain.budget import worst_case
 from ratchet.domain.messages import Message
 from ratchet.domain.models import ModelSpec, Usage
 from ratchet.domain.steps import ModelUse, StepPlan, StepResult, Totals
@@ -16,19 +17,19 @@ from ratchet.domain.task import Task
 class Spending:
     """What the step has used so far, also when it ends in an error.
 
-    `lost_microusd`: what this attempt's own calls without a known answer may have cost. `carried_microusd`: what was
-    spent at earlier steps without their records knowing of it. `adopted_microusd`: what was reserved as far as the plan
-    knew that is carried on, perhaps after this attempt looked.
+    `lost`: what this attempt's own calls without a known answer may have taken. `carried`: what was spent at earlier
+    steps without their records knowing of it. `adopted`: what was reserved as far as the plan knew that is carried on,
+    perhaps after this attempt looked.
     """
 
     before: Totals
     reservation: Reservation
     allowance: TenantAllowance
-    carried_microusd: int = 0
+    carried: Charge = NO_CHARGE
     usage: Usage = field(default_factory=Usage)
     cost_microusd: int = 0
-    lost_microusd: int = 0
-    adopted_microusd: int = 0
+    lost: Charge = NO_CHARGE
+    adopted: Charge = NO_CHARGE
     model: str | None = None
     reason: str = ""
     prefix: PrefixWatch = field(default_factory=PrefixWatch)
@@ -41,38 +42,39 @@ class Spending:
         return Totals(
             self.before.steps,
             self.before.usage + self.usage,
-            self.before.cost_microusd + self.cost_microusd + self.all_lost_microusd,
+            self.before.cost_microusd + self.cost_microusd + self.all_lost.microusd,
+            lost_tokens=self.before.lost_tokens + self.all_lost.tokens,
         )
 
     @property
-    def all_lost_microusd(self) -> int:
-        """What calls without a known answer may have cost: this attempt's, and those of attempts before it."""
-        return self.lost_microusd + self.reservation.others_microusd + self.carried_microusd
+    def all_lost(self) -> Charge:
+        """What calls without a known answer may have taken: this attempt's, and those of attempts before it."""
+        return self.lost + self.reservation.others + self.carried
 
     @property
-    def accounted_microusd(self) -> int:
+    def accounted(self) -> Charge:
         """What of the step's reservation these figures know of."""
-        return max(self.reservation.microusd, self.adopted_microusd)
+        return self.reservation.charge.at_least(self.adopted)
 
     @property
-    def own_microusd(self) -> int:
+    def own(self) -> Charge:
         """What this attempt has spent, or may have."""
-        return self.cost_microusd + self.lost_microusd
+        return Charge(self.cost_microusd, self.usage.total_tokens) + self.lost
 
-    def cover(self, worst_microusd: int) -> None:
+    def cover(self, worst: Charge) -> None:
         """Make sure that the tenant's day has room for the next call, and that whoever follows knows of it.
 
         Raises:
             LimitReached: the tenant's day has no room.
             AttemptSuperseded: another attempt is at work, or the step is committed.
         """
-        self.allowance.cover(self.totals.cost_microusd, worst_microusd)
-        self.reservation.cover(self.own_microusd, worst_microusd)
+        self.allowance.cover(self.totals.cost_microusd, worst.microusd)
+        self.reservation.cover(self.own, worst)
 
-    def lose(self, worst_microusd: int) -> None:
+    def lose(self, worst: Charge) -> None:
         """Count one call whose answer is not known."""
         self.reservation.has_called = True
-        self.lost_microusd += worst_microusd
+        self.lost += worst
 
     def add(self, spec: ModelSpec, usage: Usage) -> None:
         """Count one answered call."""
@@ -103,9 +105,9 @@ class Spending:
         """Count what an earlier attempt has paid for the answer that is used again, and what was reserved since."""
         self.usage += plan.usage
         self.cost_microusd += plan.cost_microusd
-        since = beyond_microusd(self.reservation.microusd, plan)
-        self.reservation.others_microusd, self.adopted_microusd = 0, plan.reserved_microusd
-        self.lost_microusd, self.carried_microusd = plan.lost_microusd + since, 0
+        since = unaccounted(self.reservation.charge, plan)
+        self.reservation.others, self.adopted = NO_CHARGE, plan.reserved
+        self.lost, self.carried = plan.lost + since, NO_CHARGE
         self.model, self.reason = plan.model, plan.reason
         self.by_model = {use.model: use for use in plan.others}
 
@@ -119,8 +121,8 @@ class Spending:
             self.usage,
             cost_microusd=self.cost_microusd,
             others=self.others,
-            lost_microusd=self.all_lost_microusd,
-            reserved_microusd=self.accounted_microusd,
+            lost=self.all_lost,
+            reserved=self.accounted,
         )
 
     @property
@@ -141,8 +143,8 @@ class Spending:
             expected_cached_tokens=self.prefix.expected_tokens,
             prompt_tokens=0 if first == self.usage.input_tokens else first,
             others=self.others,
-            lost_microusd=self.all_lost_microusd,
-            reserved_microusd=self.accounted_microusd,
+            lost=self.all_lost,
+            reserved=self.accounted,
         )
 
 
@@ -154,7 +156,7 @@ class Sending:
     task: Task
     spec: ModelSpec
     input_tokens: int
-    worst_microusd: int = 0
+    worst: Charge = NO_CHARGE
 
     def cover(self) -> int:
         """Cover the next sending; how many output tokens it may produce.
@@ -162,15 +164,15 @@ class Sending:
         Raises:
             LimitReached: it is not affordable.
         """
-        output, self.worst_microusd = worst_microusd(
+        output, self.worst = worst_case(
             self.spec, self.task, self.spending.totals, input_tokens=self.input_tokens
         )
-        self.spending.cover(self.worst_microusd)
+        self.spending.cover(self.worst)
         return output
 
     def lose(self) -> None:
         """Its answer is not known."""
-        self.spending.lose(self.worst_microusd)
+        self.spending.lose(self.worst)
 
     def again(self) -> int:
         """The sending before may have been charged without an answer: count it, and cover the next one."""

@@ -10,7 +10,7 @@ from ratchet.app.approved_calls import ApprovedCalls
 from ratchet.app.cached_chat import CachedChat
 from ratchet.app.compact_history import instead_of, summarizer
 from ratchet.app.held_calls import is_tainted, sort_calls
-from ratchet.app.lost_attempts import Reservation, carried_microusd, is_wary
+from ratchet.app.lost_attempts import Reservation, carried, is_wary
 from ratchet.app.memories import Memories
 from ratchet.app.model_turn import ModelTurn
 from ratchet.app.prefix_watch import StickyRoute, watch
@@ -100,16 +100,16 @@ class StepAttempt:
         started = self.clock.now_ms()
         owner = self.ids.attempt_id()
         reservation = Reservation.open(self.store, self.event, self.history, owner=owner)
-        carried = carried_microusd(self.store, self.event, self.history)
+        before = carried(self.store, self.event, self.history)
         allowance = self.tenants.open(self.event, self.history, owner=owner, clock=self.clock)
-        spending = Spending(self.history.totals, reservation, allowance, carried)
+        spending = Spending(self.history.totals, reservation, allowance, before)
         try:
             done = self._outcome(spending, started)
             if isinstance(done, Attempted):
                 return replace(done, allowance=allowance.stands)
             return replace(done, step=replace(done.step, allowance=allowance.stands))
         except RetryableError as exc:
-            if spending.own_microusd:
+            if spending.own:
                 raise AttemptLost(f"{type(exc).__name__}: {exc}") from exc
             raise
 
@@ -132,7 +132,7 @@ class StepAttempt:
         except ModelError as exc:
             wait = self._waits.for_model(exc)
             if wait is not None:
-                spending.reservation.settle(spending.own_microusd)
+                spending.reservation.settle(spending.own)
                 return wait
             following = self._course.end(exc)
         is_bare_end = isinstance(following, End) and not result.messages

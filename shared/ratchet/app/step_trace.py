@@ -97,7 +97,7 @@ class StepTrace:
         self._known |= {
             **otel.about_task(task),
             "ratchet.route": result.route,
-            "ratchet.cost_usd": result.charged_microusd / 1_000_000,
+            "ratchet.cost_usd": result.charged.microusd / 1_000_000,
             "ratchet.next": type(record.next).__name__.lower(),
         }
 

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, field, replace
 
-from ratchet.app.lost_attempts import begins_later, uncounted_microusd
+from ratchet.app.lost_attempts import begins_later, uncounted
 from ratchet.budget_ports import TenantBudgets
 from ratchet.contracts.errors import AttemptSuperseded, DataMissing, LimitReached
 from ratchet.contracts.messages import Allowance, StepInput, TaskRef
 from ratchet.contracts.tenant_caps import TenantCaps
 from ratchet.domain.allowance import Move, Need, blocks, day_of
-from ratchet.domain.budget import MAX_COST, TENANT_DAY
+from ratchet.domain.budget import MAX_COST, MAX_TOKENS, TENANT_DAY
 from ratchet.domain.steps import End, Paused
 from ratchet.domain.task import History
 from ratchet.ports import CheckpointStore, Clock
@@ -16,7 +16,7 @@ from ratchet.ports import CheckpointStore, Clock
 MAX_RACES = 10
 """Moves of other attempts that may come first before this one gives up."""
 
-_OVER = frozenset({MAX_COST, TENANT_DAY, "max_steps", "max_tokens"})
+_OVER = frozenset({MAX_COST, MAX_TOKENS, TENANT_DAY, "max_steps"})
 """Ends that an attempt wrote before it made a call."""
 
 
@@ -39,7 +39,7 @@ class TenantGovernor:
         cap = None if self.budgets is None else self.caps.of(event.task.tenant)
         if cap is None:
             return TenantAllowance(self.budgets, clock, event.task, owner, cap)
-        lost = sum(record.result.lost_microusd for record in history.records)
+        lost = sum(record.result.lost.microusd for record in history.records)
         answered = history.totals.cost_microusd - lost
         found = TenantAllowance(
             self.budgets, clock, event.task, owner, cap, answered, event.step.allowance
@@ -62,7 +62,7 @@ class TenantGovernor:
             if stands is None or tip is None or not is_settled(tip):
                 return
             last = tip.records[-1]
-            charged = tip.totals.cost_microusd + uncounted_microusd(store, ref, last)
+            charged = tip.totals.cost_microusd + uncounted(store, ref, last).microusd
             left = stands.ceiling_microusd - charged
             if left <= 0:
                 return

@@ -14,7 +14,8 @@ OURS = frozenset(
     {
         *("tenant", "task_id", "step", "message_id", "generation", "agent"),  # which
         *("step_type", "model", "deployment", "tool", "channel", "ok", "error", "problem"),  # what
-        *("cost_microusd", "lost_microusd", "ms", "seconds", "restarts", "count"),  # how much
+        *("cost_microusd", "lost_microusd", "lost_tokens"),  # how much
+        *("ms", "seconds", "restarts", "count"),
         *("before", "after", "tasks", "items", "failed", "lag_ms", "waiting", "facts"),
         *("pinned", "version", "dropped"),
     }

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from ratchet.contracts.charge import NO_CHARGE, Charge
 from ratchet.contracts.names import Action, Complexity, StepType
 from ratchet.contracts.request_errors import InvalidRequest
 
@@ -95,7 +96,7 @@ class StepRef:
     waits: int = 0
     waited_seconds: int = 0
     place: str = ""
-    lost_microusd: int = 0  # spent at the step before by attempts that its record does not know of
+    lost: Charge = NO_CHARGE  # at the step before, by attempts that its record does not know of
     allowance: Allowance | None = None  # as it last was; of a tenant with a daily cap
 
     def to_dict(self) -> dict[str, object]:
@@ -108,7 +109,8 @@ class StepRef:
             "complexity": self.complexity.value,
             "waits": self.waits,
             "waited_seconds": self.waited_seconds,
-            **({"lost_microusd": self.lost_microusd} if self.lost_microusd else {}),
+            **({"lost_microusd": self.lost.microusd} if self.lost.microusd else {}),
+            **({"lost_tokens": self.lost.tokens} if self.lost.tokens else {}),
             **({} if self.allowance is None else {"allowance": self.allowance.to_list()}),
         }
 
@@ -127,7 +129,7 @@ class StepRef:
                 waits=int(data.get("waits", 0)),
                 waited_seconds=int(data.get("waited_seconds", 0)),
                 place=str(data.get("place", "")),
-                lost_microusd=int(data.get("lost_microusd", 0)),
+                lost=Charge(int(data.get("lost_microusd", 0)), int(data.get("lost_tokens", 0))),
                 allowance=Allowance(*data["allowance"]) if "allowance" in data else None,
             )
         except _NOT_OURS as exc:

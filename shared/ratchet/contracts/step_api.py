@@ -35,7 +35,7 @@ class StepView(Answer):
     the summary instead of them. One whose `purpose` is `calls` made the calls that people had approved. One that is
     `cached` has its answer from the response cache (`exact`, which costs nothing), or from the task in `cached_from`
     (`semantic`, which costs an embedding). `lost_cost_usd` is the part of `cost_usd` that calls without a known answer
-    may have cost, at the most.
+    may have cost, at the most; `lost_tokens` is what they may have used beside `usage`, and counts in `max_tokens`.
     """
 
     number: int
@@ -50,6 +50,7 @@ class StepView(Answer):
     expected_cached_tokens: int = 0
     cost_usd: float
     lost_cost_usd: float = 0.0
+    lost_tokens: int = 0
     attempt: int
     started_at: str
     duration_ms: int

@@ -41,20 +41,14 @@ Priority = Annotated[
 
 
 class LimitsRequest(Request, strict=True):
-    """What the task may use up; each may only tighten its agent's own limit."""
+    """What the task may use up; each may only tighten its agent's own limit.
+
+    Dollars and tokens of a call whose answer was lost count as used, at their most.
+    """
 
     max_cost_usd: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     max_steps: Annotated[int, Field(ge=1, le=bounds.MAX_STEPS_CAP)] | None = None
-    max_tokens: (
-        Annotated[
-            int,
-            Field(
-                ge=1,
-                description="Tokens that providers report; calls whose answer was lost count in max_cost_usd only.",
-            ),
-        ]
-        | None
-    ) = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
     deadline_seconds: Annotated[int, Field(ge=1, le=bounds.MAX_DEADLINE_SECONDS)] | None = None
 
 

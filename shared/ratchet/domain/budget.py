@@ -1,12 +1,13 @@
 """What a task may still use. Checked before a model is called, so that a cap is never passed."""
 
+from ratchet.contracts.charge import Charge
 from ratchet.contracts.errors import DeadlineExceeded, LimitReached
 from ratchet.contracts.limits import BUDGET_WARNINGS_PERCENT, MAX_OUTPUT_TOKENS
 from ratchet.domain.models import ModelSpec
 from ratchet.domain.steps import BudgetWarning, Totals
 from ratchet.domain.task import History, Task
 
-MAX_COST, TENANT_DAY = "max_cost_usd", "tenant_daily_cap"
+MAX_COST, MAX_TOKENS, TENANT_DAY = "max_cost_usd", "max_tokens", "tenant_daily_cap"
 MONEY = frozenset({MAX_COST, TENANT_DAY})
 """The limits that a cheaper model may still keep."""
 MIN_OUTPUT_TOKENS = 256
@@ -22,8 +23,10 @@ def check_limits(history: History, *, now_ms: int) -> None:
     task, totals = history.task, history.totals
     if totals.steps >= task.limits.max_steps:
         raise LimitReached(f"the limit of {task.limits.max_steps} steps is reached", "max_steps")
-    if totals.usage.total_tokens >= task.limits.max_tokens:
-        raise LimitReached(f"the limit of {task.limits.max_tokens} tokens is reached", "max_tokens")
+    if totals.tokens >= task.limits.max_tokens:
+        raise LimitReached(
+            f"the limit of {task.limits.max_tokens} tokens is reached{_lost(totals)}", MAX_TOKENS
+        )
     if now_ms >= history.state.opened_at_ms + task.limits.deadline_seconds * 1000:
         raise DeadlineExceeded(
             f"the task did not finish within its {task.limits.deadline_seconds} s; "
@@ -36,7 +39,7 @@ def is_affordable(spec: ModelSpec, task: Task, spent: Totals, *, input_tokens: i
     cost = spent.cost_microusd + spec.worst_microusd(input_tokens, 0)
     return (
         cost <= int(task.limits.max_cost_usd * 1_000_000)
-        and spent.usage.total_tokens + input_tokens <= task.limits.max_tokens
+        and spent.tokens + input_tokens <= task.limits.max_tokens
     )
 
 
@@ -73,21 +76,34 @@ def affordable_output(spec: ModelSpec, task: Task, spent: Totals, *, input_token
             f"${max(cost_left, 0) / 1e6:.4f} of max_cost_usd={task.limits.max_cost_usd} is left",
             MAX_COST,
         )
-    by_tokens = task.limits.max_tokens - spent.usage.total_tokens - input_tokens
+    by_tokens = task.limits.max_tokens - spent.tokens - input_tokens
     if by_tokens < MIN_OUTPUT_TOKENS:
         raise LimitReached(
-            f"the next call may pass the limit of {task.limits.max_tokens} tokens", "max_tokens"
+            f"the next call may pass the limit of {task.limits.max_tokens} tokens{_lost(spent)}",
+            MAX_TOKENS,
         )
     return min(by_cost, by_tokens, spec.max_output_tokens, MAX_OUTPUT_TOKENS)
 
 
-def worst_microusd(
+def _lost(spent: Totals) -> str:
+    """What tells whoever adds up the usage why the limit was reached before."""
+    if not spent.lost_tokens:
+        return ""
+    return f", of which calls without a known answer may have used {spent.lost_tokens}"
+
+
+def worst_case(
     spec: ModelSpec, task: Task, spent: Totals, *, input_tokens: int
-) -> tuple[int, int]:
-    """How many output tokens the next call may produce, and what it then costs at its worst.
+) -> tuple[int, Charge]:
+    """How many output tokens the next call may produce, and what it is then charged at its worst.
 
     Raises:
         LimitReached: not even a short answer is affordable.
     """
     output = affordable_output(spec, task, spent, input_tokens=input_tokens)
-    return output, spec.worst_microusd(input_tokens, output)
+    return output, worst_charge(spec, input_tokens, output)
+
+
+def worst_charge(spec: ModelSpec, input_tokens: int, output_tokens: int) -> Charge:
+    """What a call of this size is charged at most."""
+    return Charge(spec.worst_microusd(input_tokens, output_tokens), input_tokens + output_tokens)

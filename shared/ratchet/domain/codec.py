@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple
 from typing import Any
 
+from ratchet.contracts.charge import Charge
 from ratchet.contracts.errors import DataMissing
 from ratchet.contracts.limits import DEFAULT_PRIORITY
 from ratchet.contracts.messages import TaskRef
@@ -125,6 +126,7 @@ def encode_record(record: StepRecord) -> dict[str, Any]:
         **_encode_result(record.result),
         **_present({"attempt": record.attempt or None}),
         "totals": [totals.steps, totals.cost_microusd, *_encode_usage(totals.usage)],
+        **_present({"lost_tokens": totals.lost_tokens or None}),
         **_present({"warned": _encode_warning(record.warning)}),
         **_present({"runs": _trimmed(*astuple(totals.runs)) or None}),
         "at": [record.started_at_ms, record.finished_at_ms - record.started_at_ms],
@@ -167,7 +169,9 @@ def decode_record(data: Mapping[str, Any]) -> StepRecord:
         number=data["number"],
         result=_decode_result(data),
         next=_decode_next(data["next"]),
-        totals=Totals(steps, Usage(*usage), cost, Runs(*data.get("runs", ()))),
+        totals=Totals(
+            steps, Usage(*usage), cost, Runs(*data.get("runs", ())), data.get("lost_tokens", 0)
+        ),
         attempt=data.get("attempt", 0),
         started_at_ms=started_at_ms,
         finished_at_ms=started_at_ms + milliseconds,
@@ -303,12 +307,17 @@ def _decode_others(data: Mapping[str, Any]) -> tuple[ModelUse, ...]:
 
 
 def _encode_cost(spent: StepResult | StepPlan) -> list[int] | None:
-    return _trimmed(spent.cost_microusd, spent.lost_microusd, spent.reserved_microusd) or None
+    dollars = (spent.cost_microusd, spent.lost.microusd, spent.reserved.microusd)
+    return _trimmed(*dollars, spent.lost.tokens, spent.reserved.tokens) or None
 
 
-def _decode_cost(data: Mapping[str, Any]) -> dict[str, int]:
-    names = ("cost_microusd", "lost_microusd", "reserved_microusd")
-    return dict(zip(names, data.get("cost", ()), strict=False))
+def _decode_cost(data: Mapping[str, Any]) -> dict[str, Any]:
+    cost, lost, reserved, *tokens = (*data.get("cost", ()), 0, 0, 0, 0, 0)[:5]
+    return {
+        "cost_microusd": cost,
+        "lost": Charge(lost, tokens[0]),
+        "reserved": Charge(reserved, tokens[1]),
+    }
 
 
 def encode_plan(plan: StepPlan) -> dict[str, Any]:

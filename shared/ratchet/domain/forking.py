@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
+from ratchet.contracts.charge import NO_CHARGE
 from ratchet.contracts.errors import EffectOutcomeUnknown
 from ratchet.contracts.request_errors import InvalidRequest, TaskNotForkable
 from ratchet.domain.messages import Message
@@ -100,7 +101,7 @@ def _followed(history: History, number: int) -> tuple[int, Step]:
 def _unpaid(result: StepResult) -> StepResult:
     """The parent has paid for it; whoever adds up the fork's steps must not find it again."""
     free = replace(result, model=None, reason="", usage=Usage(), cost_microusd=0)
-    return replace(free, lost_microusd=0, reserved_microusd=0)
+    return replace(free, lost=NO_CHARGE, reserved=NO_CHARGE)
 
 
 def _unanswered(inherited: tuple[StepResult, ...]) -> list[str]:

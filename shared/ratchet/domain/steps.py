@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from ratchet.contracts.charge import NO_CHARGE, Charge
 from ratchet.contracts.names import (
     EXPIRED,
     NOBODY,
@@ -156,8 +157,8 @@ class StepResult:
     agent_version: str | None = None  # None: the one that the task was submitted with
     usage: Usage = field(default_factory=Usage)
     cost_microusd: int = 0
-    lost_microusd: int = 0  # what calls whose answer is not known may have cost, at the most
-    reserved_microusd: int = 0  # of the step's reservations, what the two figures above account for
+    lost: Charge = NO_CHARGE  # what calls whose answer is not known may have taken, at the most
+    reserved: Charge = NO_CHARGE  # of the step's reservations, what the figures above account for
     decision: Decision | None = None  # of a step that a person took
     purpose: Purpose = Purpose.WORK
     untrusted: bool = (
@@ -180,9 +181,9 @@ class StepResult:
         return self.prompt_tokens or self.usage.input_tokens
 
     @property
-    def charged_microusd(self) -> int:
-        """What the task is charged for the step: what it cost, and what it may have cost besides."""
-        return self.cost_microusd + self.lost_microusd
+    def charged(self) -> Charge:
+        """What the task is charged for the step: what it took, and what it may have taken besides."""
+        return Charge(self.cost_microusd, self.usage.total_tokens) + self.lost
 
     @property
     def answer(self) -> str:
@@ -222,12 +223,21 @@ class Runs:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Running totals of a task, including the step that carries them. The cost includes what may have been lost."""
+    """Running totals of a task, including the step that carries them. The cost includes what may have been lost.
+
+    The usage is what providers have told; `lost_tokens` is what calls without a known answer may have used besides.
+    """
 
     steps: int = 0
     usage: Usage = field(default_factory=Usage)
     cost_microusd: int = 0
     runs: Runs = field(default_factory=Runs)
+    lost_tokens: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """What counts towards the limit of tokens."""
+        return self.usage.total_tokens + self.lost_tokens
 
     def plus(self, result: StepResult) -> "Totals":
         """The totals after one more step."""
@@ -236,7 +246,11 @@ class Totals:
 
     def after_end(self, result: StepResult) -> "Totals":
         """The totals after an end that refused to begin a step: no step, but its lost attempts are charged."""
-        return replace(self, cost_microusd=self.cost_microusd + result.charged_microusd)
+        return replace(
+            self,
+            cost_microusd=self.cost_microusd + result.charged.microusd,
+            lost_tokens=self.lost_tokens + result.lost.tokens,
+        )
 
     def after(self, run: Runs) -> "Totals":
         """The totals after one more invocation."""
@@ -279,5 +293,5 @@ class StepPlan:
     usage: Usage = field(default_factory=Usage)
     cost_microusd: int = 0
     others: tuple[ModelUse, ...] = ()
-    lost_microusd: int = 0
-    reserved_microusd: int = 0
+    lost: Charge = NO_CHARGE
+    reserved: Charge = NO_CHARGE

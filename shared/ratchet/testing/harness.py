@@ -53,7 +53,7 @@ class TaskOutcome:
     @property
     def lost_microusd(self) -> int:
         """The part of the cost that lost attempts may have caused; 0 when nothing goes wrong."""
-        return sum(record.result.lost_microusd for record in self.steps)
+        return sum(record.result.lost.microusd for record in self.steps)
 
 
 @dataclass(frozen=True, slots=True)

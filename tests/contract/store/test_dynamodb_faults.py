@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from ratchet.contracts.charge import Charge
 from ratchet.contracts.errors import DataMissing, ServiceRefused, StoreUnavailable
 from ratchet.contracts.limits import TERMINAL_RETENTION_SECONDS
 from ratchet.contracts.names import TaskStatus
@@ -56,7 +57,7 @@ def begin_effect(store: CheckpointStore) -> Any:
 
 
 def reserve(store: CheckpointStore) -> Any:
-    return store.reserve(REF, step=1, before=None, after=Reserved(500, "a"))
+    return store.reserve(REF, step=1, before=None, after=Reserved(Charge(500, 90), "a"))
 
 
 WRITES = [

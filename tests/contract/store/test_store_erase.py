@@ -2,6 +2,7 @@
 
 import pytest
 
+from ratchet.contracts.charge import Charge
 from ratchet.contracts.errors import StoreUnavailable
 from ratchet.contracts.limits import TERMINAL_RETENTION_SECONDS
 from ratchet.contracts.names import TaskStatus
@@ -32,7 +33,7 @@ def finished(bench: Bench, *, steps: int = 3) -> int:
     """A finished task with one of everything; how many items it has."""
     bench.store.create_task(TASK, claim=CLAIM, due_at_ms=START_MS)
     bench.store.mark_started(REF, start_of())
-    assert bench.store.reserve(REF, step=1, before=None, after=Reserved(500, "a"))
+    assert bench.store.reserve(REF, step=1, before=None, after=Reserved(Charge(500, 90), "a"))
     begin(bench.store)
     bench.store.end_effect(REF, step=1, key="k", intent=intent_of(result=LARGE))
     for number in range(1, steps):

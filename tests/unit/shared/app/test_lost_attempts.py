@@ -1,10 +1,13 @@
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from ratchet import Agent, Limits, tool
+from ratchet.app.task_views import timeline_view
+from ratchet.contracts.charge import NO_CHARGE, Charge
 from ratchet.contracts.errors import (
     AttemptLost,
     ModelThrottled,
@@ -13,11 +16,12 @@ from ratchet.contracts.errors import (
     StoreUnavailable,
 )
 from ratchet.contracts.limits import MAX_OUTPUT_TOKENS
-from ratchet.contracts.messages import ExecutionRef, Route, StepInput, TaskRef
+from ratchet.contracts.messages import ExecutionRef, Route, StepInput, StepRef, TaskRef
 from ratchet.contracts.names import Action, TaskStatus
+from ratchet.contracts.priced_models import Price, PricedModel
 from ratchet.domain.messages import ToolCall
-from ratchet.domain.models import built_in
-from ratchet.domain.steps import End, StepResult
+from ratchet.domain.models import ModelCatalogue, Usage, built_in
+from ratchet.domain.steps import End, Failure, StepResult
 from ratchet.model_ports import ModelAnswer, ModelCall
 from ratchet.testing.chat import Outcome, asks, says
 from tests.unit.shared.app.world import World
@@ -32,21 +36,28 @@ def look(where: str) -> str:
 LOOP = Agent("loop", "Help.", tools=[look], policy="react")
 LOOKS = asks(ToolCall("c1", "look", json.dumps({"where": "here"})))
 BAD = asks(ToolCall("c1", "nothing", "{}"))
-KNOWN = 27  # what an answer of the script costs on gpt-4o-mini
+KNOWN = Charge(27, 120)  # what an answer of the script takes on gpt-4o-mini
 
 
-def worst(call: ModelCall) -> int:
-    spec = built_in().spec(call.model)
-    return spec.worst_microusd(call.prompt.estimated_tokens(), call.max_output_tokens)
+def worst(call: ModelCall) -> Charge:
+    spec, given = built_in().spec(call.model), call.prompt.estimated_tokens()
+    return Charge(
+        spec.worst_microusd(given, call.max_output_tokens), given + call.max_output_tokens
+    )
+
+
+def charged(world: World, ref: TaskRef) -> Charge:
+    totals = world.tip(ref).totals
+    return Charge(totals.cost_microusd, totals.tokens)
 
 
 def first_result(world: World, ref: TaskRef) -> StepResult:
     return world.steps(ref)[0].result
 
 
-def reserved(world: World, ref: TaskRef, step: int = 1) -> int:
+def reserved(world: World, ref: TaskRef, step: int = 1) -> Charge:
     found = world.store.reserved(ref, step=step)
-    return 0 if found is None else found.microusd
+    return NO_CHARGE if found is None else found.charge
 
 
 class Died(BaseException):
@@ -92,8 +103,12 @@ def test_the_call_of_an_attempt_that_died_is_charged_at_its_worst() -> None:
     world.chat._decide = lambda _: LOOKS
     world.step(state, attempt=1)
     result = first_result(world, ref)
-    assert (result.cost_microusd, result.lost_microusd) == (KNOWN, lost)
-    assert world.tip(ref).totals.cost_microusd == KNOWN + lost
+    assert (result.charged, result.lost) == (KNOWN + lost, lost)
+    assert charged(world, ref) == KNOWN + lost
+    history = world.store.load(ref)
+    assert history is not None
+    (told,) = timeline_view(history).steps
+    assert (told.lost_cost_usd, told.lost_tokens) == (lost.microusd / 1e6, lost.tokens)
 
 
 def test_every_lost_attempt_counts() -> None:
@@ -105,7 +120,7 @@ def test_every_lost_attempt_counts() -> None:
             world.step(state, attempt=attempt)
     world.chat._decide = lambda _: LOOKS
     world.step(state, attempt=3)
-    assert first_result(world, ref).lost_microusd == sum(map(worst, world.chat.calls[:3]))
+    assert first_result(world, ref).lost == sum(map(worst, world.chat.calls[:3]), NO_CHARGE)
 
 
 def test_an_attempt_that_spent_nothing_is_not_counted() -> None:
@@ -113,7 +128,7 @@ def test_an_attempt_that_spent_nothing_is_not_counted() -> None:
     ref = world.submitted()
     state = world.first(ref)
     world.step(state, attempt=0)  # as after a sandbox that was throttled: the count stays
-    assert first_result(world, ref).lost_microusd == 0
+    assert first_result(world, ref).lost == NO_CHARGE
 
 
 def test_a_dead_execution_is_a_lost_attempt() -> None:
@@ -129,7 +144,7 @@ def test_a_dead_execution_is_a_lost_attempt() -> None:
     assert again.execution == ExecutionRef(2, 1, restarts=1)
     world.chat._decide = lambda _: LOOKS
     world.step(again)
-    assert first_result(world, ref).lost_microusd == lost
+    assert first_result(world, ref).lost == lost
 
 
 def test_a_repair_is_written_down_before_it_is_made() -> None:
@@ -142,7 +157,7 @@ def test_a_repair_is_written_down_before_it_is_made() -> None:
     lost = reserved(world, ref)
     world.chat._decide = lambda _: LOOKS
     world.step(state, attempt=1)
-    assert first_result(world, ref).lost_microusd == lost
+    assert first_result(world, ref).lost == lost
 
 
 def test_a_repair_that_was_answered_costs_what_it_cost() -> None:
@@ -150,8 +165,8 @@ def test_a_repair_that_was_answered_costs_what_it_cost() -> None:
     ref = world.submitted()
     following = world.step(world.first(ref))
     result = first_result(world, ref)
-    assert (result.cost_microusd, result.lost_microusd) == (2 * KNOWN, 0)
-    assert following.step.lost_microusd == 0
+    assert (result.charged, result.lost) == (KNOWN + KNOWN, NO_CHARGE)
+    assert following.step.lost == NO_CHARGE
 
 
 def test_a_call_without_an_answer_is_charged_and_what_refuses_is_not() -> None:
@@ -159,7 +174,7 @@ def test_a_call_without_an_answer_is_charged_and_what_refuses_is_not() -> None:
     ref = world.submitted()
     event = StepInput(ref, world.first(ref).step, Route("r", ("gpt-4o-mini", "gpt-4o")))
     world.executor()(event, remaining_seconds=lambda: 300)
-    assert first_result(world, ref).lost_microusd == worst(world.chat.calls[0])
+    assert first_result(world, ref).lost == worst(world.chat.calls[0])
 
     refused = ModelUnavailable("refused", may_have_spent=False)
     world = World(LOOP, chat=[refused, LOOKS])
@@ -167,7 +182,7 @@ def test_a_call_without_an_answer_is_charged_and_what_refuses_is_not() -> None:
     event = StepInput(ref, world.first(ref).step, Route("r", ("gpt-4o-mini", "gpt-4o")))
     calls = counted(world, "reserve")
     world.executor()(event, remaining_seconds=lambda: 300)
-    assert first_result(world, ref).lost_microusd == 0
+    assert first_result(world, ref).lost == NO_CHARGE
     assert calls == []
 
 
@@ -180,7 +195,7 @@ def test_waits_for_a_throttled_model_cost_nothing() -> None:
         state = world.step(state)
         assert state.action is Action.WAIT
     world.step(state)
-    assert first_result(world, ref).lost_microusd == 0
+    assert first_result(world, ref).lost == NO_CHARGE
     assert calls == []
 
 
@@ -191,7 +206,7 @@ def test_what_was_lost_before_a_wait_is_charged_after_it() -> None:
     for _ in range(2):
         state = world.step(state)
     world.step(state)
-    assert first_result(world, ref).lost_microusd == worst(world.chat.calls[0])
+    assert first_result(world, ref).lost == worst(world.chat.calls[0])
 
 
 def test_a_retry_that_was_throttled_leaves_no_more_than_the_lost_call() -> None:
@@ -203,7 +218,7 @@ def test_a_retry_that_was_throttled_leaves_no_more_than_the_lost_call() -> None:
     script: Iterator[Outcome] = iter([ModelThrottled("429"), LOOKS])
     world.chat._decide = lambda _: next(script)
     world.step(world.step(state, attempt=1))
-    assert first_result(world, ref).lost_microusd == worst(world.chat.calls[0])
+    assert first_result(world, ref).lost == worst(world.chat.calls[0])
 
 
 def test_what_a_loser_spent_is_charged_to_the_next_step() -> None:
@@ -226,10 +241,11 @@ def test_what_a_loser_spent_is_charged_to_the_next_step() -> None:
     following = world.step(state, attempt=1)
     # It committed as the first attempt, whose one call is covered; the rest of what is reserved is the retry's.
     assert [r.attempt for r in world.steps(ref)] == [0]
-    assert following.step.lost_microusd == reserved(world, ref) - KNOWN
+    assert following.step.lost == reserved(world, ref).beyond(KNOWN)
+    assert StepRef.from_dict(following.step.to_dict()) == following.step
     world.chat._decide = lambda _: says("Done.")
     world.step(following)
-    assert world.steps(ref)[1].result.lost_microusd == following.step.lost_microusd
+    assert world.steps(ref)[1].result.lost == following.step.lost
 
 
 def test_lost_attempts_use_up_the_cap() -> None:
@@ -247,6 +263,44 @@ def test_lost_attempts_use_up_the_cap() -> None:
     assert len(world.chat.calls) == 1
     assert world.tip(ref).totals.cost_microusd <= call_cost
     assert world.tip(ref).totals.steps == 0
+
+
+def test_lost_attempts_use_up_the_tokens() -> None:
+    limits = Limits(max_tokens=MAX_OUTPUT_TOKENS + 200)
+    world = World(Agent("loop", "Help.", tools=[look], policy="react", limits=limits), chat=dies)
+    ref = world.submitted()
+    state = world.first(ref)
+    with pytest.raises(Died):
+        world.step(state)
+    out = world.step(state, attempt=1)
+    assert out.status == TaskStatus.BUDGET_EXCEEDED.value
+    assert len(world.chat.calls) == 1
+    tip, lost = world.tip(ref), worst(world.chat.calls[0]).tokens
+    assert (tip.totals.tokens, tip.totals.usage) == (lost, Usage())
+    assert isinstance(tip.next, End)
+    assert tip.next.failure == Failure(
+        "max_tokens",
+        f"the next call may pass the limit of {limits.max_tokens} tokens, "
+        f"of which calls without a known answer may have used {lost}",
+    )
+
+
+def test_lost_calls_of_a_model_without_a_price_count_by_their_tokens() -> None:
+    free = PricedModel("own", Price(0, 0, 0, 0), context_tokens=100_000, max_output_tokens=5_000)
+    world = World(LOOP, chat=dies)
+    ref = world.submitted()
+    run = replace(world.executor(), models=ModelCatalogue([free]))
+    events = [
+        StepInput(ref, world.first(ref).step, Route("r", ("own",)), attempt=attempt)
+        for attempt in range(3)
+    ]
+    for event in events[:2]:
+        with pytest.raises(Died):
+            run(event, remaining_seconds=lambda: 300)
+    world.chat._decide = lambda _: LOOKS
+    run(events[2], remaining_seconds=lambda: 300)
+    given = [call.prompt.estimated_tokens() + 5_000 for call in world.chat.calls[:2]]
+    assert first_result(world, ref).lost == Charge(0, sum(given))
 
 
 def test_an_error_after_a_call_is_a_lost_attempt_and_one_before_it_is_not() -> None:
@@ -278,16 +332,16 @@ def test_giving_up_charges_what_its_attempts_may_have_spent() -> None:
     with pytest.raises(Died):
         world.step(state)
     world.step(state, attempt=7, failure="Lambda.Unknown: out of memory")
-    assert first_result(world, ref).lost_microusd == worst(world.chat.calls[0])
+    assert first_result(world, ref).lost == worst(world.chat.calls[0])
     assert isinstance(world.tip(ref).next, End)
-    assert world.tip(ref).totals.cost_microusd == worst(world.chat.calls[0])
+    assert charged(world, ref) == worst(world.chat.calls[0])
 
 
 def test_giving_up_on_a_sandbox_that_never_ran_charges_nothing() -> None:
     world = World(LOOP)
     ref = world.submitted()
     world.step(world.first(ref), failure="Lambda.TooManyRequestsException: busy")
-    assert world.tip(ref).totals.cost_microusd == 0
+    assert charged(world, ref) == NO_CHARGE
 
 
 def test_the_rest_of_a_budget_is_spent_on_a_cheaper_model_of_the_route() -> None:

@@ -76,6 +76,7 @@ def step(number: int, **changes: Any) -> dict[str, Any]:
         "usage": usage(617, 500),
         "expected_cached_tokens": 0,
         "lost_cost_usd": 0.0,
+        "lost_tokens": 0,
         "cost_usd": 0.000617,
         "attempt": 0,
         "started_at": "2026-01-01T00:00:00.000Z",

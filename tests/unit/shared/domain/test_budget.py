@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ratchet.contracts.charge import Charge
 from ratchet.contracts.errors import DeadlineExceeded, LimitReached, UnpricedModel
 from ratchet.contracts.names import StepType
 from ratchet.domain.budget import MIN_OUTPUT_TOKENS, affordable_output, check_limits, is_affordable
@@ -32,6 +35,13 @@ def test_an_unpriced_model_is_refused_with_the_fix() -> None:
         built_in().spec("llama-9")
 
 
+def test_tokens_of_calls_without_an_answer_end_a_task_and_are_named() -> None:
+    result = replace(a_result(StepType.PLANNING), lost=Charge(0, 90))
+    history = a_history(result, limits=TaskLimits(max_tokens=90))
+    with pytest.raises(LimitReached, match=r"90 tokens is reached, of which .* used 90$"):
+        check_limits(history, now_ms=START_MS)
+
+
 def test_steps_tokens_and_time_end_a_task() -> None:
     used = a_history(a_result(StepType.PLANNING), limits=TaskLimits(max_steps=1))
     with pytest.raises(LimitReached, match="limit of 1 steps") as caught:
@@ -46,16 +56,16 @@ def test_steps_tokens_and_time_end_a_task() -> None:
 @given(
     model=st.sampled_from(sorted(spec.name for spec in built_in() if not spec.is_embedding)),
     cap=st.floats(0.0001, 2.0),
-    spent=st.integers(0, 2_000_000),
+    spent=st.builds(Charge, st.integers(0, 2_000_000), st.integers(0, 100_000)),
     prompt=st.integers(0, 400_000),
     written=st.integers(0, 400_000),
     max_tokens=st.integers(1, 500_000),
 )
 def test_no_affordable_call_can_pass_a_cap(
-    model: str, cap: float, spent: int, prompt: int, written: int, max_tokens: int
+    model: str, cap: float, spent: Charge, prompt: int, written: int, max_tokens: int
 ) -> None:
     task = a_task(limits=TaskLimits(max_cost_usd=cap, max_tokens=max_tokens))
-    before = Totals(cost_microusd=spent)
+    before = Totals(cost_microusd=spent.microusd, lost_tokens=spent.tokens)
     spec = built_in().spec(model)
     try:
         output = affordable_output(spec, task, before, input_tokens=prompt)
@@ -63,9 +73,9 @@ def test_no_affordable_call_can_pass_a_cap(
         return
     assert output >= MIN_OUTPUT_TOKENS
     usage = Usage(prompt, 0, output, cache_write_tokens=min(written, prompt))
-    assert spent + spec.cost_microusd(usage) <= cap * 1_000_000 + 1
+    assert spent.microusd + spec.cost_microusd(usage) <= cap * 1_000_000 + 1
     assert spec.cost_microusd(usage) <= spec.worst_microusd(prompt, output)
-    assert prompt + output <= max_tokens
+    assert spent.tokens + prompt + output <= max_tokens
 
 
 @given(
@@ -78,7 +88,7 @@ def test_an_embedding_is_affordable_just_when_it_passes_no_cap(
     cap: float, spent: int, prompt: int, max_tokens: int
 ) -> None:
     task = a_task(limits=TaskLimits(max_cost_usd=cap, max_tokens=max_tokens))
-    before = Totals(usage=Usage(5), cost_microusd=spent)
+    before = Totals(usage=Usage(2), cost_microusd=spent, lost_tokens=3)
     spec = built_in().spec("text-embedding-3-small")
     cost = spent + spec.cost_microusd(Usage(prompt))
     fits = cost <= int(cap * 1_000_000) and 5 + prompt <= max_tokens

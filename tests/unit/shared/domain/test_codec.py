@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ratchet.contracts.charge import Charge
 from ratchet.contracts.errors import DataMissing
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import (
@@ -80,7 +81,10 @@ interrupts = st.builds(
 )
 pauses = st.builds(Paused, st.lists(interrupts, min_size=1, max_size=3).map(tuple), steps)
 others = st.lists(st.builds(ModelUse, texts, usages, counts), max_size=2).map(tuple)
-plans = st.builds(StepPlan, st.just("me"), messages, maybe, texts, usages, counts, others)
+charges = st.builds(Charge, counts, counts)
+plans = st.builds(
+    StepPlan, st.just("me"), messages, maybe, texts, usages, counts, others, charges, charges
+)
 ends = st.builds(
     End,
     st.sampled_from([status for status in TaskStatus if status.is_terminal]),
@@ -102,8 +106,8 @@ results = st.builds(
     agent_version=maybe,
     usage=usages,
     cost_microusd=counts,
-    lost_microusd=counts,
-    reserved_microusd=counts,
+    lost=charges,
+    reserved=charges,
     decision=st.none() | st.builds(Decision, texts, texts, maybe, texts, texts, texts),
     purpose=purposes,
     untrusted=st.booleans(),
@@ -119,7 +123,12 @@ records = st.builds(
     result=results,
     next=steps | ends | pauses,
     totals=st.builds(
-        Totals, counts, usages, counts, st.builds(Runs, counts, counts, counts, counts, counts)
+        Totals,
+        counts,
+        usages,
+        counts,
+        st.builds(Runs, counts, counts, counts, counts, counts),
+        counts,
     ),
     attempt=counts,
     started_at_ms=counts,
@@ -156,6 +165,19 @@ tasks = st.builds(
 def test_a_step_reads_back_equal(record: StepRecord) -> None:
     body = codec.pack(codec.encode_record(record))
     assert codec.decode_record(codec.unpack(body)) == record
+
+
+@given(records)
+def test_a_step_from_before_lost_tokens_were_counted_has_none(record: StepRecord) -> None:
+    data = codec.encode_record(record)
+    data.pop("lost_tokens", None)
+    if "cost" in data:
+        data["cost"] = data["cost"][:3]
+    read, result = codec.decode_record(data), record.result
+    assert read.totals == replace(record.totals, lost_tokens=0)
+    assert read.result.lost == Charge(result.lost.microusd)
+    assert read.result.reserved == Charge(result.reserved.microusd)
+    assert read.result.cost_microusd == result.cost_microusd
 
 
 @given(tasks)
