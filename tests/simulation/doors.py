@@ -11,6 +11,7 @@ from ratchet.contracts.errors import (
     ReceiverGone,
 )
 from ratchet.contracts.messages import Doorbell, StepOutput, TaskRef
+from ratchet.domain.models import Usage
 from ratchet.domain.steps import StepRecord
 from ratchet.domain.task import Task
 from ratchet.model_ports import ModelAnswer, ModelCall
@@ -86,9 +87,15 @@ class Machine:
 class Provider:
     """The ChatModel. `answer` is the honest answer; what is charged is counted even when it never arrives."""
 
-    def __init__(self, network: Network, answer: Callable[[ModelCall], ModelAnswer]) -> None:
+    def __init__(
+        self,
+        network: Network,
+        answer: Callable[[ModelCall], ModelAnswer],
+        charge: Callable[[Usage], None],
+    ) -> None:
         self._network = network
         self._answer = answer
+        self._charge = charge
 
     def complete(self, call: ModelCall) -> ModelAnswer:
         network = self._network
@@ -109,8 +116,11 @@ class Provider:
             case Fault.OVERFLOW:
                 raise ContextOverflow(f"the prompt is too long after {CANARY}")
             case Fault.MALFORMED | Fault.UNKNOWN_TOOL | Fault.TRUNCATED:
-                return bad_answer(fault, call)
+                bad = bad_answer(fault, call)
+                self._charge(bad.usage)
+                return bad
         answer = self._answer(call)
+        self._charge(answer.usage)
         if fault is Fault.LOST:
             raise PROVIDER.unknown()
         if fault is Fault.DIED_AFTER:

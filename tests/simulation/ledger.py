@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ratchet.contracts.charge import Charge
 from ratchet.contracts.limits import TERMINAL_RETENTION_SECONDS
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import TaskStatus
 from ratchet.domain import keys
+from ratchet.domain.models import Usage
 from ratchet.domain.steps import End, Paused, Step, StepRecord, Totals
 from ratchet.domain.task import History
 from ratchet.testing.store import InMemoryCheckpoints
@@ -66,6 +68,9 @@ class Ledger:
         self.approvals = Approvals(self.violate, self._history)
         self.pauses.on_decided = self.approvals.decided
         self.spent = Spent()
+        self.used: Counter[tuple[TaskRef, int]] = (
+            Counter()
+        )  # tokens that providers charged, by step
         self.acted: defaultdict[tuple[str, TaskRef, int], Counter[str]] = defaultdict(Counter)
         self.longest_recovery_ms = 0
         self._called_back_ms = 0  # when a task that waited for people, or had ended, went on
@@ -152,6 +157,10 @@ class Ledger:
                 f"I4: step {step} of {ref.task_id} called an unsafe tool "
                 f"{self.called[ref, step]} times, and {allowed} was asked for"
             )
+
+    def asked(self, ref: TaskRef, step: int, usage: Usage) -> None:
+        """A provider charges for an answer, whether or not it arrives."""
+        self.used[ref, step] += usage.total_tokens
 
     def tool_acted(self, name: str, ref: TaskRef, step: int, key: str, argument: int) -> None:
         """A tool had its effect."""
@@ -241,7 +250,7 @@ class Ledger:
             return  # taken between its put and the write of this item
         record = self.record(body)
         before = seen.last.totals if seen.last else Totals()
-        cost = before.cost_microusd + record.result.charged_microusd
+        charged = Charge(before.cost_microusd, before.tokens) + record.result.charged
         if is_unreadable_end(record):
             if not self._story.robbed_at_ms:
                 self.violate(f"I1: bodies of {ref.task_id} are gone, and nobody took them")
@@ -249,7 +258,7 @@ class Ledger:
             return
         if (
             record.number != number
-            or record.totals.cost_microusd != cost
+            or Charge(record.totals.cost_microusd, record.totals.tokens) != charged
             or record.totals.usage != before.usage + record.result.usage
             or not 0 <= record.totals.steps - before.steps <= 1
         ):

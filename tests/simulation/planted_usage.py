@@ -7,7 +7,8 @@ from typing import Any
 from ratchet.app import account_usage
 from ratchet.app.account_usage import AccountUsage
 from ratchet.contracts.errors import StoreUnavailable
-from ratchet.domain import keys, usage
+from ratchet.domain import budget, keys, usage
+from ratchet.domain.steps import Totals
 from ratchet.domain.usage import Counted
 from ratchet.testing.store import InMemoryCheckpoints
 from tests.simulation.bugs import Bug, swap, wrap
@@ -65,7 +66,25 @@ def _in_cents(original: Any, task: Any, record: Any, used: Any) -> Any:
     return {c: replace(a, cost_microusd=round(a.cost_microusd, -4)) for c, a in shares.items()}
 
 
+def _counts_answers(original: Any, spec: Any, task: Any, spent: Any, **kwargs: Any) -> Any:
+    return original(spec, task, replace(spent, lost_tokens=0), **kwargs)
+
+
+def _drops_lost_tokens(original: Any, totals: Any, result: Any) -> Any:
+    return replace(original(totals, result), lost_tokens=totals.lost_tokens)
+
+
 BUGS: Sequence[Bug] = (
+    Bug(
+        "tokens of lost calls are no part of the limit",
+        (wrap(budget, "affordable_output", _counts_answers),),
+        (),
+        ("token-cap",),
+    ),
+    Bug(
+        "tokens of lost calls are no part of the totals",
+        (wrap(Totals, "plus", _drops_lost_tokens),),
+    ),
     Bug("usage not counted", (swap(AccountUsage, "__call__", lambda *_: None),)),
     Bug("usage counted at each delivery", (wrap(STORE, "count", _moves_no_marker),)),
     Bug("usage counted beside another delivery", (wrap(STORE, "count", _adds_anyway),)),

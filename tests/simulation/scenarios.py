@@ -81,6 +81,7 @@ SCENARIOS: tuple[Story, ...] = (
     Story("broken-step", (Submit("look"),), dying_steps=7),
     Story("poison", (Submit("look"),), poison_at_ms=20),
     Story("cap", (Submit("$look;look;look;look", agent="loop", max_cost_usd=0.002),)),
+    Story("token-cap", (Submit("$look;look;look;look", max_tokens=12_000),)),
     Story("webhook-gone", (Submit("", webhook=True),), webhook_down_ms=1_000 * HOUR_MS),
     Story("webhook-410", (Submit("", webhook=True), Redeliver()), webhook_gone_ms=30_000),
     Story("concurrency-used-up", (Submit("look"),), lambda_throttled_ms=40_000),

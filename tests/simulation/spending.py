@@ -5,7 +5,7 @@ provider charges is counted where it is charged, also when the answer never arri
 the ledger.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from functools import partial
 from random import Random
@@ -20,6 +20,7 @@ from ratchet.app.spending import Sending
 from ratchet.app.tenant_allowance import TenantGovernor
 from ratchet.app.warm_histories import WarmHistories
 from ratchet.budget_ports import TenantBudgets
+from ratchet.contracts.charge import NO_CHARGE, Charge
 from ratchet.contracts.errors import (
     AttemptLost,
     ExecutionFailed,
@@ -29,6 +30,7 @@ from ratchet.contracts.errors import (
     StoreUnavailable,
 )
 from ratchet.contracts.interrupt_api import DecisionRequest
+from ratchet.contracts.limits import DEFAULT_MAX_TOKENS
 from ratchet.contracts.messages import (
     Allowance,
     ExecutionRef,
@@ -69,6 +71,7 @@ ROUTES = {
     Complexity.COMPLEX: Route("act hard", ("gpt-4o", "gpt-4o-mini"), cheaper=("gpt-4.1-mini",)),
 }
 MODELS = built_in()
+MANY_TOKENS = DEFAULT_MAX_TOKENS
 
 
 @tool(effect="read")
@@ -91,7 +94,7 @@ class World:
     """One tenant with its tasks, its provider, its table and everybody who runs the steps."""
 
     def __init__(self, seed: int) -> None:
-        self.dice = Random(seed)
+        self.seed, self.dice = seed, Random(seed)
         self.rate = self.dice.choice((0.0, 0.03, 0.08, 0.2))
         self.scheduler = Scheduler()
         self.memory = InMemoryCheckpoints(self)
@@ -189,7 +192,8 @@ class World:
         cached = dice.randint(0, given)
         usage = Usage(given, cached, said, 0, dice.randint(0, given - cached))
         cost = MODELS.spec(call.model).cost_microusd(usage)
-        self.tasks[call.sticky_key].charge(cost, step=self.scheduler.me().life.step)
+        charge = Charge(cost, usage.total_tokens)
+        self.tasks[call.sticky_key].charge(charge, step=self.scheduler.me().life.step)
         self.charged_on[_covered_on(call)] += cost
         roll = dice.random()
         if roll < 0.12:
@@ -226,6 +230,11 @@ class World:
         return effect()
 
 
+def _token_cap(dice: Random) -> int:
+    """Of some tasks so few that a step or two use them up; of the others more than they can use."""
+    return int(10 ** dice.uniform(3.0, 4.7)) if dice.random() < 0.4 else MANY_TOKENS
+
+
 class Played:
     """One task and what runs its steps: the state machine, the dispatcher, the sweeper, the deliverer, and people."""
 
@@ -233,16 +242,17 @@ class Played:
         self.world = world
         self.ref = TaskRef(TENANT, f"task_{number:026d}")
         self.cap = round(10 ** world.dice.uniform(-3.3, -0.3), 4)
+        self.token_cap = _token_cap(Random(f"{world.seed}/tokens/{number}"))
         self.alive = 0
-        self.charged = 0
-        self.charged_at: Counter[int] = Counter()
+        self.charged = NO_CHARGE
+        self.charged_at: defaultdict[int, Charge] = defaultdict(Charge)
         self.overshoot = False
 
     def begin(self) -> None:
         """Submit it."""
         dice, scheduler = self.world.dice, self.world.scheduler
         first = Step(StepType.TOOL_DISPATCH, dice.choice(list(Complexity)))
-        limits = TaskLimits(max_steps=6, max_cost_usd=self.cap, deadline_seconds=24 * 3600)
+        limits = TaskLimits(6, self.cap, self.token_cap, deadline_seconds=24 * 3600)
         task = Task(
             self.ref, "Do it.", AGENT.name, AGENT.version, first, limits, self.world.now_ms()
         )
@@ -252,11 +262,16 @@ class Played:
             cancel = partial(self._end, End(TaskStatus.CANCELLED))
             scheduler.spawn(cancel, Life("cancel"), delay_ms=dice.randrange(60_000))
 
-    def charge(self, microusd: int, *, step: int) -> None:
+    @property
+    def caps(self) -> Charge:
+        """What it may be charged."""
+        return Charge(int(self.cap * 1_000_000), self.token_cap)
+
+    def charge(self, charge: Charge, *, step: int) -> None:
         """What the provider charges for a call."""
-        self.charged += microusd
-        self.charged_at[step] += microusd
-        self.overshoot |= self.charged > self.cap * 1_000_000
+        self.charged += charge
+        self.charged_at[step] += charge
+        self.overshoot |= bool(self.charged.beyond(self.caps))
 
     def _deliverer(self) -> None:
         """One message; it comes back when this fails."""
@@ -313,12 +328,14 @@ class Played:
             return True
         directory = AgentDirectory(REGISTRY.manifest(), default=AGENT.name)
         more = min(5.0, round(self.cap * 2, 4))
-        request = ResumeRequest(limits=LimitsRequest(max_cost_usd=more))
+        more_tokens = min(MANY_TOKENS, self.token_cap * 2)
+        limits = LimitsRequest(max_cost_usd=more, max_tokens=more_tokens)
         try:
-            ResumeTask(self.world.memory, inbox, directory, self.world)(self.ref, request)
+            resume = ResumeTask(self.world.memory, inbox, directory, self.world)
+            resume(self.ref, ResumeRequest(limits=limits))
         except TaskNotResumable:
             return False
-        self.cap = more
+        self.cap, self.token_cap = more, more_tokens
         return True
 
     def _execution(self, state: StepOutput) -> bool:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from unittest.mock import patch
 
-from ratchet.app.lost_attempts import uncounted_microusd
+from ratchet.app.lost_attempts import uncounted
 from ratchet.app.tenant_allowance import is_settled
+from ratchet.contracts.charge import NO_CHARGE, Charge
 from ratchet.domain import codec
-from ratchet.domain.budget import TENANT_DAY
+from ratchet.domain.budget import MAX_TOKENS, TENANT_DAY
 from ratchet.domain.steps import End, Step, StepRecord, Totals
 from ratchet.domain.task import History
 from ratchet.observability import logger
@@ -37,9 +38,9 @@ class Figures:
     calls: int = 0
     unanswered: int = 0
     beside: int = 0
-    charged_microusd: int = 0
-    cost_microusd: int = 0
-    lost_microusd: int = 0
+    charged: Charge = NO_CHARGE
+    known: Charge = NO_CHARGE
+    lost: Charge = NO_CHARGE
     statuses: Counter[str] = field(default_factory=Counter)
     bad_seeds: list[int] = field(default_factory=list)
 
@@ -57,8 +58,8 @@ class Figures:
             f"did not spend, {self.differences} ledgers that are "
             f"not the sum of their steps, {self.understated} below what was charged; {self.calls} model calls "
             f"({self.unanswered} charged without an answer), {self.faults} faults, {self.beside} attempts beside "
-            f"another; charged ${self.charged_microusd / 1e6:.2f}, in the ledgers ${self.cost_microusd / 1e6:.2f} "
-            f"and ${self.lost_microusd / 1e6:.2f} that may have been lost; {ends}"
+            f"another; charged {_told(self.charged)}, in the ledgers {_told(self.known)} "
+            f"and {_told(self.lost)} that may have been lost; {ends}"
         )
 
 
@@ -86,26 +87,32 @@ def _judge(world: World, task: Played, figures: Figures) -> bool:
     if history is None:
         raise AssertionError("the task is gone")
     figures.tasks += 1
-    figures.statuses[_told(history)] += 1
-    ledger = sum(record.result.charged_microusd for record in history.records)
-    is_sum = ledger == history.totals.cost_microusd and _adds_up(history.records)
-    overshot = task.overshoot or ledger > task.cap * 1_000_000
-    understated = task.charged - _beside_the_end(task, history) > ledger
+    figures.statuses[_stands(history)] += 1
+    ledger = sum((record.result.charged for record in history.records), NO_CHARGE)
+    is_sum = ledger == _total(history.totals) and _adds_up(history.records)
+    overshot = task.overshoot or bool(ledger.beyond(task.caps))
+    understated = bool(task.charged.beyond(_beside_the_end(task, history) + ledger))
     figures.unfinished += isinstance(history.next, Step)
     figures.overshoots += overshot
     figures.differences += not is_sum
     figures.understated += understated
-    figures.charged_microusd += task.charged
-    figures.cost_microusd += sum(r.result.cost_microusd for r in history.records)
-    figures.lost_microusd += sum(r.result.lost_microusd for r in history.records)
+    lost = sum((record.result.lost for record in history.records), NO_CHARGE)
+    figures.charged += task.charged
+    figures.known += ledger.beyond(lost)
+    figures.lost += lost
     return is_sum and not overshot and not understated
 
 
-def _told(history: History) -> str:
-    """How it stands, and which daily cap that is due to."""
+def _told(charge: Charge) -> str:
+    return f"${charge.microusd / 1e6:.2f} ({charge.tokens} tokens)"
+
+
+def _stands(history: History) -> str:
+    """How it stands, and which of the less usual caps that is due to."""
     end = history.next
-    of_day = isinstance(end, End) and end.failure is not None and end.failure.code == TENANT_DAY
-    return "budget_exceeded (tenant)" if of_day else history.state.status.value
+    code = end.failure.code if isinstance(end, End) and end.failure is not None else ""
+    caps = {TENANT_DAY: " (tenant)", MAX_TOKENS: " (tokens)"}
+    return f"{history.state.status.value}{caps.get(code, '')}"
 
 
 def _kept(world: World) -> bool:
@@ -116,8 +123,8 @@ def _kept(world: World) -> bool:
             continue
         if world.books.moved_at_ms.get(task.ref.task_id, 0) > tip.records[-1].finished_at_ms:
             continue  # an attempt that did not know of the end has drawn, and may have died: until the day is over
-        beside = uncounted_microusd(world.memory, task.ref, tip.records[-1])
-        if stands.ceiling_microusd > tip.totals.cost_microusd + beside:
+        beside = uncounted(world.memory, task.ref, tip.records[-1])
+        if stands.ceiling_microusd > tip.totals.cost_microusd + beside.microusd:
             return True
     return False
 
@@ -134,19 +141,22 @@ def _day_passed(world: World) -> bool:
 def _adds_up(records: tuple[StepRecord, ...]) -> bool:
     before = Totals()
     for record in records:
-        charged = record.result.charged_microusd
-        if record.totals.cost_microusd != before.cost_microusd + charged:
+        if _total(record.totals) != _total(before) + record.result.charged:
             return False
         before = record.totals
     return True
 
 
-def _beside_the_end(task: Played, history: History) -> int:
+def _total(totals: Totals) -> Charge:
+    return Charge(totals.cost_microusd, totals.tokens)
+
+
+def _beside_the_end(task: Played, history: History) -> Charge:
     """What was spent beside the last steps, of which there is no later step to count it."""
-    beside = 0
+    beside = NO_CHARGE
     for record in reversed(history.records):
         charged = task.charged_at[record.number]
-        beside += max(0, charged - record.result.charged_microusd)
+        beside += charged.beyond(record.result.charged)
         if record.result.model:
             break
     return beside

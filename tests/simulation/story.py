@@ -21,6 +21,7 @@ class Submit:
     at_ms: int = 0
     webhook: bool = False
     max_cost_usd: float | None = None
+    max_tokens: int | None = None
     priority: int | None = None
     session: str | None = None
     on_conflict: str | None = None
@@ -36,8 +37,9 @@ class Submit:
         }
         if self.webhook:
             body["webhook"] = {"url": f"https://example.com/{CANARY}"}
-        if self.max_cost_usd is not None:
-            body["limits"] = {"max_cost_usd": self.max_cost_usd}
+        limits = {"max_cost_usd": self.max_cost_usd, "max_tokens": self.max_tokens}
+        if any(limits.values()):
+            body["limits"] = limits
         if self.priority is not None:
             body["priority"] = self.priority
         if self.session is not None:

@@ -13,11 +13,12 @@ import pytest
 from ratchet.app import execute_step, lost_attempts, spending, step_attempt
 from ratchet.app.lost_attempts import Reservation
 from ratchet.app.tenant_allowance import TenantAllowance, TenantGovernor
+from ratchet.contracts.charge import Charge
 from ratchet.contracts.errors import LimitReached
-from ratchet.contracts.messages import Allowance, TaskRef
+from ratchet.contracts.messages import Allowance, StepRef, TaskRef
 from ratchet.domain import keys
 from ratchet.domain.allowance import Move
-from ratchet.domain.budget import MAX_COST
+from ratchet.domain.budget import MAX_COST, worst_charge
 from ratchet.domain.models import ModelSpec
 from ratchet.domain.steps import Totals
 from ratchet.domain.task import Task
@@ -45,6 +46,7 @@ def test_no_run_passes_its_cap_and_every_ledger_adds_up(
     assert (figures.overshoots, figures.differences, figures.understated) == (0, 0, 0)
     assert (figures.days_passed, figures.kept, figures.unfinished) == (0, 0, 0)
     assert figures.statuses["budget_exceeded (tenant)"] > RUNS / 100
+    assert figures.statuses["budget_exceeded (tokens)"] > RUNS / 100
     assert figures.unanswered > RUNS / 100  # the runs were not all calm
     assert figures.beside > RUNS / 100
 
@@ -66,9 +68,7 @@ def drops_what_losers_spent() -> AbstractContextManager[Any]:
 
 def trusts_the_next_execution() -> AbstractContextManager[Any]:
     """An execution that follows another looks at nothing."""
-    return patch.object(
-        step_attempt, "carried_microusd", lambda _store, event, _: event.step.lost_microusd
-    )
+    return patch.object(step_attempt, "carried", lambda _store, event, _: event.step.lost)
 
 
 def looks_at_the_cap_afterwards() -> AbstractContextManager[Any]:
@@ -76,12 +76,37 @@ def looks_at_the_cap_afterwards() -> AbstractContextManager[Any]:
 
     def as_much_as_it_likes(
         spec: ModelSpec, task: Task, spent: Totals, *, input_tokens: int
-    ) -> tuple[int, int]:
+    ) -> tuple[int, Charge]:
         if spent.cost_microusd >= task.limits.max_cost_usd * 1_000_000:
             raise LimitReached("spent", MAX_COST)
-        return 8192, spec.worst_microusd(input_tokens, 8192)
+        return 8192, worst_charge(spec, input_tokens, 8192)
 
-    return patch.object(spending, "worst_microusd", as_much_as_it_likes)
+    return patch.object(spending, "worst_case", as_much_as_it_likes)
+
+
+def counts_the_tokens_of_answers() -> AbstractContextManager[Any]:
+    """What a lost call has used is told by nobody, so its tokens are not counted."""
+    return patch.object(Totals, "tokens", property(lambda totals: totals.usage.total_tokens))
+
+
+def writes_no_tokens_down() -> AbstractContextManager[Any]:
+    """Whoever follows knows of the dollars only."""
+    write = Reservation._write
+
+    def dollars(reservation: Reservation, charge: Charge) -> None:
+        write(reservation, Charge(charge.microusd))
+
+    return patch.object(Reservation, "_write", dollars)
+
+
+def hands_no_tokens_on() -> AbstractContextManager[Any]:
+    """Of attempts that lost the race, the state machine carries the dollars to the next step."""
+    to_dict = StepRef.to_dict
+
+    def dollars(step: StepRef) -> dict[str, object]:
+        return {name: value for name, value in to_dict(step).items() if name != "lost_tokens"}
+
+    return patch.object(StepRef, "to_dict", dollars)
 
 
 def looks_at_the_day_afterwards() -> AbstractContextManager[Any]:
@@ -128,6 +153,9 @@ def _moved_unseen(books: InMemoryTenantBudgets, ref: TaskRef, move: Move) -> All
         drops_what_losers_spent,
         trusts_the_next_execution,
         looks_at_the_cap_afterwards,
+        counts_the_tokens_of_answers,
+        writes_no_tokens_down,
+        hands_no_tokens_on,
         looks_at_the_day_afterwards,
         gives_nothing_back,
         gives_back_what_is_in_use,

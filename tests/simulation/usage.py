@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ratchet.contracts.messages import TaskRef
 from ratchet.domain.steps import StepRecord
+from ratchet.domain.task import History
 from ratchet.domain.usage import NOTHING, Account, Amounts, Counted, Part, Row
 from ratchet.testing.store import InMemoryCheckpoints
 
@@ -51,7 +52,7 @@ class Spent:
         """A step was added to a task."""
         result = record.result
         day = datetime.fromtimestamp(record.finished_at_ms / 1000, UTC).date().isoformat()
-        step = Amounts(1 if result.model else 0, result.usage, result.charged_microusd)
+        step = Amounts(1 if result.model else 0, result.usage, result.charged.microusd)
         for other in result.others:
             share = Amounts(0, other.usage, other.cost_microusd)
             self.by_place[ref.tenant][day, other.model] += share
@@ -75,6 +76,26 @@ def judge_usage(ledger: "Ledger", world: "World") -> None:
         together = sum((amounts for _, amounts in users), NOTHING)
         if together != sum(expected.values(), NOTHING):
             ledger.violate(f"I6: {tenant} used {expected}, and by user {together} was counted")
+
+
+def judge_tokens(ledger: "Ledger", history: History) -> None:
+    """What providers have charged a task is within its limit, and its totals have all of it.
+
+    Of what was charged beside the last steps there is no later step to count it.
+    """
+    ref, totals, limit = history.task.ref, history.totals, history.task.limits.max_tokens
+    used = sum(tokens for (task, _), tokens in ledger.used.items() if task == ref)
+    if max(used, totals.tokens) > limit:
+        ledger.violate(
+            f"I6: {ref.task_id} used {used} tokens and counts {totals.tokens} of {limit}"
+        )
+    beside = 0
+    for record in reversed(history.records):
+        beside += max(0, ledger.used[ref, record.number] - record.result.charged.tokens)
+        if record.result.model:
+            break
+    if used - beside > totals.tokens:
+        ledger.violate(f"I6: {ref.task_id} used {used} tokens and counts {totals.tokens}")
 
 
 def _judge_robbed(ledger: "Ledger", world: "World", tenant: str) -> None:

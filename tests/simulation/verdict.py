@@ -19,7 +19,7 @@ from tests.simulation.budget_warnings import ids_of, judge_warnings
 from tests.simulation.faults import Fault
 from tests.simulation.ledger import Ledger, Seen
 from tests.simulation.story import Cancel, Submit, Visit
-from tests.simulation.usage import judge_usage
+from tests.simulation.usage import judge_tokens, judge_usage
 from tests.simulation.verdict_effects import ASKED, judge_effects, judge_questions, left_unanswered
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ def _judge_task(ledger: Ledger, world: "World", ref: TaskRef, seen: Seen) -> Non
     cap = history.task.limits.max_cost_usd * 1_000_000
     if history.totals.cost_microusd > cap:
         ledger.violate(f"I6: {ref.task_id} spent {history.totals.cost_microusd} of {cap}")
+    judge_tokens(ledger, history)
     worked = len(history.work) - len(replace(history, records=()).work)
     if worked > history.task.limits.max_steps:
         ledger.violate(f"I6: {ref.task_id} took {worked} steps")
@@ -166,6 +167,7 @@ def _explanations(world: "World") -> dict[str, bool]:
         "deadline": story.visits != (Visit(),) and any(submit.session for submit in submits),
         "max_steps": any(submit.agent == "hasty" for submit in submits),
         "max_cost_usd": any(submit.max_cost_usd for submit in submits),
+        "max_tokens": any(submit.max_tokens for submit in submits),
     }
 
 

@@ -23,6 +23,7 @@ from ratchet.app.sweep_tasks import SweepTasks
 from ratchet.app.warm_histories import WarmHistories
 from ratchet.contracts.errors import ModelRejected, ModelThrottled, ModelUnavailable
 from ratchet.contracts.messages import Doorbell, StepInput
+from ratchet.domain.models import Usage
 from ratchet.domain.tools import ToolContext
 from ratchet.model_ports import ModelAnswer, ModelCall
 from ratchet.testing.signing_keys import InMemorySigningKeys
@@ -133,7 +134,7 @@ class World:
         self.webhook.gone_until_ms = self.story.webhook_gone_ms
         self.ledger.receivers = (self.sns, self.webhook)
         self.brain = Brain(self.story.fickle)
-        self.chat = Provider(network, self._answer)
+        self.chat = Provider(network, self._answer, self._charged)
         self.cancel = CancelTask(self.store, workflow, outbox, clock)
         self.submit = SubmitTask(
             store=self.store,
@@ -240,6 +241,12 @@ class World:
         if self.story.rejecting_after_ms <= now < self.story.rejecting_ms:
             raise ModelRejected(f"402 for {CANARY}")
         return self.brain(call)
+
+    def _charged(self, usage: Usage) -> None:
+        life = self.network.life()
+        if isinstance(life.subject, frozenset):
+            (ref,) = life.subject
+            self.ledger.asked(ref, life.step, usage)
 
     def _skew_ms(self) -> int:
         most = self.story.max_skew_ms
