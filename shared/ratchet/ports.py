@@ -238,9 +238,9 @@ class CheckpointStore(UsageLedger, DeliveryLog, Protocol):
         ...
 
     def erase(self, ref: TaskRef) -> int:
-        """Delete a task whose retention has passed: bodies, steps, ledgers, the head last; returns the items deleted.
+        """Delete a task whose retention has passed, or whose erasing was begun: bodies, steps, ledgers, the head last.
 
-        Safe to repeat after a crash. Does nothing (0) while readers can still see the task.
+        Returns the items deleted. Safe to repeat after a crash. Does nothing (0) while readers can still see the task.
         """
         ...
 

@@ -62,11 +62,17 @@ class SessionStore(CheckpointStore, Protocol):
     def session_tasks(
         self, session: Session, *, limit: int, before: int | None = None
     ) -> SessionPage:
-        """The tasks of a session that came before number `before`, newest first; erased ones are left out."""
+        """The tasks of a session that came before number `before`, newest first; erased ones are left out.
+
+        Those that a crash has left half erased are not.
+        """
         ...
 
     def erase_early(self, ref: TaskRef) -> int:
-        """Delete an ended task before its retention is over, as `erase` does; 0 if it has not ended, or is gone."""
+        """Delete an ended task before its retention is over, as `erase` does; 0 if it has not ended, or is gone.
+
+        From its beginning on no reader sees the task; what a crash leaves of it is due for the sweeper in a minute.
+        """
         ...
 
     def erase_session(self, session: Session) -> bool:

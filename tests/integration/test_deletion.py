@@ -12,11 +12,13 @@ from ratchet.adapters.dynamodb_memories import DynamoDbMemories
 from ratchet.adapters.dynamodb_table import Table
 from ratchet.adapters.payloads import S3Payloads
 from ratchet.app.memories import Memories
+from ratchet.app.read_task import ReadTask
 from ratchet.app.user_erasure import Erased
 from ratchet.contracts.errors import StoreUnavailable
+from ratchet.contracts.limits import RING_AGAIN_SECONDS
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import TaskStatus
-from ratchet.contracts.request_errors import SessionNotFound
+from ratchet.contracts.request_errors import SessionNotFound, TaskNotFound
 from ratchet.domain.memory import Namespace, Place
 from ratchet.domain.messages import ToolCall
 from ratchet.model_ports import ModelAnswer, ModelCall
@@ -179,23 +181,59 @@ def test_one_request_deletes_so_many_tasks_and_says_that_there_may_be_more(
     assert place.partitions() == []
 
 
-@pytest.mark.parametrize(
-    "operation", ["BatchWriteItem", "TransactWriteItems", "Query", "GetItem", "UpdateItem"]
-)
+CALLS = ["BatchWriteItem", "TransactWriteItems", "Query", "GetItem", "UpdateItem"]
+
+
+def until_whole(place: Shop, operation: str, delete: Callable[[], object]) -> int:
+    """Repeat a deletion that breaks off later and later at calls of that operation; how often it did."""
+    for after in range(60):
+        broken = faults(place.bench.client, operation, after=after, times=9, applied=True)
+        with broken as seen, suppress(StoreUnavailable):
+            delete()
+            assert not seen, "it ended although something gave no answer"
+            return after
+    raise AssertionError("it never ended")
+
+
+@pytest.mark.parametrize("operation", CALLS)
 def test_the_same_request_goes_on_where_a_crash_has_left_it(place: Shop, operation: str) -> None:
     place.done(session="talk")
     place.done()
-
-    def until_whole(delete: Callable[[], Erased]) -> tuple[Erased, int]:
-        for after in range(60):
-            broken = faults(place.bench.client, operation, after=after, times=9, applied=True)
-            with broken as seen, suppress(StoreUnavailable):
-                found = delete()
-                assert not seen, "it ended although something gave no answer"
-                return found, after
-        raise AssertionError("it never ended")
-
-    erased, crashes = until_whole(lambda: place.world.erase_user("acme", "ann"))
+    found: list[Erased] = []
+    crashes = until_whole(
+        place, operation, lambda: found.append(place.world.erase_user("acme", "ann"))
+    )
     assert crashes > 0
-    assert erased.is_complete
+    assert found[-1].is_complete
     assert (place.partitions(), place.bench.payload_keys(), place.tells()) == ([], [], False)
+
+
+@pytest.mark.parametrize("operation", ["BatchWriteItem", "Query", "UpdateItem"])
+def test_a_session_is_gone_once_the_same_request_has_an_answer(place: Shop, operation: str) -> None:
+    refs = [place.done(session="talk") for _ in range(2)]
+
+    def delete() -> None:
+        with suppress(SessionNotFound):  # the answer was lost, and it was the last call
+            place.world.sessions.delete("acme", "talk")
+        assert not any(map(place.world.store.load_remains, refs))
+
+    assert until_whole(place, operation, delete) > 0
+    assert place.partitions() == ["TENANT#acme#MEMORY#user:ann"]
+    assert place.bench.payload_keys() == []
+
+
+def test_a_half_erased_task_is_not_found_and_the_sweeper_finishes_it(place: Shop) -> None:
+    """It answered 503 until the request was repeated: its head told of steps that were gone."""
+    ref = place.done(session="talk")
+    broken = faults(place.bench.client, "BatchWriteItem", times=9, applied=True)
+    with broken, pytest.raises(StoreUnavailable):
+        place.world.sessions.delete("acme", "talk")
+    assert any(ref.task_id in pk for pk in place.partitions())
+    read = ReadTask(place.world.store, place.world.clock)
+    for asked in (read.tip, read.timeline):
+        with pytest.raises(TaskNotFound):
+            asked(ref)
+    place.bench.clock.advance(RING_AGAIN_SECONDS)
+    assert place.world.sweep().failed == 0
+    assert not any(ref.task_id in pk for pk in place.partitions())
+    assert place.bench.payload_keys() == []

@@ -222,10 +222,10 @@ class DynamoDbCheckpoints(
         return Created(stored, items.read_state(head), stored != task, body_sha256)
 
     def _living_head(self, found: list[Item]) -> Item | None:
-        """The head, which sorts last, unless it is gone or its retention is over."""
+        """The head, which sorts last, unless it is gone or about to be."""
         if not found or found[-1]["sk"]["S"] != keys.HEAD:
             return None
-        return None if items.is_expired(found[-1], self._clock.now_ms()) else found[-1]
+        return None if items.is_gone(found[-1], self._clock.now_ms()) else found[-1]
 
 
 def _new(item: Item, *, effects_of: str | None = None) -> Item:

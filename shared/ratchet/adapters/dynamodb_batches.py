@@ -64,7 +64,7 @@ class DynamoDbBatches:
         refs = [TaskRef(batch.tenant, task_id) for task_id in batch.task_ids]
         heads = self._table.get_all([items.head_key(ref) for ref in refs])
         now = self._clock.now_ms()
-        return [_member(h) for h in heads if h is not None and not items.is_expired(h, now)]
+        return [_member(h) for h in heads if h is not None and not items.is_gone(h, now)]
 
     def _head(self, task: Task, due_at_ms: int) -> Item:
         body = self._bodies.write(task.ref, codec.encode_task(task))

@@ -1,4 +1,7 @@
-"""Erasing a task whose retention is over: bodies, then items, the head last, so that a crash leaves it to be found."""
+"""Erasing a task whose retention is over: bodies, then items, the head last, so that a crash leaves it to be found.
+
+The head is marked first. From then on no reader sees the task, and the sweeper finishes what a crash has left.
+"""
 
 from typing import Any
 
@@ -7,6 +10,7 @@ from ratchet.adapters import dynamodb_updates as updates
 from ratchet.adapters.dynamodb_bodies import Bodies
 from ratchet.adapters.dynamodb_slots import DynamoDbSlots
 from ratchet.adapters.dynamodb_table import Item, Table
+from ratchet.contracts.limits import RING_AGAIN_SECONDS
 from ratchet.contracts.messages import TaskRef
 from ratchet.domain import keys
 from ratchet.ports import Clock
@@ -20,9 +24,9 @@ class DynamoDbErasing(DynamoDbSlots):
     _clock: Clock
 
     def erase(self, ref: TaskRef) -> int:
-        """Delete a task whose retention has passed; returns the items deleted, 0 while readers can see the task."""
+        """Delete a task that no reader sees any more; returns the items deleted, 0 while readers can see it."""
         head = self._table.get(items.head_key(ref))
-        if head is not None and not items.is_expired(head, self._clock.now_ms()):
+        if head is not None and not items.is_gone(head, self._clock.now_ms()):
             return 0
         return self._erase(ref, head)
 
@@ -32,7 +36,8 @@ class DynamoDbErasing(DynamoDbSlots):
         return 0 if head is None else self._erase(ref, head)
 
     def _erase(self, ref: TaskRef, head: Item | None) -> int:
-        if head is not None and not self._table.update(updates.erasing(ref, head)):
+        soon_ms = self._clock.now_ms() + RING_AGAIN_SECONDS * 1000
+        if head is not None and not self._table.update(updates.erasing(ref, head, soon_ms)):
             return 0
         if head is not None and "slot" in head:  # its end could never be announced
             self.unseat(ref, shard=int(head["slot"]["N"]))

@@ -160,6 +160,11 @@ def is_expired(head: Item, now_ms: int) -> bool:
     return is_over(read_state(head), now_ms=now_ms)
 
 
+def is_gone(head: Item, now_ms: int) -> bool:
+    """Whether no reader sees the task: its retention is over, or its erasing has begun and parts of it may be gone."""
+    return "erasing" in head or is_expired(head, now_ms)
+
+
 def is_torn(head: Item, records: Sequence[StepRecord], *, after: int) -> bool:
     """Whether head and steps were read on two sides of the end or pause of the task, or of its going on.
 

@@ -28,7 +28,7 @@ class DynamoDbRemains:
         if not found or found[-1]["sk"]["S"] != keys.HEAD:
             return None
         *below, head = found
-        if items.is_expired(head, self._clock.now_ms()):
+        if items.is_gone(head, self._clock.now_ms()):
             return None
         steps = [item for item in below if not items.is_reservation(item)]
         records = [self._last(ref, head, steps)] if steps else []

@@ -231,7 +231,7 @@ def due_again(ref: TaskRef, ended_at_ms: int, at_ms: int) -> Update:
     return _update(
         items.head_key(ref),
         items.due(ref, at_ms),
-        only_if=f"{_SETTLED} AND #updated_at = :ended_at",
+        only_if=f"{_SETTLED} AND #updated_at = :ended_at AND attribute_not_exists(erasing)",
         given={**_TERMINAL, **_ASKING, ":ended_at": items.number(ended_at_ms)},
     )
 
@@ -246,11 +246,12 @@ def postponed(due: DueTask, until_ms: int) -> Update:
     )
 
 
-def erasing(ref: TaskRef, head: Item) -> Update:
-    """From now on the task cannot be reopened; refused if it just was."""
+def erasing(ref: TaskRef, head: Item, soon_ms: int) -> Update:
+    """From now on the task cannot be read or reopened, and is due by then at the latest; refused if it just was."""
+    due_at_ms = min(int(head["due_at"]["N"]), soon_ms)
     return _update(
         items.head_key(ref),
-        {"erasing": {"BOOL": True}},
+        {"erasing": {"BOOL": True}, "due_at": items.number(due_at_ms)},
         only_if=f"{_ENDED} AND updated_at = :seen",
         given={**_TERMINAL, ":seen": head["updated_at"]},
     )

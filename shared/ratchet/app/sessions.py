@@ -94,8 +94,9 @@ class Sessions:
         while True:
             page = self.store.session_tasks(session, limit=MAX_PAGE_SIZE, before=before)
             for task in page.tasks:
-                erased = self.store.erase_early(TaskRef(session.tenant, task.task_id))
-                if not erased:
+                ref = TaskRef(session.tenant, task.task_id)
+                erased = self.store.erase_early(ref)
+                if not erased and self.store.load_remains(ref) is not None:
                     raise SessionBusy(f"{task.task_id} was resumed; wait for its end", task.task_id)
                 task_ids.append(task.task_id)
                 items += erased

@@ -66,10 +66,9 @@ class UserErasure:
 
     def _erase(self, ref: TaskRef) -> int | None:
         """How many items of the task were deleted; none if it is gone, None if it has not ended."""
-        # A crash may have left of the task what nothing else can read.
         found = self.store.load_remains(ref)
         if found is None:
-            return 0
+            return self.store.erase_early(ref)  # gone, or half erased
         if not found.state.status.is_terminal:
             return None
         above = self._erase_empty(self._silence(found), ref)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ratchet.contracts.errors import AttemptSuperseded, DataMissing
+from ratchet.contracts.limits import RING_AGAIN_SECONDS
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import Standing, TaskStatus
 from ratchet.contracts.request_errors import TaskAlreadyFinished, TaskNotFound
@@ -193,22 +194,32 @@ class InMemoryCheckpoints(
         with self._lock:
             head = self._partitions[keys.task_key(ref)].head
             settled = head is not None and is_settled(head.state)
-            if head is not None and settled and head.state.updated_at_ms == ended_at_ms:
+            is_kept = head is not None and settled and not head.is_erasing
+            if head is not None and is_kept and head.state.updated_at_ms == ended_at_ms:
                 head.due_at_ms = at_ms
 
     def erase(self, ref: TaskRef) -> int:
-        """Delete a task whose retention has passed; returns the items deleted, 0 while readers can see the task."""
+        """Delete a task that no reader sees any more; returns the items deleted, 0 while readers can see it."""
         with self._lock:
             partition = self._partitions[keys.task_key(ref)]
             return 0 if self._living(partition) is not None else self._erase(ref, partition)
 
     def _erase(self, ref: TaskRef, partition: Partition) -> int:
         head = partition.head
-        if head is not None and head.state.slot is not None:
-            self._unseat(head)
+        if head is not None:
+            self._begin_erasing(head)
         self.payloads.erase(ref)
-        above = self._leave_place(ref.tenant, head.session) if head and head.session else 0
-        return above + partition.erase()
+        erased = partition.erase()
+        return erased + (
+            self._leave_place(ref.tenant, head.session) if head and head.session else 0
+        )
+
+    def _begin_erasing(self, head: Head) -> None:
+        head.is_erasing = True
+        soon_ms = self._clock.now_ms() + RING_AGAIN_SECONDS * 1000
+        head.due_at_ms = min(head.due_at_ms, soon_ms)
+        if head.state.slot is not None:
+            self._unseat(head)
 
     def list_tasks(
         self, tenant: str, *, where: ListFilter, limit: int, after: str | None = None
@@ -219,7 +230,7 @@ class InMemoryCheckpoints(
             heads = [
                 head
                 for pk, partition in self._partitions.items()
-                if pk.startswith(prefix) and (head := self._living(partition)) is not None
+                if pk.startswith(prefix) and (head := self._listed(partition)) is not None
             ]
         lines = sorted((h.summary() for h in heads), key=lambda t: t.task_id, reverse=True)
         wanted = [
@@ -271,6 +282,11 @@ class InMemoryCheckpoints(
         return head
 
     def _living(self, partition: Partition) -> Head | None:
+        head = self._listed(partition)
+        return None if head is None or head.is_erasing else head
+
+    def _listed(self, partition: Partition) -> Head | None:
+        """The head, also of a task that is half erased."""
         head = partition.head
         if head is None or is_over(head.state, now_ms=self._clock.now_ms()):
             return None
@@ -279,4 +295,4 @@ class InMemoryCheckpoints(
 
 def _is_same_end(head: Head, tip: History) -> bool:
     seen = (tip.state.status, tip.state.updated_at_ms)
-    return (head.state.status, head.state.updated_at_ms) == seen
+    return not head.is_erasing and (head.state.status, head.state.updated_at_ms) == seen

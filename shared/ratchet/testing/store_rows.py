@@ -46,6 +46,8 @@ class Head:
     session: SessionPlace | None = None
     is_upgraded: bool = False
     """Reopened with an upgrade, and not started since."""
+    is_erasing: bool = False
+    """No reader sees the task any more; what is left of it goes."""
 
     def summary(self) -> TaskSummary:
         """The task's line in a list."""

@@ -116,7 +116,7 @@ class InMemorySessions:
             places = self._places[keys.session_key(session.tenant, session.session_id)]
             numbers = sorted((n for n in places if n <= last), reverse=True)
             heads = [
-                self._living(self._partitions[keys.task_key(places[n])]) for n in numbers[:limit]
+                self._listed(self._partitions[keys.task_key(places[n])]) for n in numbers[:limit]
             ]
         following = numbers[limit - 1] if len(numbers) > limit else None
         return SessionPage(tuple(h.summary() for h in heads if h is not None), following)
@@ -170,7 +170,7 @@ class InMemorySessions:
     ) -> tuple[TaskRef, IdempotencyClaim] | None:
         raise NotImplementedError
 
-    def _living(self, partition: Partition) -> Head | None:
+    def _listed(self, partition: Partition) -> Head | None:
         raise NotImplementedError
 
     def _erase(self, ref: TaskRef, partition: Partition) -> int:
