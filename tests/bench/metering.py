@@ -11,7 +11,7 @@ from botocore.session import Session
 from tests.bench.units import TRANSACTION_FACTOR, Index, Item, read_units, table_units
 from tests.contract.store.wire import item_bytes
 
-_READS = frozenset({"GetItem", "Query"})
+_READS = frozenset({"GetItem", "Query", "BatchGetItem"})
 Key = tuple[str, str]
 
 
@@ -76,6 +76,8 @@ class Meter:
             self._now.read_units += read_units(sum(map(item_bytes, parsed["Items"])))
         elif model.name == "GetItem":
             self._now.read_units += read_units(item_bytes(parsed.get("Item", {})))
+        elif model.name == "BatchGetItem":
+            self._now.read_units += self._batch_units(parsed["Responses"][self._table])
         elif model.name == "TransactWriteItems":
             for write in self._sent["TransactItems"]:
                 ((kind, body),) = write.items()
@@ -85,6 +87,11 @@ class Meter:
                     self._written(body, factor=TRANSACTION_FACTOR)
         else:
             self._written(self._sent, factor=1)
+
+    def _batch_units(self, found: list[Item]) -> int:
+        """Each key is read by itself, also one that nothing is found for."""
+        asked = len(self._sent["RequestItems"][self._table]["Keys"])
+        return asked - len(found) + sum(read_units(item_bytes(item)) for item in found)
 
     def _checked_units(self, body: Mapping[str, Any]) -> int:
         """A condition costs what writing its item would."""

@@ -5,6 +5,7 @@ decided on it. A found answer is judged as a fresh one would be, by the agent th
 pass is a miss. Trouble with the cache is a miss too: it never fails a step, nor takes the time that the commit needs.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ratchet.app.answer_check import Accepted, check_answer
@@ -22,6 +23,7 @@ from ratchet.domain.cached_answers import CachedAnswer
 from ratchet.domain.chat_request import question_digest
 from ratchet.domain.messages import Message
 from ratchet.domain.models import ModelCatalogue, Usage
+from ratchet.domain.steps import Runs
 from ratchet.model_ports import ChatModel, ModelAnswer, ModelCall, ResponseCache
 from ratchet.observability import logger
 from ratchet.ports import Clock
@@ -41,6 +43,7 @@ class CachedChat:
     agent: Agent
     type: StepType
     ttl_seconds: int
+    note: Callable[[Runs], None]
 
     def complete(self, call: ModelCall) -> ModelAnswer:
         """The cached answer, at no tokens; else the model's, which is then kept.
@@ -64,6 +67,7 @@ class CachedChat:
         return answer
 
     def _find(self, digest: str) -> ModelAnswer | None:
+        self.note(Runs(cache_reads=1))
         try:
             found = self.cache.get(self.tenant, digest)
         except TROUBLE as exc:
@@ -86,6 +90,7 @@ class CachedChat:
             stored_at_ms=now_ms,
             expires_at=now_ms // 1000 + self.ttl_seconds,
         )
+        self.note(Runs(cache_writes=1))
         try:
             self.cache.put(self.tenant, digest, kept)
         except TROUBLE as exc:

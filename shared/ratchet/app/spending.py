@@ -9,7 +9,7 @@ from ratchet.contracts.charge import NO_CHARGE, Charge
 from ratchet.domain.budget import worst_case
 from ratchet.domain.messages import Message
 from ratchet.domain.models import ModelSpec, Usage
-from ratchet.domain.steps import ModelUse, StepPlan, StepResult, Totals
+from ratchet.domain.steps import ModelUse, Runs, StepPlan, StepResult, Totals
 from ratchet.domain.task import Task
 
 
@@ -35,6 +35,7 @@ class Spending:
     prefix: PrefixWatch = field(default_factory=PrefixWatch)
     by_model: dict[str, ModelUse] = field(default_factory=dict)
     is_cached: bool = False
+    cached: Runs = field(default_factory=Runs)  # what was asked of the response cache
 
     @property
     def totals(self) -> Totals:
@@ -85,6 +86,10 @@ class Spending:
     def reuse(self, spec: ModelSpec) -> None:
         """Count an answer that came from the cache: nobody has read the prompt."""
         self.model, self.is_cached = spec.name, True
+
+    def note(self, run: Runs) -> None:
+        """Count requests to the response cache."""
+        self.cached += run
 
     def charge(self, spec: ModelSpec, usage: Usage, *, reason: str) -> None:
         """Count a call whose answer is not the step's; the next answer says its own model and reason."""

@@ -17,7 +17,7 @@ from ratchet.app.prefix_watch import StickyRoute, watch
 from ratchet.app.similar_goal import Found, GoalPorts, SimilarGoal
 from ratchet.app.spending import Spending
 from ratchet.app.step_course import StepCourse
-from ratchet.app.step_ends import closed, runs_of
+from ratchet.app.step_ends import closed, runs_beside, runs_of
 from ratchet.app.step_trace import StepTrace
 from ratchet.app.step_waits import StepWaits
 from ratchet.app.task_memory import TaskMemory
@@ -141,11 +141,13 @@ class StepAttempt:
         # An end that refused to begin a step is no step.
         before = self.history.totals
         totals = before.plus(result) if result.model else before.after_end(result)
+        ran = runs_of(self.event, result, self._toolbox, finished - started)
+        ran += runs_beside(self.event, self.history, spending.cached)
         record = StepRecord(
             number=self.event.step.number,
             result=closed(result, self.history) if is_bare_end else result,
             next=following,
-            totals=totals.after(runs_of(self.event, result, self._toolbox, finished - started)),
+            totals=totals.after(ran),
             attempt=self.event.attempt,
             started_at_ms=started,
             finished_at_ms=finished,
@@ -290,7 +292,7 @@ class StepAttempt:
 
     def _turn(self, agent: Agent, spending: Spending) -> ModelTurn:
         return ModelTurn(
-            chat=self._chat(agent),
+            chat=self._chat(agent, spending),
             models=self.models,
             agent=agent,
             task=self.history.task,
@@ -309,7 +311,7 @@ class StepAttempt:
             return True
         return tip is not None and tip.next_number == self.event.step.number
 
-    def _chat(self, agent: Agent) -> ChatModel:
+    def _chat(self, agent: Agent, spending: Spending) -> ChatModel:
         if self.cache is None or agent.cache_ttl_seconds is None:
             return self.chat
         step = self._course.step
@@ -322,6 +324,7 @@ class StepAttempt:
             agent=summarizer(agent) if step.purpose is Purpose.COMPACTION else agent,
             type=step.type,
             ttl_seconds=agent.cache_ttl_seconds,
+            note=spending.note,
         )
 
     @property

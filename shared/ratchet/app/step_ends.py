@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from ratchet.contracts.messages import StepInput
 from ratchet.contracts.names import Effect
-from ratchet.domain.steps import Runs, StepResult
+from ratchet.domain.steps import Runs, Step, StepResult
 from ratchet.domain.task import History, closing_messages, closing_runs
 from ratchet.domain.tools import Tool
 
@@ -27,3 +27,21 @@ def runs_of(
         unsafe_calls=sum(run.name in unsafe for run in result.tool_runs),
         idle=0 if result.model else 1,
     )
+
+
+def runs_beside(event: StepInput, history: History, cached: Runs) -> Runs:
+    """What the attempt took of AWS beside its step: the task's slot, and its requests to the response cache.
+
+    Attempts before it that waited or died are taken to have looked for as many answers; none of them has kept one.
+    """
+    tries = 1 + event.step.waits + event.attempt
+    return replace(
+        cached, seats=int(_has_been_seated(history)), cache_reads=cached.cache_reads * tries
+    )
+
+
+def _has_been_seated(history: History) -> bool:
+    """Whether the task has taken a slot since its last step: it was new, or had ended, or asked."""
+    records = history.records
+    was_queued = not records or (len(records) > 1 and not isinstance(records[-2].next, Step))
+    return was_queued and history.state.slot is not None

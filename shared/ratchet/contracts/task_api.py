@@ -155,8 +155,9 @@ class ParentView(Answer):
 class CostView(Answer):
     """What a task cost in dollars: its model calls, and an estimate of what AWS charges for it, by service.
 
-    The AWS side is at list prices and follows from the task's counts: its steps, their time, waits, retries, executions
-    and unsafe calls. Polling, large bodies and what a month costs anyway are not in it.
+    The AWS side is at list prices and follows from the task's counts: its steps, their time, waits, retries,
+    executions, unsafe calls, slots, and answers looked for and kept in the response cache. Polling, large bodies,
+    waiting in line, sessions, semantic caches and what a month costs anyway are not in it.
     """
 
     models_usd: float

@@ -1,7 +1,8 @@
 """Steps: what one did (`StepResult`), what was recorded (`StepRecord`), what follows (`Step`, `Paused` or `End`)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
+from operator import add
 
 from ratchet.contracts.charge import NO_CHARGE, Charge
 from ratchet.contracts.names import (
@@ -202,7 +203,8 @@ class Runs:
     """What the committed invocations of step_executor took: the AWS side of a task is estimated from it.
 
     `retries` are attempts that died or gave up before the one that committed, `idle` commits that were no step, since
-    the task ended before its model call. Steps of 0.1.0 did not note it.
+    the task ended before its model call. `seats` are the slots that the task has taken, `cache_reads` and
+    `cache_writes` its requests to the response cache. Steps of 0.1.0 did not note it.
     """
 
     milliseconds: int = 0
@@ -210,15 +212,12 @@ class Runs:
     retries: int = 0
     unsafe_calls: int = 0
     idle: int = 0
+    seats: int = 0
+    cache_reads: int = 0
+    cache_writes: int = 0
 
     def __add__(self, other: "Runs") -> "Runs":
-        return Runs(
-            self.milliseconds + other.milliseconds,
-            self.waits + other.waits,
-            self.retries + other.retries,
-            self.unsafe_calls + other.unsafe_calls,
-            self.idle + other.idle,
-        )
+        return Runs(*map(add, astuple(self), astuple(other)))
 
 
 @dataclass(frozen=True, slots=True)

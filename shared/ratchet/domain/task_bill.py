@@ -25,6 +25,9 @@ READ_UNITS_START, READ_UNITS_ANNOUNCE = 1, 3
 WRITE_UNITS_UNSAFE_CALL = (
     7  # a transaction of intent, plan and the look at the step; then the result
 )
+# A slot is a transaction of the head and two counters, once taken and once given back; who takes it is also due sooner.
+WRITE_UNITS_SEAT, WRITE_UNITS_UNSEAT = 8, 6
+READ_UNITS_SEAT, READ_UNITS_UNSEAT = 12, 9
 LOG_BYTES_PER_STEP = 870
 PLATFORM_LOG_BYTES = 350
 """What Lambda writes about one invocation (START, END, REPORT)."""
@@ -70,6 +73,8 @@ class TaskRun:
     `step_ms`: how long each committed step ran, in order. `lost_ms`: attempts that did not commit (retries, crashes).
     `waits`: visits of the Wait state. `step_bytes`: mean size of a step item. `warm_share`: how much of the reading a
     sandbox that ran the previous step saves; 0 is the most that a task can cost. `models`: how many were called.
+    `seats`: slots that were taken where running tasks are limited; those of a task that is over have been given back.
+    `cache_reads`, `cache_writes`: answers that were looked for, and kept, in the response cache.
     """
 
     step_ms: tuple[int, ...]
@@ -83,6 +88,9 @@ class TaskRun:
     s3_puts: int = 0
     s3_gets: int = 0
     models: int = 1
+    seats: int = 0
+    cache_reads: int = 0
+    cache_writes: int = 0
     is_announced: bool = True
     functions: Functions = field(default_factory=Functions)
 
@@ -114,6 +122,7 @@ def _machine(run: TaskRun) -> Counts:
 
 def _storage(run: TaskRun) -> Counts:
     steps, announced = len(run.step_ms), int(run.is_announced)
+    given_back = run.seats if announced else max(run.seats - 1, 0)
     writes = (
         WRITE_UNITS_SUBMIT
         + WRITE_UNITS_START * run.executions
@@ -121,12 +130,18 @@ def _storage(run: TaskRun) -> Counts:
         + WRITE_UNITS_UNSAFE_CALL * run.unsafe_calls
         + (WRITE_UNITS_END + WRITE_UNITS_ANNOUNCE + WRITE_UNITS_COUNT) * announced
         + WRITE_UNITS_COUNT_MODEL * run.models * announced
+        + WRITE_UNITS_SEAT * run.seats
+        + WRITE_UNITS_UNSEAT * given_back
+        + run.cache_writes
     )
     reads = (
         READ_UNITS_START * run.executions
         + _history_reads(run)
         # The ledger reads all steps once more, to know their models and days.
         + (READ_UNITS_ANNOUNCE + _units(HEAD_BYTES + steps * run.step_bytes, 4096)) * announced
+        + READ_UNITS_SEAT * run.seats
+        + READ_UNITS_UNSEAT * given_back
+        + run.cache_reads
         + run.polls
     )
     return Counts.of(

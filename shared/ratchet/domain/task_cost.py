@@ -24,6 +24,9 @@ def aws_side(tip: History, functions: Functions = DEPLOYED) -> Bill:
         # The first step may be faster than the note that its execution was started.
         executions=max(tip.state.generation, 1 if count else 0),
         unsafe_calls=runs.unsafe_calls,
+        seats=runs.seats,
+        cache_reads=runs.cache_reads,
+        cache_writes=runs.cache_writes,
         is_announced=isinstance(tip.next, End | Paused),
         functions=functions,
     )

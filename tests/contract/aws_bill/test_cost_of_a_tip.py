@@ -1,17 +1,25 @@
 """What the last step of a task tells of its AWS side, held to what the task really did on DynamoDB and the machine."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import cast
 
 import pytest
 
 from cdk.components.asl import definition
 from ratchet import Agent, tool
+from ratchet.adapters.dynamodb_cache import DynamoDbResponseCache
+from ratchet.adapters.dynamodb_table import Table
+from ratchet.admission_ports import SlotStore
+from ratchet.app.admission import Admission, SlotReturn
 from ratchet.contracts.errors import ModelThrottled
 from ratchet.contracts.messages import StepOutput, TaskRef
 from ratchet.contracts.names import Action
+from ratchet.domain.admission import LimitRules
 from ratchet.domain.aws_bill import Bill, Resource
 from ratchet.domain.messages import ToolCall
+from ratchet.domain.slots import AdmissionRules
+from ratchet.domain.steps import Runs
 from ratchet.domain.task_bill import WRITE_UNITS_COUNT_MODEL
 from ratchet.domain.task_cost import aws_side
 from ratchet.model_ports import ModelAnswer, ModelCall
@@ -25,6 +33,9 @@ from tests.unit.shared.app.world import World
 
 MACHINE = definition(ROUTING, step_timeout_seconds=300)
 STEP_SECONDS = 3
+QUEUE_SECONDS = 0.05
+NO_LIMITS = AdmissionRules()
+TWO_LIMITS = AdmissionRules(2, LimitRules(4, 4))
 
 
 @tool(effect="unsafe")
@@ -56,6 +67,7 @@ class Lived:
     tally: Tally
     executions: list[list[StepOutput]] = field(default_factory=list)
     runs: int = 0
+    noted: Runs = field(default_factory=Runs)
 
     def quantity(self, resource: Resource) -> int:
         return sum(line.quantity for line in self.bill.lines if line.resource is resource)
@@ -74,7 +86,12 @@ def bench() -> Iterator[DynamoDbBench]:
 
 
 def live(
-    bench: DynamoDbBench, *answers: ModelAnswer | ModelThrottled, steps_per_execution: int = 500
+    bench: DynamoDbBench,
+    *answers: ModelAnswer | ModelThrottled,
+    steps_per_execution: int = 500,
+    agent: Agent = AGENT,
+    rules: AdmissionRules = NO_LIMITS,
+    earlier: int = 0,
 ) -> Lived:
     """Run a task that gets these answers; every step in a fresh sandbox, and all of it counted."""
     script = iter(answers)
@@ -86,19 +103,40 @@ def live(
         return found
 
     world = World(
-        AGENT,
+        agent,
         chat=answer,
         kept=(bench.store, bench.clock),
         steps_per_execution=steps_per_execution,
     )
+    world.cache = DynamoDbResponseCache(Table(bench.client, bench.table, bench.clock), bench.clock)
+    limit(world, bench, rules)
+    for _ in range(earlier):
+        world.ids.task_id()
     meter = Meter(bench.client, bench.table)
     lived = Lived(Bill(), Tally())
     with meter.phase("all"):
         ref = world.submitted()
+        bench.clock.advance(QUEUE_SECONDS)
         follow(world, ref, lived)
         world.announce_all(ref)
-    lived.bill, lived.tally = aws_side(world.tip(ref)), meter.phases["all"]
+    tip = world.tip(ref)
+    lived.bill, lived.tally = aws_side(tip), meter.phases["all"]
+    lived.noted = tip.totals.runs
     return lived
+
+
+def cached(lived: Lived) -> tuple[int, int]:
+    return lived.noted.cache_reads, lived.noted.cache_writes
+
+
+def limit(world: World, bench: DynamoDbBench, rules: AdmissionRules) -> None:
+    """Put these limits on what runs at once."""
+    if not rules.is_on:
+        return
+    slots = cast("SlotStore", bench.store)
+    dispatcher, deliverer = (Admission(slots, bench.clock, rules) for _ in range(2))
+    world.dispatch = replace(world.dispatch, admission=dispatcher)
+    world.announce = replace(world.announce, slots=SlotReturn(deliverer, world.inbox))
 
 
 def follow(world: World, ref: TaskRef, lived: Lived) -> None:
@@ -164,6 +202,40 @@ def test_unsafe_calls_are_on_the_bill(bench: DynamoDbBench) -> None:
     lived = live(bench, PAY, look_at(1), PAY, says("Done."))
 
     assert lived.quantity(Resource.WRITE_UNITS) == lived.tally.all_write_units
+
+
+@pytest.mark.parametrize("rules", [AdmissionRules(tenant_limit=2), TWO_LIMITS])
+def test_a_slot_is_on_the_bill(bench: DynamoDbBench, rules: AdmissionRules) -> None:
+    lived = live(bench, look_at(1), says("Done."), rules=rules)
+
+    assert lived.quantity(Resource.WRITE_UNITS) == lived.tally.all_write_units
+    read = lived.tally.read_units - len(lived.executions)
+    assert lived.quantity(Resource.READ_UNITS) == read
+
+
+def test_answers_that_were_looked_for_and_kept_are_on_the_bill(bench: DynamoDbBench) -> None:
+    agent = replace(AGENT, cache_ttl_seconds=3_600)
+    answers = (look_at(1), PAY, says("Done."))
+    first = live(bench, *answers, agent=agent)
+    # An answer that asks for an effect is not kept.
+    assert cached(first) == (3, 2)
+    assert first.quantity(Resource.WRITE_UNITS) == first.tally.all_write_units
+
+    again = live(bench, PAY, agent=agent, earlier=1)
+    assert cached(again) == (3, 0)
+    assert again.quantity(Resource.WRITE_UNITS) == again.tally.all_write_units
+    for lived in (first, again):
+        read = lived.tally.read_units - len(lived.executions)
+        assert read <= lived.quantity(Resource.READ_UNITS) <= read * 1.5
+
+
+def test_answers_that_were_looked_for_before_a_wait_are_on_the_bill(bench: DynamoDbBench) -> None:
+    agent = replace(AGENT, cache_ttl_seconds=3_600)
+    throttled = ModelThrottled("429", 2.0)
+    lived = live(bench, throttled, throttled, says("Done."), agent=agent)
+
+    assert lived.quantity(Resource.WRITE_UNITS) == lived.tally.all_write_units
+    assert cached(lived)[0] == 3
 
 
 def test_a_retry_is_on_the_bill_as_a_transition_and_a_run(bench: DynamoDbBench) -> None:

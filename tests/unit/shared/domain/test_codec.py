@@ -127,7 +127,7 @@ records = st.builds(
         counts,
         usages,
         counts,
-        st.builds(Runs, counts, counts, counts, counts, counts),
+        st.builds(Runs, *[counts] * 8),
         counts,
     ),
     attempt=counts,

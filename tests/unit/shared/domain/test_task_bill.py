@@ -44,12 +44,24 @@ def test_functions_default_to_the_sizes_that_are_deployed() -> None:
         (TaskRun((3_000,) * 26, is_announced=False), Resource.SNS_PUBLISHES, -1),
         (TaskRun((3_000,) * 26, s3_puts=1), Resource.S3_PUTS, 1),
         (TaskRun((3_000,) * 26, models=3), Resource.WRITE_UNITS, 4),
+        (TaskRun((3_000,) * 26, seats=2), Resource.WRITE_UNITS, 2 * (8 + 6)),
+        (TaskRun((3_000,) * 26, seats=2), Resource.READ_UNITS, 2 * (12 + 9)),
+        (TaskRun((3_000,) * 26, cache_reads=3), Resource.READ_UNITS, 3),
+        (TaskRun((3_000,) * 26, cache_writes=3), Resource.WRITE_UNITS, 3),
     ],
 )
 def test_what_happens_to_a_task_shows_on_its_bill(
     changed: TaskRun, resource: Resource, more: int
 ) -> None:
     assert extra(changed, resource) == more
+
+
+def test_a_task_under_way_has_not_given_its_last_slot_back() -> None:
+    def writes(seats: int) -> int:
+        run = TaskRun((3_000,), seats=seats, is_announced=False)
+        return task_counts(run).total(Resource.WRITE_UNITS)
+
+    assert [writes(seats) - writes(0) for seats in (1, 2)] == [8, 8 + 6 + 8]
 
 
 def test_a_warm_sandbox_reads_the_history_once_and_the_ledger_once_more() -> None:

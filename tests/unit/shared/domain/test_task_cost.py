@@ -35,6 +35,13 @@ def test_a_retry_is_taken_to_have_run_as_long_as_a_step() -> None:
     assert aws_side(a_tip(4, Runs(milliseconds=12_000, retries=2))) == task_bill(expected)
 
 
+def test_slots_and_cached_answers_are_on_the_bill() -> None:
+    runs = Runs(milliseconds=6_000, seats=2, cache_reads=5, cache_writes=4)
+    expected = TaskRun((3_000,) * 2, seats=2, cache_reads=5, cache_writes=4)
+
+    assert aws_side(a_tip(2, runs)) == task_bill(expected)
+
+
 def test_an_end_without_a_model_call_has_run_too() -> None:
     tip = a_tip(2, Runs(milliseconds=3_000, idle=1))
 
@@ -75,6 +82,7 @@ def test_another_size_of_sandbox_is_billed_at_its_price() -> None:
 
 def test_totals_keep_what_their_runs_took() -> None:
     step = StepResult(StepType.REASONING, Complexity.SIMPLE, model="o3")
-    totals = Totals().plus(step).after(Runs(5, 1, 2, 3, 4)).plus(step).after(Runs(1, 1, 1, 1, 1))
+    first, second = Runs(5, 1, 2, 3, 4, 5, 6, 7), Runs(1, 1, 1, 1, 1, 1, 1, 1)
+    totals = Totals().plus(step).after(first).plus(step).after(second)
 
-    assert (totals.steps, totals.runs) == (2, Runs(6, 2, 3, 4, 5))
+    assert (totals.steps, totals.runs) == (2, Runs(6, 2, 3, 4, 5, 6, 7, 8))
