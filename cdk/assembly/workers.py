@@ -7,6 +7,7 @@ from cdk.components.checkpoints import (
     DUE,
     ERASE,
     ERASE_BODIES,
+    ERASE_ONE,
     READ,
     READ_BODIES,
     WAITING,
@@ -90,7 +91,7 @@ def make_sweeper(ground: Ground, workflow: Workflow) -> PythonFunction:
         sizes.SWEEPER_TIMEOUT,
     )
     ground.checkpoints.grant_table(
-        function, [*READ, *COUNT, *WRITE, *ERASE], indexes=[DUE, WAITING]
+        function, [*READ, *COUNT, *WRITE, *ERASE, *ERASE_ONE], indexes=[DUE, WAITING]
     )
     ground.checkpoints.grant_payloads(function, READ_BODIES, WRITE_BODIES, ERASE_BODIES)
     ground.inbox.queue.grant_send_messages(function)

@@ -24,7 +24,9 @@ LISTED = ["status", "agent", "user_id", "created_at", "updated_at", "steps", "co
 READ = ("dynamodb:GetItem", "dynamodb:Query")
 COUNT = ("dynamodb:BatchGetItem",)  # several tenants' running tasks, a session's tasks, a memory
 ERASE = ("dynamodb:BatchWriteItem",)
-ERASE_ONE = ("dynamodb:DeleteItem",)  # a session or memory that is as it was read
+ERASE_ONE = (
+    "dynamodb:DeleteItem",
+)  # a session or memory that is as it was read, a deleted task's place
 READ_BODIES = "s3:GetObject"
 WRITE_BODIES = "s3:PutObject"
 ERASE_BODIES = "s3:DeleteObject"

@@ -256,7 +256,10 @@ def test_values_of_the_environment_come_from_this_stack(default: Synthesized) ->
         (
             "sweeper",
             "dynamodb",
-            {"GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "BatchWriteItem"},
+            {
+                *("GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem"),
+                *("BatchWriteItem", "DeleteItem"),
+            },
         ),
         ("sweeper", "s3", {"GetObject", "PutObject", "DeleteObject", "ListBucket"}),
         (

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -15,10 +16,11 @@ from ratchet.app.memories import Memories
 from ratchet.app.read_task import ReadTask
 from ratchet.app.user_erasure import Erased
 from ratchet.contracts.errors import StoreUnavailable
-from ratchet.contracts.limits import RING_AGAIN_SECONDS
+from ratchet.contracts.limits import RING_AGAIN_SECONDS, TOMBSTONE_SECONDS
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import TaskStatus
 from ratchet.contracts.request_errors import SessionNotFound, TaskNotFound
+from ratchet.domain import keys
 from ratchet.domain.memory import Namespace, Place
 from ratchet.domain.messages import ToolCall
 from ratchet.model_ports import ModelAnswer, ModelCall
@@ -54,6 +56,19 @@ def _answer(call: ModelCall) -> ModelAnswer:
     )
 
 
+def is_tombstone(item: dict[str, Any]) -> bool:
+    """Whether it is what deleting leaves of a task for twenty minutes: not a word, but numbers and marks."""
+    what: str = item["sk"]["S"]
+    if what == keys.HEAD:
+        return set(item) <= {*STONE, "erasing", "tombstone"} and "tombstone" in item
+    if what.startswith(keys.STEP_PREFIX):
+        return bool(item == {"pk": item["pk"], "sk": item["sk"], "effects_of": {"S": "erased"}})
+    return what == keys.COUNTED
+
+
+STONE = ("pk", "sk", "status", "updated_at", "expires_at", "due", "due_at")
+
+
 class Shop:
     """A deployment on moto."""
 
@@ -77,8 +92,13 @@ class Shop:
 
     def partitions(self) -> list[str]:
         """Of all that is stored, but for what deleting leaves."""
-        found = {item["pk"]["S"] for item in self.bench.items()}
+        found = {item["pk"]["S"] for item in self.bench.items() if not is_tombstone(item)}
         return sorted(pk for pk in found if not any(word in pk for word in KEPT))
+
+    def bury(self) -> None:
+        """Time passes until nobody can be at work any more for what was deleted."""
+        self.bench.clock.advance(TOMBSTONE_SECONDS)
+        assert self.world.sweep().failed == 0
 
     def tells(self) -> bool:
         """Whether a word of anybody can still be read in what is kept of keys and counters."""
@@ -116,8 +136,10 @@ def test_deleting_a_session_says_how_many_items_that_were(place: Shop) -> None:
     place.world.memories.clear(Place("acme", Namespace.parse("user:ann")))
     before = len(place.bench.items())
     deleted = place.world.sessions.delete("acme", "talk")
-    assert before - len(place.bench.items()) == deleted.items
     assert place.partitions() == []
+    assert not place.tells()
+    place.bury()
+    assert before - len(place.bench.items()) == deleted.items
     assert place.bench.payload_keys() == []
     assert not place.tells()
 
@@ -130,6 +152,7 @@ def test_deleting_a_user_leaves_nothing_of_it_in_table_and_bucket(place: Shop) -
     assert set(erased.task_ids) == {ref.task_id for ref in mine}
     assert (erased.memories, erased.open_task_ids, erased.is_complete) == (1, (), True)
     shelf = 1
+    place.bury()
     assert before - len(place.bench.items()) == erased.items + erased.memories + shelf
     of_bob = ("TENANT#acme#MEMORY#user:bob", f"TENANT#acme#TASK#{bob.task_id}")
     assert place.partitions() == sorted(of_bob)
@@ -237,3 +260,5 @@ def test_a_half_erased_task_is_not_found_and_the_sweeper_finishes_it(place: Shop
     assert place.world.sweep().failed == 0
     assert not any(ref.task_id in pk for pk in place.partitions())
     assert place.bench.payload_keys() == []
+    place.bury()
+    assert not any(ref.task_id in item["pk"]["S"] for item in place.bench.items())

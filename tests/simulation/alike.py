@@ -12,6 +12,9 @@ from tests.simulation.world import World
 
 READS = frozenset(
     {
+        "batches.batch",
+        "batches.members",
+        "holdings.scan",
         "inbox.depth",
         "store.begun_effects",
         "store.board",
@@ -21,13 +24,16 @@ READS = frozenset(
         "store.deliveries",
         "store.due_tasks",
         "store.first_waiting",
+        "store.list_tasks",
         "store.load",
         "store.load_remains",
         "store.load_tip",
         "store.reserved",
         "store.session",
+        "store.session_tasks",
         "store.throttled",
         "store.webhook_disabled_until",
+        "suspensions.find",
         "workflow.describe",
     }
 )
@@ -44,6 +50,9 @@ _OURS = (
     "resume",
     "decide",
     "fork",
+    "batch",
+    "forget",
+    "operate",
     "dispatcher",
     "step_executor",
     "deliverer",

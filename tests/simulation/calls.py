@@ -20,6 +20,9 @@ STALL_MS = {
     "resume": 40_000,
     "decide": 40_000,
     "fork": 40_000,
+    "batch": 40_000,
+    "forget": 40_000,
+    "operate": 40_000,
     "dispatcher": 200_000,  # longer than the queue's visibility timeout
     "deliverer": 400_000,
     "sweeper": 130_000,  # two more have run
@@ -48,6 +51,7 @@ class Network:
         self.passed: Callable[[str, str], None] = (
             _nobody_looks  # where a text is seen, and the text
         )
+        self.passing: Callable[[str, str], None] = _nobody_looks  # what is done for which tenant
         self._dice = dice
         self._sites: dict[tuple[str, str], str] = {}
 

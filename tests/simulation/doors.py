@@ -62,6 +62,7 @@ class Machine:
 
     def start(self, first: StepOutput) -> str:
         current = self._network.life().version
+        self._network.passing("an execution", first.task.tenant)
         return self._network.call(
             "workflow.start", lambda: self._orchestrator.start(first, current=current), AWS
         )
@@ -144,6 +145,7 @@ class Receiver:
                 raise RECEIVER.refused()
             if self._network.scheduler.now_ms < self.gone_until_ms:
                 raise ReceiverGone("the receiver answered 410")
+            self._network.passing("an announcement", event.attributes["tenant"])
             self.arrived.append(event)
             return "200"
 

@@ -111,6 +111,44 @@ _GONE_SITES = (
 )
 """Where a receiver wants no more, and somebody sends an announcement again."""
 
+_OFFICE_SITES = (
+    "submit:suspensions.find",
+    "dispatcher:suspensions.find",
+    "step_executor:suspensions.find",
+    "step_executor:store.load_tip",
+    "deliverer:suspensions.find",
+    "sweeper:suspensions.find",
+    "operate:suspensions.find",
+    "operate:suspensions.begin",
+    "operate:suspensions.end",
+    "operate:store.list_tasks",
+    "operate:store.load_tip",
+    "operate:workflow.stop",
+    "operate:holdings.scan",
+    "operate:holdings.delete",
+    "batch:batches.create_batch",
+    "batch:batches.batch",
+    "batch:batches.members",
+    "batch:inbox.send",
+    "forget:store.session",
+    "forget:store.load_tip",
+    "forget:store.load_remains",
+    "forget:store.load",
+    "forget:store.list_tasks",
+    "forget:store.session_tasks",
+    "forget:store.move_session",
+    "forget:store.counted",
+    "forget:store.count",
+    "forget:store.begin_erasing",
+    "forget:payloads.get",
+    "forget:payloads.erase",
+    "forget:store.erase_below",
+    "forget:store.erase_head",
+    "forget:store.erase_session",
+    "forget:memory.clear",
+)
+"""Where operators suspend and erase tenants, people are forgotten, and batches are submitted."""
+
 KINDS: dict[str, tuple[Fault, ...]] = {
     **dict.fromkeys(
         (
@@ -201,6 +239,7 @@ KINDS: dict[str, tuple[Fault, ...]] = {
             *_SLOT_SITES,
             *_SESSION_SITES,
             *_GONE_SITES,
+            *_OFFICE_SITES,
             "sweeper:workflow.describe",
             "sweeper:workflow.start",
         ),

@@ -12,11 +12,19 @@ from functions.deliverer import handler as deliverer
 from functions.dispatcher import handler as dispatcher
 from functions.step_executor import handler as step_executor
 from functions.sweeper import handler as sweeper
-from ratchet.app import announce_task, cancel_task, decision_log, dispatch_task, tool_runner
+from ratchet.app import (
+    announce_task,
+    cancel_task,
+    decision_log,
+    dispatch_task,
+    suspensions,
+    tool_runner,
+)
 from ratchet.domain import keys
 from ratchet.observability import logger
 from tests.simulation.calls import Network
 from tests.simulation.memory import remembering
+from tests.simulation.tenancy import CACHE_SECONDS
 
 MODULES: dict[str, tuple[ModuleType, str]] = {
     "deliverer": (deliverer, "announce_task"),
@@ -87,6 +95,7 @@ def installed(*, is_quiet: bool = True) -> Iterator[None]:
         remembering(),
         patch.object(keys, "task_key", lru_cache(maxsize=4096)(keys.task_key)),
         patch.object(keys, "DUE_SHARDS", 2),  # fewer calls for the same code
+        patch.object(suspensions, "SUSPENSION_CACHE_SECONDS", CACHE_SECONDS),
         patch.object(sweeper, "sweep_metrics", _silent),
         patch.object(announce_task, "delivery_given_up", _silent),
         patch.object(announce_task, "delivery_failed", _silent),

@@ -10,7 +10,7 @@ from tests.simulation.scheduler import Life, Process
 
 Event = dict[str, Any]
 Body = Callable[[Event], Any]
-PEOPLE = ("submit", "cancel", "resume", "fork", "redeliver")
+PEOPLE = ("submit", "cancel", "resume", "fork", "redeliver", "batch", "forget", "operate")
 
 
 class Sandbox:
@@ -49,6 +49,7 @@ class Lambdas:
         sandbox = idle.pop() if idle else Sandbox(self._make(role, code), self._skew_ms(), code)
         life = Life(role, skew_ms=sandbox.skew_ms, version=code)
         life.is_dead = stillborn
+        life.began_ms = self._network.scheduler.now_ms
         if role == "step_executor":
             life.ends_at_ms = self._network.scheduler.now_ms + STEP_TIMEOUT_SECONDS * 1000
 

@@ -50,6 +50,7 @@ class Seen:
     warned: list[StepRecord] = field(default_factory=list)
     pauses: list[int] = field(default_factory=list)  # the steps that asked, or left a question open
     is_erased: bool = False
+    is_going: bool = False  # somebody erases it, piece by piece
     ended: Future = field(default_factory=Future)
 
 
@@ -115,12 +116,24 @@ class Ledger:
                 self.violate(f"I5: {ref.task_id} has steps and no head")
             seen.is_erased = bool(seen.bodies)
             return
+        if seen.is_going or partition.head.is_erasing:
+            seen.is_erased = True
+            if partition.head.is_tombstone and partition.steps:
+                self.violate(f"I5: a step of {ref.task_id} was committed after it was deleted")
+            return
         for number, body in seen.bodies.items():
             if partition.steps.get(number) is not body:
                 self.violate(f"I5: step {number} of {ref.task_id} changed or is gone")
         for number in range(len(seen.bodies) + 1, len(partition.steps) + 1):
             self._added(ref, seen, number, partition)
         self._check_status(ref, seen, partition)
+
+    def going(self, tenant: str) -> list[TaskRef]:
+        """Somebody erases the tenant from now on; its tasks."""
+        going = [ref for ref in self.tasks if ref.tenant == tenant]
+        for ref in going:
+            self.tasks[ref].is_going = self.tasks[ref].is_erased = True
+        return going
 
     def end_of(self, ref: TaskRef) -> Future:
         """Set when the task has ended for the first time."""

@@ -60,7 +60,16 @@ class MemoryCalls:
         return self._network.call("memory.page", effect, AWS)
 
     def clear(self, place: Place) -> tuple[int, bool]:
-        raise NotImplementedError("no use case of the simulation empties a namespace")
+        def effect() -> tuple[int, bool]:
+            cleared = self._twin.clear(place)
+            drawer = self._twin.drawers.get(_partition(place))
+            left = {memory_keys.memory_of(name) for name in drawer.rows} if drawer else set()
+            gone = [w for w in self._books if w[0] == _partition(place) and w[1] not in left]
+            for where in gone:
+                del self._books[where]
+            return cleared
+
+        return self._network.call("memory.clear", effect, AWS)
 
     def _wrote(self, change: Change) -> None:
         place, call, life = change.seen.place, change.call, self._network.life()

@@ -19,14 +19,28 @@ from ratchet.contracts.request_errors import (
     TaskNotForkable,
     TaskNotFound,
     TaskNotResumable,
+    TenantSuspended,
 )
 from ratchet.contracts.task_api import ForkRequest, ResumeRequest
 from ratchet.domain.identifiers import delivery_id, event_id
 from ratchet.domain.steps import End
 from ratchet.ports import Created
+from tests.simulation.operators import Operators
 from tests.simulation.pauses import keys_in
 from tests.simulation.scheduler import Future, Killed, Life
-from tests.simulation.story import Act, Cancel, Fork, Redeliver, Resume, Submit, Trespass
+from tests.simulation.story import (
+    Act,
+    Cancel,
+    Forget,
+    Fork,
+    Redeliver,
+    Resume,
+    Submit,
+    SubmitBatch,
+    Suspend,
+    Trespass,
+    Verb,
+)
 from tests.simulation.visits import Visitors
 
 if TYPE_CHECKING:
@@ -35,6 +49,7 @@ if TYPE_CHECKING:
 TRIES = 8
 PATIENCE_MS = 30_000
 SECOND_MS = 1_000
+SUSPENDED_MS = 10_000  # after which one asks again whose tenant was suspended
 RESUMES = 10
 _LATER = re.compile(r"resume the task in (\d+) s")
 _ASKED = re.compile(r"(int_\w+): (.*?)(?=; int_\w+: |$)")
@@ -56,6 +71,7 @@ class People:
         self._answered: list[Future] = []
         self._keys: dict[tuple[str, str], tuple[TaskRef, str]] = {}
         self.visitors = Visitors(world, self.acts, self._ask)
+        self.operators = Operators(world, self._ask)
 
     def begin(self) -> None:
         """Everybody sets out."""
@@ -71,6 +87,8 @@ class People:
             place = len(self._answered)
             self._answered.append(Future())
             self._scheduler.spawn(lambda: self._submit(act, place), life)
+        elif isinstance(act, Suspend | SubmitBatch):
+            self._scheduler.spawn(lambda: self.operators.begin(act), life)
         else:
             self._scheduler.spawn(lambda: self._later(act), life)
 
@@ -114,9 +132,7 @@ class People:
         if earlier is not None and earlier[1] == sent:
             self._world.ledger.violate("I2: the same key and body were refused")
 
-    def _later(self, act: Act) -> None:
-        if isinstance(act, Submit):
-            return
+    def _later(self, act: Verb) -> None:
         ref = self._known(act.of)
         if ref is None:
             return
@@ -132,6 +148,9 @@ class People:
             case Redeliver():
                 ended = self._world.ledger.end_of(ref)
                 ended.on_settled(lambda: self._redeliver_soon(ref, act))
+            case Forget():
+                ended = self._world.ledger.end_of(ref)
+                ended.on_settled(lambda: self._forget_soon(ref, act))
             case Trespass():
                 self._scheduler.sleep(act.at_ms)
                 self._trespass(TaskRef(act.tenant, ref.task_id))
@@ -176,6 +195,9 @@ class People:
 
     def _redeliver_soon(self, ref: TaskRef, act: Redeliver) -> None:
         self._scheduler.spawn(lambda: self._redeliver(ref, act), Life("person"))
+
+    def _forget_soon(self, ref: TaskRef, act: Forget) -> None:
+        self._scheduler.spawn(lambda: self.operators.forget(ref, act), Life("person"))
 
     def _redeliver(self, ref: TaskRef, act: Redeliver) -> None:
         """Whoever is told that it goes out again can count on it: the receiver is there by now."""
@@ -272,13 +294,21 @@ class People:
             invocation = self._world.lambdas.invoke(role, {"call": call})
             is_answered = self._scheduler.wait(invocation.done, timeout_ms=PATIENCE_MS)
             error = invocation.done.error
+            if isinstance(error, TenantSuspended):
+                self._scheduler.sleep(SUSPENDED_MS)
+                continue
             if is_answered and error is None:
                 return invocation.done.value
             if isinstance(error, RequestError):
                 raise error
-            if isinstance(error, DataMissing) and self._world.story.robbed_at_ms:
-                return None  # 410: what one asks about was taken
+            if isinstance(error, DataMissing) and self._may_be_gone:
+                return None  # 410: what one asks about was taken, or deleted
             if error is not None and not isinstance(error, RetryableError | Killed):
                 self._world.ledger.violate(f"{role} was answered with {error!r}")
             self._scheduler.sleep(SECOND_MS * (tries + 1))
         return None
+
+    @property
+    def _may_be_gone(self) -> bool:
+        story = self._world.story
+        return bool(story.robbed_at_ms) or any(isinstance(act, Forget) for act in story.acts)

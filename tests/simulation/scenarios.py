@@ -3,7 +3,7 @@
 from random import Random
 
 from ratchet.contracts.limits import INLINE_BODY_BYTES
-from tests.simulation import places, recollections, talks
+from tests.simulation import offices, places, recollections, talks
 from tests.simulation.story import (
     HOUR_MS,
     Act,
@@ -202,6 +202,7 @@ SCENARIOS: tuple[Story, ...] = (
     *places.STORIES,
     *talks.STORIES,
     *recollections.STORIES,
+    *offices.STORIES,
 )
 
 COMPLETE = (

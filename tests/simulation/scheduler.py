@@ -18,6 +18,7 @@ class Life:
     """What dies at once: a process with everything that it runs beside itself."""
 
     __slots__ = (
+        "began_ms",
         "ends_at_ms",
         "given_up",
         "is_dead",
@@ -33,6 +34,7 @@ class Life:
         self.skew_ms = skew_ms
         self.version = version  # of the deployment whose code it runs
         self.is_dead = False
+        self.began_ms = 0
         self.ends_at_ms = NEVER_MS  # when it is killed, whatever it does
         self.given_up = Future()  # set when whoever waits for it waits no longer
         self.step = 0  # of step_executor: the step that the attempt is at

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from ratchet.contracts.limits import TOMBSTONE_SECONDS
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import OnConflict, Standing, TaskStatus
 from ratchet.contracts.request_errors import SessionBusy
@@ -186,13 +187,43 @@ class SessionCalls:
     def session_tasks(
         self, session: Session, *, limit: int, before: int | None = None
     ) -> SessionPage:
-        raise NotImplementedError("no use case of the simulation lists sessions")
+        def query() -> SessionPage:
+            return self.twin.session_tasks(session, limit=limit, before=before)
+
+        return self._read("session_tasks", None, query)
 
     def erase_early(self, ref: TaskRef) -> int:
-        raise NotImplementedError("no use case of the simulation deletes sessions")
+        """In the steps in which it is done on AWS: what is written meanwhile stays."""
+        if not self._write("begin_erasing", ref, lambda: self._begin_erasing(ref)):
+            return 0
+        self.bucket.clear_of(ref)
+        below = self._write("erase_below", ref, lambda: self._erase_below(ref))
+        return below + self._write("erase_head", ref, lambda: self._erase_head(ref))
+
+    def _begin_erasing(self, ref: TaskRef) -> bool:
+        head = self.twin.partition(ref).head
+        if head is None or head.is_tombstone or not head.state.status.is_terminal:
+            return False
+        self.twin._begin_erasing(head)
+        return True
+
+    def _erase_below(self, ref: TaskRef) -> int:
+        partition = self.twin.partition(ref)
+        head, partition.head = partition.head, None
+        erased, partition.head = partition.bury(0), head
+        return erased
+
+    def _erase_head(self, ref: TaskRef) -> int:
+        partition = self.twin.partition(ref)
+        head = partition.head
+        if head is None:
+            return 0
+        above = 0 if head.session is None else self.twin._leave_place(ref.tenant, head.session)
+        partition.head = head.tombstone(self.twin._clock.now_ms() + TOMBSTONE_SECONDS * 1000)
+        return above + 1
 
     def erase_session(self, session: Session) -> bool:
-        raise NotImplementedError("no use case of the simulation deletes sessions")
+        return self._read("erase_session", None, lambda: self.twin.erase_session(session))
 
 
 def _policy(move: Move) -> OnConflict:

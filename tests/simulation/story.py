@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ratchet.contracts.batch_api import BatchRequest
 from ratchet.contracts.limits import INLINE_BODY_BYTES
 from ratchet.contracts.task_api import ForkRequest, TaskRequest
 from tests.simulation.canary import CANARY
@@ -111,7 +112,48 @@ class Redeliver:
     after_ms: int = 60_000
 
 
-Act = Submit | Cancel | Resume | Fork | Trespass | Redeliver
+@dataclass(frozen=True, slots=True)
+class SubmitBatch:
+    """A caller submits goals at once, and again until there is an answer; then looks how far they are, now and then."""
+
+    goals: tuple[str, ...]
+    tenant: str = "acme"
+    key: str | None = "batch"
+    at_ms: int = 0
+
+    def request(self) -> BatchRequest:
+        """The body; the same on every try."""
+        tasks = [{"goal": f"{goal}#0 {CANARY}", "agent": "loop"} for goal in self.goals]
+        return BatchRequest.model_validate({"tasks": tasks})
+
+
+@dataclass(frozen=True, slots=True)
+class Suspend:
+    """An operator suspends a tenant, and so much later lets it go on, or erases it as soon as that is allowed."""
+
+    at_ms: int
+    tenant: str = "acme"
+    resumes_after_ms: int = 20_000
+    erases: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Somebody deletes this session, or else all that is kept of the user, so long after the task has ended.
+
+    Not `persistent`: whoever it is asks once, whatever becomes of it.
+    """
+
+    of: int = 0
+    after_ms: int = 0
+    session: str | None = None
+    user: str = ""
+    persistent: bool = True
+
+
+Verb = Cancel | Resume | Fork | Trespass | Redeliver | Forget
+"""What is done about a task that was submitted."""
+Act = Submit | SubmitBatch | Suspend | Verb
 
 
 class Says(StrEnum):

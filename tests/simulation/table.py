@@ -79,6 +79,8 @@ class Witness(Protocol):
 
     def touched(self, ref: TaskRef) -> None: ...
 
+    def going(self, tenant: str) -> list[TaskRef]: ...
+
     def wrote(self, ref: TaskRef) -> None: ...
 
     def effect_begun(self, ref: TaskRef, step: int) -> None: ...
@@ -86,6 +88,12 @@ class Witness(Protocol):
     def effect_recorded(self, ref: TaskRef, step: int, key: str) -> None: ...
 
     def upgraded(self, ref: TaskRef) -> None: ...
+
+
+class Fence(Protocol):
+    """Who is told what is written of whom."""
+
+    def wrote(self, name: str, ref: TaskRef) -> None: ...
 
 
 class Checkpoints(SessionCalls, UsageCalls, SlotCalls):
@@ -100,6 +108,7 @@ class Checkpoints(SessionCalls, UsageCalls, SlotCalls):
         *,
         inline_bytes: int,
     ) -> None:
+        self.fence: Fence
         self.twin = InMemoryCheckpoints(clock)
         self.bucket = self.twin.payloads = Bucket(network, inline_bytes)
         self.index = Index(network, dice)
@@ -127,6 +136,7 @@ class Checkpoints(SessionCalls, UsageCalls, SlotCalls):
         self._ledger.touched(ref)
 
         def written() -> tuple[T, list[str]]:
+            self.fence.wrote(name, ref)
             before = self.due_now(ref)
             answer, named = self.bucket.reading(effect)
             after = self.due_now(ref)
@@ -140,6 +150,17 @@ class Checkpoints(SessionCalls, UsageCalls, SlotCalls):
         answer, named = self._network.call(f"store.{name}", written, AWS)
         self.bucket.fetch(named)
         return answer
+
+    def added(self, name: str, ref: TaskRef) -> None:
+        """A task was written beside others, in one call."""
+        self.fence.wrote(name, ref)
+        self.index.changed(ref, self.due_now(ref))
+        self._ledger.wrote(ref)
+
+    def going(self, tenant: str) -> None:
+        """Somebody deletes what there is of the tenant."""
+        for ref in self._ledger.going(tenant):
+            self.index.changed(ref, self.due_now(ref))
 
     def create_task(self, task: Task, *, claim: IdempotencyClaim | None, due_at_ms: int) -> Created:
         self.bucket.put(task.ref, codec.encode_task(task))
@@ -254,7 +275,10 @@ class Checkpoints(SessionCalls, UsageCalls, SlotCalls):
     def list_tasks(
         self, tenant: str, *, where: ListFilter, limit: int, after: str | None = None
     ) -> Page:
-        raise NotImplementedError("no use case of the simulation lists tasks")
+        def query() -> Page:
+            return self.twin.list_tasks(tenant, where=where, limit=limit, after=after)
+
+        return self._read("list_tasks", None, query)
 
     def deliveries(self, ref: TaskRef, event_id: str) -> Mapping[str, DeliveryState]:
         return self._read("deliveries", ref, lambda: self.twin.deliveries(ref, event_id))

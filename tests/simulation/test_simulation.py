@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation import planted_approvals, planted_memories, planted_sessions, planted_usage
+from tests.simulation import (
+    planted_approvals,
+    planted_memories,
+    planted_offices,
+    planted_sessions,
+    planted_usage,
+)
 from tests.simulation.explore import Figures, play, play_dice
 from tests.simulation.explored import PAIRS, SCHEDULES, Explored
 from tests.simulation.faults import Fault
@@ -110,6 +116,7 @@ def test_a_dead_process_makes_no_more_calls() -> None:
         "slot taken for kept over an answer",
         *(bug.name for bug in planted_sessions.BUGS),
         *(bug.name for bug in planted_memories.BUGS),
+        *(bug.name for bug in planted_offices.BUGS),
     ],
 )
 def test_a_planted_bug_is_caught(bug: str) -> None:

@@ -63,6 +63,8 @@ class Spent:
 def judge_usage(ledger: "Ledger", world: "World") -> None:
     """All that was used, of erased tasks too, is in the usage ledger once: on its day, by its model, and by user."""
     for tenant, used in ledger.spent.by_place.items():
+        if tenant in world.suspensions.erased:
+            continue
         if world.story.robbed_at_ms:
             _judge_robbed(ledger, world, tenant)
             continue

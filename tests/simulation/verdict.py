@@ -14,11 +14,13 @@ from ratchet.domain.keys import payload_prefix
 from ratchet.domain.messages import Message
 from ratchet.domain.steps import End, Paused, StepRecord
 from ratchet.domain.task import History
+from tests.simulation.batches import judge_batches
 from tests.simulation.brain import AGENTS, rounds_of
 from tests.simulation.budget_warnings import ids_of, judge_warnings
 from tests.simulation.faults import Fault
 from tests.simulation.ledger import Ledger, Seen
 from tests.simulation.story import Cancel, Submit, Visit
+from tests.simulation.tenancy import judge_tenancy
 from tests.simulation.usage import judge_tokens, judge_usage
 from tests.simulation.verdict_effects import ASKED, judge_effects, judge_questions, left_unanswered
 
@@ -49,6 +51,8 @@ def judge(ledger: Ledger, world: "World") -> None:
     world.store.seats.judge()
     world.store.sittings.judge()
     world.memories.judge()
+    judge_batches(world)
+    judge_tenancy(world)
 
 
 def _judge_bucket(ledger: Ledger, world: "World") -> None:

@@ -8,25 +8,32 @@ from typing import Any
 from ratchet.app.admission import Admission, SlotReturn
 from ratchet.app.agents import AgentDirectory, AgentRegistry
 from ratchet.app.announce_task import AnnounceTask
+from ratchet.app.batches import SubmitBatch
 from ratchet.app.cancel_task import CancelTask
 from ratchet.app.cursors import Cursors
 from ratchet.app.decide_interrupt import DecideInterrupt
 from ratchet.app.deliveries import Deliveries
 from ratchet.app.dispatch_task import DispatchTask
+from ratchet.app.erase_tenant import EraseTenant
 from ratchet.app.execute_step import ExecuteStep
 from ratchet.app.fork_task import ForkTask
+from ratchet.app.manage_tenants import ManageTenants
 from ratchet.app.memories import Memories
 from ratchet.app.resume_task import ResumeTask
 from ratchet.app.session_lock import SessionLock, SessionReturn
+from ratchet.app.sessions import Sessions
 from ratchet.app.submit_task import SubmitTask
+from ratchet.app.suspensions import SuspendedTenants, nobody
 from ratchet.app.sweep_tasks import SweepTasks
+from ratchet.app.user_erasure import UserErasure
 from ratchet.app.warm_histories import WarmHistories
 from ratchet.contracts.errors import ModelRejected, ModelThrottled, ModelUnavailable
-from ratchet.contracts.messages import Doorbell, StepInput
+from ratchet.contracts.messages import Doorbell, StepInput, TaskRef
 from ratchet.domain.models import Usage
 from ratchet.domain.tools import ToolContext
 from ratchet.model_ports import ModelAnswer, ModelCall
 from ratchet.testing.signing_keys import InMemorySigningKeys
+from tests.simulation.batches import BatchCalls
 from tests.simulation.brain import UNSAFE, Brain, agents_of, large_text, owner, set_stage
 from tests.simulation.calls import Errors, Network
 from tests.simulation.canary import CANARY
@@ -48,11 +55,12 @@ from tests.simulation.memories import MemoryCalls
 from tests.simulation.orchestrator import Execution, Orchestrator
 from tests.simulation.people import People
 from tests.simulation.queues import Queue
-from tests.simulation.scheduler import Scheduler
+from tests.simulation.scheduler import Life, Scheduler
 from tests.simulation.sessions import Sittings
 from tests.simulation.slots import Seats, rules_of
-from tests.simulation.story import Story
+from tests.simulation.story import Story, Suspend
 from tests.simulation.table import Checkpoints
+from tests.simulation.tenancy import HoldingCalls, SuspensionCalls
 from tests.simulation.verdict import judge
 
 DIRECTORY = AgentDirectory(AgentRegistry(agents_of(1)).manifest(), default="loop")
@@ -112,7 +120,11 @@ class World:
         )
         self.deadly_calls = story.deadly_calls
         self.silent_calls, self.lost_calls = story.silent_calls, story.lost_calls
+        self.suspensions = SuspensionCalls(self.network, self.ledger.violate)
+        self.store.fence = self.suspensions
+        self.network.passing = self.suspensions.passed
         self._ports()
+        self._offices()
         self.people = People(self)
 
     def _queues(self) -> None:
@@ -144,12 +156,30 @@ class World:
             ids=self.ids,
             check_webhook=lambda url: None,
             cancel=None if self.story.spares_holders else self.cancel,
+            is_suspended=self._is_suspended(),
         )
         self.fork = ForkTask.beside(self.submit)
-        self.resume = ResumeTask(self.store, inbox, DIRECTORY, clock)
+        self.resume = ResumeTask(self.store, inbox, DIRECTORY, clock, self._is_suspended())
         self.decide = DecideInterrupt(self.store, inbox, outbox, clock)
         self.deliveries = Deliveries(self.store, outbox, clock, Cursors(InMemorySigningKeys()))
         self._inbox, self._outbox, self._workflow = inbox, outbox, workflow
+
+    def _offices(self) -> None:
+        """What operators use, and callers who submit much or want to be forgotten."""
+        self.batches = BatchCalls(self.store, self.network, self.clock)
+        self.submit_batch = SubmitBatch.of(self.submit, self.batches)
+        self.tenants = ManageTenants(self.suspensions, self.clock)
+        self.holdings = HoldingCalls(self.store, self.network, self.store.twin)
+        self.erase_tenant = EraseTenant(self.tenants, self.store, self._workflow, (self.holdings,))
+        cursors = Cursors(InMemorySigningKeys())
+        self.sessions = Sessions(self.store, self.clock, cursors)
+        self.erase_user = UserErasure(self.store, Memories(self.memories, self.clock))
+
+    def _is_suspended(self) -> Callable[[str], bool]:
+        """What one sandbox knows of suspended tenants; nothing where there never are any."""
+        if not any(isinstance(act, Suspend) for act in self.story.acts):
+            return nobody
+        return SuspendedTenants(self.suspensions, self.clock)
 
     def _on_death(self, execution: Execution) -> None:
         self.events.execution_ended(execution)
@@ -198,6 +228,7 @@ class World:
     def use(self, name: str, context: ToolContext, argument: int) -> str:
         """A tool of ours is called."""
         life = self.network.life()
+        self.suspensions.passed(f"tool {name}", owner(context).tenant)
         self.ledger.tool_called(name, owner(context), life.step, argument)
 
         def effect() -> str:
@@ -234,6 +265,8 @@ class World:
 
     def _answer(self, call: ModelCall) -> ModelAnswer:
         now = self.scheduler.now_ms
+        for ref in _subject(self.network.life()):
+            self.suspensions.passed("a model call", ref.tenant)
         if now < self.story.throttled_ms:
             raise ModelThrottled(f"429 for {CANARY}", 30.0)
         if now < self.story.outage_ms:
@@ -272,14 +305,28 @@ class World:
 
     def _dispatcher(self) -> DispatchTask:
         lock = SessionLock(self.store, self.clock)
-        return DispatchTask(self.store, self._workflow, self.clock, self._admission(), lock)
+        return DispatchTask(
+            self.store,
+            self._workflow,
+            self.clock,
+            self._admission(),
+            lock,
+            self._is_suspended(),
+        )
 
     def _deliverer(self) -> AnnounceTask:
         admission = self._admission()
         slots = None if admission is None else SlotReturn(admission, self._inbox)
         sessions = SessionReturn(SessionLock(self.store, self.clock), self._inbox)
         announcers = (self.sns, self.webhook)
-        return AnnounceTask(self.store, announcers, self.clock, slots, sessions=sessions)
+        return AnnounceTask(
+            self.store,
+            announcers,
+            self.clock,
+            slots,
+            sessions=sessions,
+            is_suspended=self._is_suspended(),
+        )
 
     def _sweeper(self) -> SweepTasks:
         admission = self._admission()
@@ -291,6 +338,7 @@ class World:
             self.clock,
             admission,
             None if admission is None else self._inbox,
+            self._is_suspended(),
         )
 
     def _batch(self, role: str, use: Callable[[Any], Any], event: Event) -> Any:
@@ -312,12 +360,15 @@ class World:
             steps_per_execution=self.story.steps_per_execution,
             throttles=self.store if self.store.seats.rules.is_on else None,
             memories=Memories(self.memories, self.clock),
+            is_suspended=self._is_suspended(),
         )
 
         def body(event: Event) -> Any:
             life = self.network.life()
             life.step = event["step"]["number"]
             life.subject = frozenset([StepInput.task_of(event)])
+            if event.get("failure"):
+                life.began_ms = 0  # it ends the task, which a suspension does not keep it from
 
             def remaining_ms() -> float:
                 return float(life.ends_at_ms - self.scheduler.now_ms)
@@ -326,6 +377,10 @@ class World:
             return json.loads(json.dumps(answer))
 
         return body
+
+
+def _subject(life: Life) -> frozenset[TaskRef]:
+    return life.subject if isinstance(life.subject, frozenset) else frozenset()
 
 
 _ENDLESS = Context(lambda: 30_000.0)

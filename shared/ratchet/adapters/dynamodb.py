@@ -211,7 +211,7 @@ class DynamoDbCheckpoints(
         held = refused.items[0] or {}
         ref = TaskRef(task.ref.tenant, held["task_id"]["S"])
         head = self._table.get(items.head_key(ref))
-        if head is None:
+        if head is None or "erasing" in head:
             raise DataMissing(f"{ref.task_id}, which the idempotency key created, is gone")
         return self._created(task, head, ref=ref, body_sha256=held["body_sha256"]["S"])
 

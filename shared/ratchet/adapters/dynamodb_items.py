@@ -160,6 +160,22 @@ def is_expired(head: Item, now_ms: int) -> bool:
     return is_over(read_state(head), now_ms=now_ms)
 
 
+TOMBSTONE = "tombstone"
+_NOBODY = {RESERVED: {"S": "erased"}}
+
+
+def closed_place(key: Item) -> Item:
+    """What stays of a deleted task's step for a while: nobody can commit it, or begin effects of it."""
+    return {**key, **_NOBODY}
+
+
+def tombstone(head: Item) -> Item:
+    """What stays of a deleted task's head for a while: no reader sees it, and it says nothing of the task."""
+    kept = ("pk", "sk", "status", "updated_at", "expires_at")
+    marks = {"erasing": {"BOOL": True}, TOMBSTONE: {"BOOL": True}}
+    return {name: head[name] for name in kept if name in head} | marks
+
+
 def is_gone(head: Item, now_ms: int) -> bool:
     """Whether no reader sees the task: its retention is over, or its erasing has begun and parts of it may be gone."""
     return "erasing" in head or is_expired(head, now_ms)

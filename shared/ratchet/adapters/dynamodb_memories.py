@@ -53,7 +53,7 @@ class DynamoDbMemories:
             fence = {"Key": items.step_key(call.ref, call.step), "ConditionExpression": free}
             exists = {
                 "Key": items.head_key(call.ref),
-                "ConditionExpression": "attribute_exists(pk)",
+                "ConditionExpression": "attribute_exists(pk) AND attribute_not_exists(erasing)",
             }
             checks = [{"ConditionCheck": fence}, {"ConditionCheck": exists}]
             writes += [{"Put": _mark(call, done)}, *checks]

@@ -63,7 +63,7 @@ class DynamoDbSessions:
             return None
         ref = TaskRef(tenant, held["task_id"]["S"])
         head = self._table.get(items.head_key(ref))
-        if head is None:
+        if head is None or "erasing" in head:
             return None
         task = items.read_task(ref, head, self._bodies)
         return Created(task, items.read_state(head), True, held["body_sha256"]["S"])

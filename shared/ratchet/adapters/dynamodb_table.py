@@ -144,20 +144,24 @@ class Table:
                 return
             request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
-    def delete(self, doomed: Sequence[Item]) -> None:
-        """Delete the items of these keys, 25 to a request; what DynamoDB leaves over is sent again.
+    def delete(self, doomed: Sequence[Item], *, left: Sequence[Item] = ()) -> None:
+        """Delete the items of these keys and put those `left` in place of theirs, 25 to a request.
+
+        What DynamoDB leaves over is sent again.
 
         Raises:
             StoreUnavailable: it kept leaving some over. Others are gone; the same call may be repeated.
         """
-        for start in range(0, len(doomed), _BATCH):
-            left: Any = [{"DeleteRequest": {"Key": key}} for key in doomed[start : start + _BATCH]]
+        puts = [{"PutRequest": {"Item": item}} for item in left]
+        writes = [*({"DeleteRequest": {"Key": key}} for key in doomed), *puts]
+        for start in range(0, len(writes), _BATCH):
+            over: Any = writes[start : start + _BATCH]
             for pause in (*_BATCH_PAUSES, None):
-                left = self._write_batch(left)
-                if not left:
+                over = self._write_batch(over)
+                if not over:
                     break
                 if pause is None:
-                    raise StoreUnavailable(f"BatchWriteItem left {len(left)} items over")
+                    raise StoreUnavailable(f"BatchWriteItem left {len(over)} items over")
                 self._clock.sleep(pause)
 
     def _write_batch(self, requests: Any) -> Any:

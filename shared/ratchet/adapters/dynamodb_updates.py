@@ -251,7 +251,7 @@ def erasing(ref: TaskRef, head: Item, soon_ms: int) -> Update:
     due_at_ms = min(int(head["due_at"]["N"]), soon_ms)
     return _update(
         items.head_key(ref),
-        {"erasing": {"BOOL": True}, "due_at": items.number(due_at_ms)},
+        {"erasing": {"BOOL": True}, **items.due(ref, due_at_ms)},
         only_if=f"{_ENDED} AND updated_at = :seen",
         given={**_TERMINAL, ":seen": head["updated_at"]},
     )

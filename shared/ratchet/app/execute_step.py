@@ -11,7 +11,7 @@ from ratchet.admission_ports import Throttles
 from ratchet.app.agents import AgentRegistry
 from ratchet.app.lost_attempts import is_raced, uncounted
 from ratchet.app.memories import Memories
-from ratchet.app.remains import end_unreadable
+from ratchet.app.remains import end_unreadable, tip_or_remains
 from ratchet.app.similar_goal import GoalPorts
 from ratchet.app.step_attempt import Attempted, StepAttempt
 from ratchet.app.step_trace import StepTrace
@@ -70,16 +70,14 @@ class ExecuteStep:
         if remaining_seconds() < limits.MIN_START_SECONDS:
             raise TimeTooShort("too little of this invocation is left to begin a step")
         if event.failure is None and self.is_suspended(event.task.tenant):
-            return parked(event)
+            is_there = tip_or_remains(self.store, event.task) is not None
+            return parked(event) if is_there else _unknown(event)  # its tenant was erased
         try:
             history = self._history(event)
         except DataMissing as exc:
             return self._end_unreadable(event, exc)
         if history is None:
-            logger.error("step of an unknown task", extra={"task_id": event.task.task_id})
-            return StepOutput(
-                event.task, Action.FINISH, event.step, event.execution, status="unknown"
-            )
+            return _unknown(event)
         return self._run(event, history, remaining_seconds)
 
     def _run(
@@ -179,3 +177,9 @@ class ExecuteStep:
         if record.warning is not None:
             action = Action.WARN  # a roll-over can wait for one step
         return StepOutput(event.task, action, step, execution)
+
+
+def _unknown(event: StepInput) -> StepOutput:
+    """The end of an execution whose task is gone."""
+    logger.error("step of an unknown task", extra={"task_id": event.task.task_id})
+    return StepOutput(event.task, Action.FINISH, event.step, event.execution, status="unknown")

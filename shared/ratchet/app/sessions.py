@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ratchet.app.account_usage import AccountUsage
 from ratchet.app.cursors import Cursors, Listing
 from ratchet.app.session_lock import SessionLock
 from ratchet.contracts.limits import MAX_PAGE_SIZE
@@ -95,6 +96,7 @@ class Sessions:
             page = self.store.session_tasks(session, limit=MAX_PAGE_SIZE, before=before)
             for task in page.tasks:
                 ref = TaskRef(session.tenant, task.task_id)
+                self._count(ref)
                 erased = self.store.erase_early(ref)
                 if not erased and self.store.load_remains(ref) is not None:
                     raise SessionBusy(f"{task.task_id} was resumed; wait for its end", task.task_id)
@@ -103,6 +105,12 @@ class Sessions:
             if page.before is None:
                 return tuple(task_ids), items
             before = page.before
+
+    def _count(self, ref: TaskRef) -> None:
+        """What the task has used stays counted, also when nobody has come to count it yet."""
+        tip = self.store.load_remains(ref)
+        if tip is not None:
+            AccountUsage(self.store)(tip)
 
     def _existing(self, tenant: str, session_id: str) -> Session:
         if is_session_id(session_id):

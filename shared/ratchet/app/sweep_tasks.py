@@ -85,6 +85,8 @@ class SweepTasks:
         tip = self._tip(ref)
         if tip is None or isinstance(tip.next, End | Paused):
             return
+        if self.is_suspended(ref.tenant):
+            return  # it stays due
         if tip.state.status in (TaskStatus.RUNNING, TaskStatus.WAITING):
             self._watch(tip)
 

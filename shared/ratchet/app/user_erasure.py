@@ -5,6 +5,7 @@ Usage stays counted. Answers that a cache keeps go when they expire.
 
 from dataclasses import dataclass
 
+from ratchet.app.account_usage import AccountUsage
 from ratchet.app.memories import MAX_RACES, Memories
 from ratchet.app.session_lock import SessionLock
 from ratchet.contracts.errors import StoreUnavailable
@@ -71,6 +72,7 @@ class UserErasure:
             return self.store.erase_early(ref)  # gone, or half erased
         if not found.state.status.is_terminal:
             return None
+        AccountUsage(self.store)(found)  # nobody may have come to count it yet
         above = self._erase_empty(self._silence(found), ref)
         erased = self.store.erase_early(ref)
         return erased + above if erased else None  # None: resumed meanwhile

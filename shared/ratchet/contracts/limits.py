@@ -153,6 +153,8 @@ SUSPENDED_LOOK_SECONDS = 900
 ERASE_AFTER_SECONDS = 1_200
 """How long a tenant must have been suspended to be erased: a step that ran when it was is over, at 870 s the most."""
 
+TOMBSTONE_SECONDS = 1_200
+"""A deleted task leaves its id for so long; then that goes, with what attempts that still ran have written."""
 MAX_ERASING_PASSES = 20
 """Two are enough; after so many, something still writes."""
 

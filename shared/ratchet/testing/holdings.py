@@ -1,8 +1,9 @@
 """What in-memory ports hold of tenants: found by the keys that DynamoDB and S3 would have, whatever they are for."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from ratchet.domain import keys
@@ -20,17 +21,29 @@ class InMemoryHoldings:
     def erase(self, tenant: str) -> Mapping[str, int]:
         """Delete what one look finds of the tenant; how many of each kind."""
         deleted: Counter[str] = Counter()
+        for delete in self.found(tenant):
+            deleted.update(delete())
         for place in self._places:
-            for mapping in _mappings(place):
-                for key in [key for key, value in mapping.items() if _is_of(tenant, key, value)]:
-                    value = mapping.pop(key)
-                    if value != Partition():
-                        deleted[_kind(tenant, key, value)] += 1
-                    if isinstance(place, InMemoryCheckpoints):
-                        _return_slot(place, value)
             if isinstance(place, InMemoryCheckpoints):
                 place._of_tenants.pop(tenant, None)
         return deleted
+
+    def found(self, tenant: str) -> list[Callable[[], list[str]]]:
+        """How to delete each thing that there is of the tenant now; each tells the kind of what was left of it."""
+        return [
+            partial(_delete, place, mapping, tenant, key)
+            for place in self._places
+            for mapping in _mappings(place)
+            for key, value in mapping.items()
+            if _is_of(tenant, key, value)
+        ]
+
+
+def _delete(place: object, mapping: MutableMapping[Any, Any], tenant: str, key: Any) -> list[str]:
+    value = mapping.pop(key, Partition())
+    if isinstance(place, InMemoryCheckpoints):
+        _return_slot(place, value)
+    return [] if value == Partition() else [_kind(tenant, key, value)]
 
 
 def _mappings(place: object) -> Iterator[MutableMapping[Any, Any]]:

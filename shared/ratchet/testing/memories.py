@@ -109,7 +109,8 @@ class InMemoryMemories:
 
     def _is_open(self, call: MemoryCall) -> bool:
         partition = self._tasks.partition(call.ref)
-        return partition.head is not None and call.step not in partition.steps
+        is_there = partition.head is not None and not partition.head.is_erasing
+        return is_there and call.step not in partition.steps
 
 
 def _name(place: Place) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ratchet.contracts.errors import AttemptSuperseded, DataMissing
-from ratchet.contracts.limits import RING_AGAIN_SECONDS
+from ratchet.contracts.limits import RING_AGAIN_SECONDS, TOMBSTONE_SECONDS
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import Standing, TaskStatus
 from ratchet.contracts.request_errors import TaskAlreadyFinished, TaskNotFound
@@ -202,17 +202,25 @@ class InMemoryCheckpoints(
         """Delete a task that no reader sees any more; returns the items deleted, 0 while readers can see it."""
         with self._lock:
             partition = self._partitions[keys.task_key(ref)]
-            return 0 if self._living(partition) is not None else self._erase(ref, partition)
+            head, now_ms = partition.head, self._clock.now_ms()
+            if head is None or is_over(head.state, now_ms=now_ms):
+                return self._erase(ref, partition, partition.erase)
+            if head.is_tombstone:
+                is_due = now_ms >= head.due_at_ms
+                return self._erase(ref, partition, partition.erase) if is_due else 0
+            return self._bury(ref, partition) if head.is_erasing else 0
 
-    def _erase(self, ref: TaskRef, partition: Partition) -> int:
-        head = partition.head
-        if head is not None:
-            self._begin_erasing(head)
+    def _bury(self, ref: TaskRef, partition: Partition) -> int:
+        due_at_ms = self._clock.now_ms() + TOMBSTONE_SECONDS * 1000
+        return self._erase(ref, partition, lambda: partition.bury(due_at_ms))
+
+    def _erase(self, ref: TaskRef, partition: Partition, forget: Callable[[], int]) -> int:
+        place = None if partition.head is None else partition.head.session
+        if partition.head is not None:
+            self._begin_erasing(partition.head)
         self.payloads.erase(ref)
-        erased = partition.erase()
-        return erased + (
-            self._leave_place(ref.tenant, head.session) if head and head.session else 0
-        )
+        erased = forget()
+        return erased + (0 if place is None else self._leave_place(ref.tenant, place))
 
     def _begin_erasing(self, head: Head) -> None:
         head.is_erasing = True
@@ -264,7 +272,7 @@ class InMemoryCheckpoints(
 
     def _created(self, task: Task, ref: TaskRef, digest: str | None) -> Created:
         head = self._partitions[keys.task_key(ref)].head
-        if head is None:
+        if head is None or head.is_erasing:
             raise DataMissing(f"{ref.task_id}, which the idempotency key created, is gone")
         stored = self.payloads.read_task(head)
         return Created(stored, head.state, stored != task, digest)
@@ -288,7 +296,7 @@ class InMemoryCheckpoints(
     def _listed(self, partition: Partition) -> Head | None:
         """The head, also of a task that is half erased."""
         head = partition.head
-        if head is None or is_over(head.state, now_ms=self._clock.now_ms()):
+        if head is None or head.is_tombstone or is_over(head.state, now_ms=self._clock.now_ms()):
             return None
         return head
 

@@ -48,6 +48,8 @@ class Head:
     """Reopened with an upgrade, and not started since."""
     is_erasing: bool = False
     """No reader sees the task any more; what is left of it goes."""
+    is_tombstone: bool = False
+    """Nothing of the task is left but this, for a while."""
 
     def summary(self) -> TaskSummary:
         """The task's line in a list."""
@@ -78,6 +80,13 @@ class Head:
             standing=self.state.standing,
         )
         self.due_at_ms, self.is_upgraded = start.due_at_ms, False
+
+    def tombstone(self, due_at_ms: int) -> "Head":
+        """What stays of the head of a deleted task for a while."""
+        state = TaskState(self.state.status, self.state.updated_at_ms, 0)
+        stone = Head(self.ref, Body(), 0, "", None, state, due_at_ms)
+        stone.is_erasing = stone.is_tombstone = True
+        return stone
 
     def check_size(self) -> None:
         """Refuse what does not fit into an item."""
@@ -137,6 +146,16 @@ class Partition:
     counted: Counted | None = None
     reserved: dict[int, Reserved] = field(default_factory=dict)
     remembered: dict[str, Done] = field(default_factory=dict)
+
+    def bury(self, due_at_ms: int) -> int:
+        """Forget all but what was counted and which steps there were; returns how many items there were."""
+        head, counted = self.head, self.counted
+        numbers = tuple(self.steps)
+        erased = self.erase()
+        self.counted = counted
+        self.plans = {number: Plan("erased", Body()) for number in numbers}
+        self.head = None if head is None else head.tombstone(due_at_ms)
+        return erased
 
     def erase(self) -> int:
         """Forget everything, the head last; returns how many items that were."""

@@ -58,7 +58,7 @@ class InMemorySessions:
         with self._lock:
             claimed = self._claimed(tenant, claim)
             head = self._partitions[keys.task_key(claimed[0])].head if claimed else None
-            if claimed is None or head is None:
+            if claimed is None or head is None or head.is_erasing:
                 return None
             return Created(self.payloads.read_task(head), head.state, True, claimed[1].body_sha256)
 
@@ -126,9 +126,9 @@ class InMemorySessions:
         with self._lock:
             partition = self._partitions[keys.task_key(ref)]
             head = partition.head
-            if head is None or not head.state.status.is_terminal:
+            if head is None or head.is_tombstone or not head.state.status.is_terminal:
                 return 0
-            return self._erase(ref, partition)
+            return self._bury(ref, partition)
 
     def erase_session(self, session: Session) -> bool:
         """Delete a session that nobody is in, and its places; False if it has changed since it was read."""
@@ -173,7 +173,7 @@ class InMemorySessions:
     def _listed(self, partition: Partition) -> Head | None:
         raise NotImplementedError
 
-    def _erase(self, ref: TaskRef, partition: Partition) -> int:
+    def _bury(self, ref: TaskRef, partition: Partition) -> int:
         raise NotImplementedError
 
 

@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from ratchet.contracts.errors import SessionMoved
-from ratchet.contracts.limits import TERMINAL_RETENTION_SECONDS
+from ratchet.contracts.limits import TERMINAL_RETENTION_SECONDS, TOMBSTONE_SECONDS
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import OnConflict, Standing, TaskStatus, WaitingFor
 from ratchet.domain.messages import Message
@@ -258,6 +258,8 @@ def test_nothing_is_left_of_a_session_and_its_tasks(bench: Bench) -> None:
     leave(bench)
     store(bench).erase_early(ref_of())
     assert store(bench).erase_session(session(bench))
+    bench.clock.advance(TOMBSTONE_SECONDS)
+    bench.store.erase(ref_of())
     assert bench.is_empty()
     assert bench.payload_keys() == []
 

@@ -21,6 +21,7 @@ from ratchet.domain.messages import ToolCall
 from ratchet.domain.slots import AdmissionRules
 from ratchet.domain.steps import End
 from ratchet.testing.chat import asks, says
+from ratchet.testing.holdings import InMemoryHoldings
 from tests.unit.shared.app.test_execute_step import REACT
 from tests.unit.shared.app.test_recovery import drained
 from tests.unit.shared.app.world import World
@@ -239,3 +240,29 @@ def test_a_reason_is_short() -> None:
     managing = ManageTenants(World(AGENT).suspensions, World(AGENT).clock)
     with pytest.raises(InvalidRequest, match="characters"):
         managing.suspend("acme", reason="x" * (MAX_SUSPENSION_REASON_CHARS + 1))
+
+
+def test_an_execution_that_dies_is_not_replaced_while_its_tenant_is_suspended() -> None:
+    """Erasing a tenant stops its executions, and the word of each end came before the task was gone."""
+    world = World(REACT, chat=[LOOK, says("Done.")])
+    ref = world.submitted()
+    world.first(ref)
+    managing = suspended(world)
+    world.workflow.stop(ref, generation=1, cause="stopped")
+    world.sweep.reconcile(ref)
+    assert len(world.workflow.executions) == 1
+    managing.resume("acme")
+    world.clock.advance(SUSPENSION_CACHE_SECONDS)
+    world.sweep.reconcile(ref)
+    assert len(world.workflow.executions) == 2
+
+
+def test_an_execution_whose_task_is_gone_does_not_wait_for_its_tenant() -> None:
+    world = World(REACT, chat=[LOOK, says("Done.")])
+    ref = world.submitted()
+    state = world.first(ref)
+    suspended(world)
+    assert world.step(state).action is Action.WAIT
+    InMemoryHoldings(world.store).erase("acme")
+    ended = world.step(state)
+    assert (ended.action, ended.status) == (Action.FINISH, "unknown")
