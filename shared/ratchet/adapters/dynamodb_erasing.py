@@ -65,9 +65,8 @@ class DynamoDbErasing(DynamoDbSlots):
         self._table.delete(doomed, left=[items.closed_place(below[sk]) for sk in steps])
         due_at_ms = self._clock.now_ms() + TOMBSTONE_SECONDS * 1000
         stone = {**items.tombstone(head), **items.due(ref, due_at_ms)}
-        place = items.read_place(
-            head
-        )  # goes with the head: who repeats the deletion finds the task by it
+        place = items.read_place(head)
+        # It goes with the head: who repeats the deletion finds the task by it.
         above = [] if place is None else [{"Delete": {"Key": items.place_key(ref.tenant, place)}}]
         put = {"Item": stone, "ConditionExpression": "attribute_exists(pk)"}
         with suppress(Refused):  # somebody else has finished it

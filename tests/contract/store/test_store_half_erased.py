@@ -3,6 +3,7 @@
 import pytest
 
 from ratchet.app.account_usage import AccountUsage
+from ratchet.contracts.charge import Charge
 from ratchet.contracts.errors import AttemptSuperseded, DataMissing, StoreUnavailable
 from ratchet.contracts.limits import RING_AGAIN_SECONDS, TOMBSTONE_SECONDS
 from ratchet.delivery_log import DeliveryAttempt
@@ -130,7 +131,7 @@ def test_what_came_late_is_deleted_with_the_tombstone(bench: Bench) -> None:
     attempt = DeliveryAttempt("evt_1", "sns", True, START_MS, "200")
     bench.store.record_delivery(ref_of(), attempt)
     assert not bench.store.reserve(
-        ref_of(), step=1, before=Reserved(1, "a"), after=Reserved(2, "b")
+        ref_of(), step=1, before=Reserved(Charge(1), "a"), after=Reserved(Charge(2), "b")
     )
     assert bench.store.list_tasks("acme", where=ListFilter(), limit=5).tasks == ()
     over(bench)

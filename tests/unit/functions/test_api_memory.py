@@ -291,7 +291,7 @@ def test_with_tasks_all_that_is_kept_of_a_user_is_deleted_by_an_admin(world: Wor
         "namespace": "user:ann",
         "deleted_memories": 1,
         "deleted_task_ids": [done.task_id],
-        "deleted_items": 2,
+        "deleted_items": 3,  # the task, its step, and the note that its usage was counted
         "open_task_ids": [waiting.task_id],
         "is_complete": True,
     }
