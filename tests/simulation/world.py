@@ -301,7 +301,9 @@ class World:
     def _admission(self) -> Admission | None:
         """What one sandbox remembers of slots; None where nothing is limited."""
         rules = self.store.seats.rules
-        return Admission(self.store, self.clock, rules) if rules.is_on else None
+        return (
+            Admission(self.store, self.clock, rules, self._is_suspended()) if rules.is_on else None
+        )
 
     def _dispatcher(self) -> DispatchTask:
         lock = SessionLock(self.store, self.clock)

@@ -150,7 +150,7 @@ class Partition:
     def bury(self, due_at_ms: int) -> int:
         """Forget all but what was counted and which steps there were; returns how many items there were."""
         head, counted = self.head, self.counted
-        numbers = tuple(self.steps)
+        numbers = {*self.steps, *self.plans}
         erased = self.erase()
         self.counted = counted
         self.plans = {number: Plan("erased", Body()) for number in numbers}
