@@ -7,8 +7,7 @@ from aws_cdk import aws_lambda_event_sources as event_sources
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-RECEIVES = 5
-"""Throttling burns receives too, so fewer would dead-letter healthy messages."""
+from ratchet.contracts.limits import QUEUE_RECEIVES
 
 
 class Inbox(Construct):
@@ -43,7 +42,7 @@ class Inbox(Construct):
             encryption_master_key=key,
             enforce_ssl=True,
             dead_letter_queue=sqs.DeadLetterQueue(
-                queue=self.dead_letters, max_receive_count=RECEIVES
+                queue=self.dead_letters, max_receive_count=QUEUE_RECEIVES
             ),
         )
 

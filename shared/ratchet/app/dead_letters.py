@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ratchet.app.remains import tip_or_remains
 from ratchet.contracts.errors import RatchetError, StoreUnavailable
-from ratchet.contracts.limits import DEAD_LETTER_TRIES
+from ratchet.contracts.limits import DEAD_LETTER_TRIES, QUEUE_RECEIVES
 from ratchet.contracts.messages import Doorbell
 from ratchet.contracts.names import TaskStatus
 from ratchet.domain.steps import End, Failure
@@ -38,7 +38,7 @@ class DeadLetters:
         """
         details = {"task_id": bell.task.task_id, "tenant": bell.task.tenant}
         cause = "it broke off the process that should have started it"
-        if receives <= DEAD_LETTER_TRIES:
+        if receives <= QUEUE_RECEIVES + DEAD_LETTER_TRIES:  # SQS counts those of all queues
             try:
                 self.start(bell)
             except RatchetError as exc:

@@ -125,6 +125,8 @@ WATCH_SECONDS = 300
 """How often the sweeper asks whether the execution of a running task is alive."""
 MAX_RESTARTS = 5
 """Dead executions in a row, without a step committed between them, before the task fails."""
+QUEUE_RECEIVES = 5
+"""Before a message is a dead letter. Throttling burns receives too, so fewer would dead-letter healthy messages."""
 DEAD_LETTER_TRIES = 2
 """How often a dead letter is tried once more. Who died of it twice did not do so by chance."""
 STEPS_PER_EXECUTION = 500

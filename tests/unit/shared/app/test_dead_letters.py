@@ -9,7 +9,7 @@ from ratchet import Agent
 from ratchet.app.batch import run_dead_letters
 from ratchet.app.dead_letters import POISON, DeadLetters
 from ratchet.contracts.errors import RatchetError, ServiceRefused, StoreUnavailable
-from ratchet.contracts.limits import DEAD_LETTER_TRIES
+from ratchet.contracts.limits import DEAD_LETTER_TRIES, QUEUE_RECEIVES
 from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.contracts.names import TaskStatus
 from ratchet.domain.steps import End
@@ -67,7 +67,7 @@ def test_a_task_whose_start_meets_a_bug_ends_as_poison_and_is_announced() -> Non
 def test_an_outage_ends_no_task_and_the_sweeper_still_rings(error: RatchetError) -> None:
     world = World(AGENT, chat=[says("Done.")])
     ref = world.submitted()
-    for receives in range(1, DEAD_LETTER_TRIES + 1):
+    for receives in range(1, QUEUE_RECEIVES + DEAD_LETTER_TRIES + 1):
         letters(world, failing(error))(Doorbell(ref), receives=receives)
     assert world.tip(ref).state.status is TaskStatus.QUEUED
     assert ref in world.due()
@@ -84,7 +84,7 @@ def test_what_killed_its_consumer_twice_is_not_tried_again() -> None:
     world = World(AGENT)
     ref = world.submitted()
     tried: list[Doorbell] = []
-    letters(world, tried.append)(Doorbell(ref), receives=DEAD_LETTER_TRIES + 1)
+    letters(world, tried.append)(Doorbell(ref), receives=QUEUE_RECEIVES + DEAD_LETTER_TRIES + 1)
     assert tried == []
     assert end_of(world, ref).status is TaskStatus.FAILED
 
