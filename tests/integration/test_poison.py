@@ -7,7 +7,7 @@ one hides a message for minutes before it comes back, so on the local stack this
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -45,7 +45,7 @@ class Poisoned(InMemoryWorkflow):
         self.bad: set[str] = set()
         self.is_down = False
 
-    def start(self, first: StepOutput) -> str:
+    def start(self, first: StepOutput) -> str | None:
         if self.is_down:
             raise StoreUnavailable("throttled")
         if first.task.task_id in self.bad:
@@ -90,8 +90,8 @@ class Queues:
                 self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         return len(found)
 
-    def _create(self, name: str, **attributes: str) -> str:
-        return self.sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+    def _create(self, name: str, **attributes: Any) -> str:
+        return self.sqs.create_queue(QueueName=name, Attributes=cast("Any", attributes))["QueueUrl"]
 
 
 class Deployment:
