@@ -32,7 +32,7 @@ class Beside:
             "import sys; from tests.simulation.explored import explore_to; explore_to(sys.argv[1])"
         )
         command = [sys.executable, "-c", code, str(self._file)]
-        self.process = subprocess.Popen(command, start_new_session=True)
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
 
     def result(self) -> Explored:
         """What was found, once all is explored."""
@@ -47,6 +47,8 @@ class Beside:
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
+        if self.process is not None and self.process.stdin is not None:
+            self.process.stdin.close()
         self.folder.cleanup()
 
     @property

@@ -2,6 +2,9 @@
 
 import os
 import pickle
+import signal
+import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,10 +45,17 @@ def explore() -> Explored:
     return Explored(plans, run_kills(PROCESSES, _quiet, stories_of_a_line=STORIES_OF_A_LINE))
 
 
+def _end_with_stdin() -> None:
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    os.killpg(0, signal.SIGKILL)
+
+
 def _quiet(_: Figures) -> None: ...
 
 
 def explore_to(path: str) -> None:
-    """Write what was found to a file."""
+    """Write what was found to a file. The whole process group ends with whoever holds the other end of stdin."""
     os.nice(NICE)
+    threading.Thread(target=_end_with_stdin, daemon=True).start()
     Path(path).write_bytes(pickle.dumps(explore()))
