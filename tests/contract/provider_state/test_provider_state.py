@@ -1,40 +1,23 @@
 """What executors share about deployments: the same in memory and in DynamoDB, one request each."""
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ratchet.adapters import aws
 from ratchet.adapters.dynamodb_providers import DynamoDbProviders
 from ratchet.contracts.errors import StoreUnavailable
 from ratchet.domain.quota import REQUESTS, SECOND, TOKENS, Move, hold
 from ratchet.model_ports import ProviderState
 from ratchet.testing.clock import FakeClock
 from ratchet.testing.provider_state import InMemoryProviders
-from tests.contract.moto_aws import mocked_aws
-from tests.contract.store.benches import create_table
 from tests.contract.store.wire import faults, item_bytes, watched
 
 NOW = 1_767_225_600 * SECOND
 BOTH = frozenset({REQUESTS, TOKENS})
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[Any]:
-    with mocked_aws():
-        yield aws.client("dynamodb")
-
-
-@pytest.fixture
-def table(client: Any) -> Iterator[str]:
-    name = f"checkpoints-{uuid.uuid1().hex}"
-    create_table(client, name)
-    yield name
-    client.delete_table(TableName=name)
 
 
 @pytest.fixture

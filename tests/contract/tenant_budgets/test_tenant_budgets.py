@@ -1,40 +1,22 @@
 """What tasks draw on their tenant's day: the same in memory and in DynamoDB."""
 
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ratchet.adapters import aws
 from ratchet.adapters.dynamodb_budgets import DynamoDbTenantBudgets
 from ratchet.budget_ports import TenantBudgets
 from ratchet.contracts.messages import Allowance, TaskRef
 from ratchet.domain.allowance import Move
 from ratchet.testing.clock import FakeClock
 from ratchet.testing.tenant_budgets import InMemoryTenantBudgets
-from tests.contract.moto_aws import mocked_aws
-from tests.contract.store.benches import create_table
 from tests.contract.store.wire import faults
 
 DAY, NEXT_DAY = "2026-11-22", "2026-11-23"
 ONE, TWO = TaskRef("acme", "task_1"), TaskRef("acme", "task_2")
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[Any]:
-    with mocked_aws():
-        yield aws.client("dynamodb")
-
-
-@pytest.fixture
-def table(client: Any) -> Iterator[str]:
-    name = f"checkpoints-{uuid.uuid1().hex}"
-    create_table(client, name)
-    yield name
-    client.delete_table(TableName=name)
 
 
 @pytest.fixture
