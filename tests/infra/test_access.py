@@ -167,6 +167,12 @@ def test_the_authorizer_is_asked_once_a_minute_for_a_key(keyed: Synthesized) -> 
     assert authorizer["AuthorizerResultTtlInSeconds"] == 60
 
 
+TOLD = (
+    *("requestId", "requestTime", "routeKey", "status", "responseLength", "responseLatency"),
+    *("identity.sourceIp", "integrationErrorMessage", "authorizer.error"),
+)
+
+
 def test_the_stage_throttles_and_logs_no_content(default: Synthesized) -> None:
     stage = default.only("AWS::ApiGatewayV2::Stage")
     assert stage["DefaultRouteSettings"] == {
@@ -176,6 +182,9 @@ def test_the_stage_throttles_and_logs_no_content(default: Synthesized) -> None:
     logged = set(json.loads(stage["AccessLogSettings"]["Format"]))
     assert {"requestId", "route", "status"} <= logged
     assert not logged & {"headers", "query", "body", "path"}
+    # The path of a signed link is what decides; its route is a pattern.
+    told = set(json.loads(stage["AccessLogSettings"]["Format"]).values())
+    assert told <= {f"$context.{name}" for name in TOLD}
 
 
 @pytest.mark.parametrize(
