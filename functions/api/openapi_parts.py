@@ -1,9 +1,11 @@
 """What the OpenAPI document says beyond the routes themselves: who may call them, what refusals look like, examples."""
 
+import json
 from typing import Any
 
+from functions.api.answer_examples import ANSWERS, PROBLEMS
 from functions.api.examples import BODIES
-from functions.api.problems import CONTENT_TYPE
+from functions.api.problems import CONTENT_TYPE, from_request_error
 from ratchet.contracts.access import API_KEY_HEADER, ROUTE_SCOPES, Identity
 from ratchet.contracts.problem import Problem
 
@@ -44,6 +46,11 @@ def completed(document: dict[str, Any], identity: Identity) -> dict[str, Any]:
     components["securitySchemes"] = {_NAME: _scheme(identity)}
     problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     components.setdefault("schemas", {}).update({**problem.pop("$defs"), "Problem": problem})
+    components["examples"] = {
+        error.code: {"value": json.loads(from_request_error(error).body or "")}
+        for errors in PROBLEMS.values()
+        for error in errors
+    }
     for path, verbs in document["paths"].items():
         for verb, operation in verbs.items():
             scope = ROUTE_SCOPES[f"{verb.upper()} {path}"]
@@ -52,12 +59,30 @@ def completed(document: dict[str, Any], identity: Identity) -> dict[str, Any]:
             # The framework's own words for a request that does not fit: ours is a problem with status 400.
             operation["responses"].pop("422", None)
             operation["responses"] |= _ERRORS | ({} if scope is None else _REFUSALS)
+            _exemplify(operation)
             if "requestBody" in operation:
                 content = operation["requestBody"]["content"]["application/json"]
                 content["example"] = BODIES[operation["operationId"]]
     for unused in ("HTTPValidationError", "ResponseValidationError", "ValidationError"):
         components["schemas"].pop(unused, None)
     return document
+
+
+def _exemplify(operation: dict[str, Any]) -> None:
+    """Show what is answered: when it went well, where there is an example of it, and when it did not."""
+    answers = operation["responses"]
+    for status in ("200", "202"):
+        if status in answers and operation["operationId"] in ANSWERS:
+            content = answers[status]["content"]["application/json"]
+            content["example"] = ANSWERS[operation["operationId"]]
+    for status, errors in PROBLEMS.items():
+        if status in answers:
+            shown = {
+                error.code: {"$ref": f"#/components/examples/{error.code}"} for error in errors
+            }
+            content = {**answers[status]["content"][CONTENT_TYPE], "examples": shown}
+            kept = {**answers[status]["content"], CONTENT_TYPE: content}
+            answers[status] = {**answers[status], "content": kept}
 
 
 def _scheme(identity: Identity) -> dict[str, str]:

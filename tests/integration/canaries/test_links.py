@@ -49,7 +49,7 @@ def live(office: Office, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     answers = [look(approve), look(flipped), press(flipped), call(request("PUT", approve, "x"))]
     answers += [call(request("POST", approve, body)) for body in (None, "", approve)]
     for error in (RuntimeError, StoreUnavailable):
-        broken = wired(office, by_link=Broken(error))  # type: ignore[arg-type]
+        broken = wired(office, by_link=Broken(error))
         monkeypatch.setattr(current, "wiring", lambda broken=broken: broken)
         answers += [look(approve), press(approve)]
     office.gate = office.rates
