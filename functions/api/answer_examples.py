@@ -32,7 +32,7 @@ _USAGE = {
     "cache_write_tokens": 0,
 }
 _NOTHING = dict.fromkeys(_USAGE, 0)
-_QUEUED = {
+_QUEUED: dict[str, Any] = {
     **_SUMMARY,
     "status": "queued",
     "agent_version": "4f1c9a27be03",
