@@ -3,11 +3,13 @@
 from aws_cdk import CfnOutput
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from cdk.components.acknowledged import acknowledge
 from ratchet.contracts.settings import NO_SPANS
+from ratchet.contracts.xray import ACTIONS, region_of
 
 
 class Traces(Construct):
@@ -18,7 +20,8 @@ class Traces(Construct):
         self._headers: secretsmanager.Secret | None = None
         self.endpoint = endpoint
         self.headers_arn = NO_SPANS
-        if endpoint == NO_SPANS:
+        self._is_signed = region_of(endpoint) is not None
+        if endpoint == NO_SPANS or self._is_signed:
             return
         self._headers = secretsmanager.Secret(
             self,
@@ -35,8 +38,13 @@ class Traces(Construct):
             self, {"SMG4": "Its holder is the backend outside: only the team can rotate it."}
         )
 
-    def grant(self, *functions: iam.IGrantable) -> None:
-        """Let them read the headers."""
+    def grant(self, *functions: lambda_.Function) -> None:
+        """Let them read the headers; or send to X-Ray, which knows them by their role."""
         for function in functions:
             if self._headers is not None:
                 self._headers.grant_read(function)
+            if self._is_signed and function.role is not None:
+                statement = iam.PolicyStatement(actions=list(ACTIONS), resources=["*"])
+                function.add_to_role_policy(statement)
+                reason = "X-Ray knows no resource-level permissions."
+                acknowledge(function.role, {"IAM5[Resource::*]": reason})

@@ -42,6 +42,7 @@ def tokens(default: Synthesized) -> Synthesized:
         "jwt_tenant_claim": "org",
         "tenant_rate": "5",
         "decision_links": "true",
+        "otlp_endpoint": "https://xray.eu-central-1.amazonaws.com/v1/traces",
     }
     return Synthesized(synthesize(context, OUT / "tokens"))
 

@@ -37,3 +37,14 @@ def test_with_an_endpoint_those_that_send_may_read_its_headers_and_nobody_else(
         if arn in statement["Resource"]
     }
     assert readers == {"step_executor", "deliverer"}
+
+
+def test_those_that_send_to_x_ray_may_and_need_no_secret(tokens: Synthesized) -> None:
+    endpoint = "https://xray.eu-central-1.amazonaws.com/v1/traces"
+    settings = {VARIABLE: endpoint, SECRET: "none"}
+    assert told(tokens) == {"step_executor": settings, "deliverer": settings}
+    assert "OtlpHeadersSecretArn" not in tokens.document["Outputs"]
+    may = {name: tokens.actions(name, "xray") for name in tokens.functions()}
+    wanted = {"PutTraceSegments", "PutSpans", "PutSpansForIndexing"}
+    assert {name for name, actions in may.items() if actions} == {"step_executor", "deliverer"}
+    assert may["step_executor"] == may["deliverer"] == wanted

@@ -10,6 +10,7 @@ from botocore.exceptions import (
     ConnectionError,
     HTTPClientError,
     IncompleteReadError,
+    NoCredentialsError,
 )
 from botocore.parsers import ResponseParserError
 from botocore.session import Session
@@ -82,10 +83,27 @@ def client(service: str) -> Any:
     """The process's client of a service; clients may be shared between threads."""
     with _lock:
         if service not in _clients:
-            if not _session:
-                _session.append(Session())
-            _clients[service] = _session[0].create_client(service, config=_CONFIG)
+            _clients[service] = _of_process().create_client(service, config=_CONFIG)
         return _clients[service]
+
+
+def credentials() -> Any:
+    """The process's credentials as they are now; those of a role are replaced in time.
+
+    Raises:
+        NoCredentialsError: it has none.
+    """
+    with _lock:
+        found = _of_process().get_credentials()
+    if found is None:
+        raise NoCredentialsError
+    return found.get_frozen_credentials()
+
+
+def _of_process() -> Session:
+    if not _session:
+        _session.append(Session())
+    return _session[0]
 
 
 def forget_clients() -> None:

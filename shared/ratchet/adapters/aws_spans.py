@@ -6,6 +6,7 @@ from typing import Protocol
 from ratchet.adapters.aws import client
 from ratchet.adapters.secrets import Secrets
 from ratchet.contracts.settings import NO_SPANS
+from ratchet.contracts.xray import SERVICE, region_of
 from ratchet.ports import Clock
 from ratchet.tracing_ports import SpanSink
 
@@ -30,6 +31,17 @@ def span_sink(settings: TracedSettings, clock: Clock, *, service: str) -> SpanSi
         return None
     from ratchet.adapters.otlp import OtlpSpans  # noqa: PLC0415 - off costs nothing
 
+    region = region_of(settings.otlp_endpoint)
+    if region is not None:
+        from ratchet.adapters.signed_spans import signer  # noqa: PLC0415 - of this endpoint alone
+
+        return OtlpSpans(
+            settings.otlp_endpoint,
+            headers=str,
+            service=service,
+            monotonic=clock.monotonic,
+            sign=signer(SERVICE, region),
+        )
     secrets = Secrets(client("secretsmanager"), clock)
     headers = functools.partial(secrets.get, settings.otlp_headers_secret_arn)
     return OtlpSpans(

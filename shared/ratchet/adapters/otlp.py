@@ -24,7 +24,8 @@ _ERROR_STATUS = 2
 class OtlpSpans:
     """A `SpanSink`. Keeps its connection; a backend that fails is left alone for a while.
 
-    `headers` gives what `parse_headers` reads: what the backend wants to see, its key for one.
+    `headers` gives what `parse_headers` reads: what the backend wants to see, its key for one. `sign` adds to the
+    headers of a POST to that URL with that body, for a backend that wants requests signed.
     """
 
     def __init__(
@@ -35,7 +36,9 @@ class OtlpSpans:
         service: str,
         monotonic: Callable[[], float] = time.monotonic,
         seconds: float = SPANS_SEND_SECONDS,
+        sign: Callable[[str, bytes, Mapping[str, str]], Mapping[str, str]] | None = None,
     ) -> None:
+        self._sign = sign
         self._url = urlsplit(endpoint)
         self._headers = headers
         self._service = service
@@ -78,6 +81,8 @@ class OtlpSpans:
                 "Content-Encoding": "gzip",
                 **parse_headers(self._headers()),
             }
+            if self._sign is not None:
+                headers = dict(self._sign(self._url.geturl(), body, headers))
             is_reused = connection.sock is not None
             try:
                 return _exchange(connection, path, body, headers)
