@@ -22,7 +22,7 @@ from functions.api.routes import (
     usage,
 )
 from ratchet.contracts.access import Identity
-from ratchet.contracts.errors import DataMissing, RetryableError
+from ratchet.contracts.errors import DataMissing, NewerRelease, RetryableError
 from ratchet.contracts.names import API_VERSION
 from ratchet.contracts.request_errors import RequestError, ServiceUnavailable
 from ratchet.observability import logger
@@ -80,6 +80,14 @@ def on_data_missing(error: DataMissing) -> Response[str]:
     logger.error("task cannot be read", extra={"error": error.code})
     detail = "what this task did is gone from the store or damaged, so it ends as failed; submit its goal again"
     return problem(HTTPStatus.GONE, error.code, "The task cannot be read", detail=detail)
+
+
+@app.exception_handler(NewerRelease)
+def on_newer_release(error: NewerRelease) -> Response[str]:
+    """What is stored of the task was written by code that was replaced by older code."""
+    logger.error("task of a newer release", extra={"error": error.code})
+    detail = "this deployment is older than the one that wrote the task; ask whoever runs it to deploy that one again"
+    return problem(503, error.code, "The task needs a newer release", detail=detail)
 
 
 @app.exception_handler(RetryableError)

@@ -20,6 +20,7 @@ from ratchet.contracts.errors import (
     DeadlineExceeded,
     EffectOutcomeUnknown,
     ExecutionFailed,
+    NewerRelease,
     RatchetError,
 )
 from ratchet.contracts.messages import Doorbell, TaskRef
@@ -144,6 +145,8 @@ class SweepTasks:
         """The task with its last step. One of which that cannot be read, and so cannot go on, has ended by then."""
         try:
             return self.store.load_tip(ref)
+        except NewerRelease:
+            raise  # nothing is lost: whoever put an older release back will not have meant to end its tasks
         except DataMissing as exc:
             return end_unreadable(self.store, ref, exc, now_ms=self.clock.now_ms())
 

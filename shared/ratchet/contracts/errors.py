@@ -47,6 +47,7 @@
         |-- AgentMissing              agent_missing
         |-- EffectOutcomeUnknown      effect_outcome_unknown
         |-- DataMissing               data_missing
+        |   `-- NewerRelease              upgrade_needed
         |-- LimitReached              max_steps, max_tokens, max_cost_usd (status budget_exceeded)
         |-- DeadlineExceeded          deadline (status timed_out)
         |-- LoopDetected              loop_detected
@@ -219,6 +220,15 @@ class DataMissing(TaskError):
     """A stored body is gone or does not match its hash."""
 
     code = "data_missing"
+
+
+class NewerRelease(DataMissing):
+    """A stored body was written by a newer release than this code, which nothing but newer code can read.
+
+    A task that is pinned to older code ends so when somebody has answered or resumed it through a newer api.
+    """
+
+    code = "upgrade_needed"
 
 
 class LimitReached(TaskError):

@@ -11,7 +11,7 @@ from dataclasses import astuple
 from typing import Any
 
 from ratchet.contracts.charge import Charge
-from ratchet.contracts.errors import DataMissing
+from ratchet.contracts.errors import DataMissing, NewerRelease
 from ratchet.contracts.limits import DEFAULT_PRIORITY
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import (
@@ -98,12 +98,16 @@ def unpack(body: bytes) -> dict[str, Any]:
     """The JSON object of a stored body, as the newest version would have written it.
 
     Raises:
-        DataMissing: the body is damaged or was written by a newer release.
+        DataMissing: the body is damaged.
+        NewerRelease: it was written by a newer release.
     """
-    dictionary = _DICTIONARIES.get(body[0]) if body else None
+    if not body:
+        raise DataMissing("a stored body is damaged: it is empty")
+    dictionary = _DICTIONARIES.get(body[0])
     if dictionary is None:
-        raise DataMissing(
-            "a stored body was written by a newer release; deploy that release or newer"
+        raise NewerRelease(
+            "a newer release than the one that runs this task has written what it goes on from; resume it with "
+            '"upgrade": true (`ratchet resume ID --upgrade`), or deploy that release again'
         )
     try:
         inflate = zlib.decompressobj(wbits=-15, zdict=dictionary)
