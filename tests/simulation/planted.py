@@ -273,7 +273,7 @@ BUGS: Sequence[Bug] = (
         ("deployed",),
     ),
     Bug("resume forgets the version", (planted_steps.always_upgrades,), (), ("resume-midway",)),
-    Bug("sweeper trusts the index", (planted_steps.stale_sweeper,)),
+    Bug("sweeper trusts the index", (planted_steps.stale_sweeper,), (), ("robbed",)),
     Bug("sweeper restarts the living", (planted_steps.hasty_sweeper,)),
     Bug("sweeper looks once only", (wrap(STORE, "postpone", _postpones_for_ever),)),
     Bug(
