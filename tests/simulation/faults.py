@@ -134,6 +134,7 @@ _OFFICE_SITES = (
     "forget:store.load_tip",
     "forget:store.load_remains",
     "forget:store.load",
+    "forget:store.begun_effects",
     "forget:store.list_tasks",
     "forget:store.session_tasks",
     "forget:store.move_session",

@@ -1,7 +1,7 @@
 """The stories of operators: tenants that are suspended and erased, people who are forgotten, and batches."""
 
 from tests.simulation.recollections import KEEPER
-from tests.simulation.story import Forget, Story, Submit, SubmitBatch, Suspend
+from tests.simulation.story import Cancel, Forget, Story, Submit, SubmitBatch, Suspend
 
 S = "talk"
 STORIES = (
@@ -17,6 +17,7 @@ STORIES = (
         (
             Submit("", key="a", session=S),
             Submit("", key="b", at_ms=20, session=S),
+            Cancel(1, at_ms=480),
             Forget(1, session=S, after_ms=5),
         ),
     ),
