@@ -114,7 +114,7 @@ class Ledger:
         if partition.head is None:
             if partition.steps:
                 self.violate(f"I5: {ref.task_id} has steps and no head")
-            seen.is_erased = bool(seen.bodies)
+            seen.is_erased = seen.is_going or bool(seen.bodies)
             return
         if seen.is_going or partition.head.is_erasing:
             seen.is_erased = True
