@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 import pytest
 
-from ratchet.app import execute_step, lost_attempts, spending, step_attempt
+from ratchet.app import execute_step, lost_attempts, spending, step_attempt, tenant_allowance
 from ratchet.app.lost_attempts import Reservation
 from ratchet.app.tenant_allowance import TenantAllowance, TenantGovernor
 from ratchet.contracts.charge import Charge
@@ -20,7 +20,7 @@ from ratchet.domain import keys
 from ratchet.domain.allowance import Move
 from ratchet.domain.budget import MAX_COST, worst_charge
 from ratchet.domain.models import ModelSpec
-from ratchet.domain.steps import Totals
+from ratchet.domain.steps import End, Paused, Totals
 from ratchet.domain.task import Task
 from ratchet.testing.tenant_budgets import InMemoryTenantBudgets
 from tests.simulation.spending_figures import Figures, play_many
@@ -120,6 +120,13 @@ def gives_nothing_back() -> AbstractContextManager[Any]:
     return patch.object(TenantGovernor, "give_back", lambda *_: None)
 
 
+def gives_back_whoever_ended_it() -> AbstractContextManager[Any]:
+    """Also after a cancel, and after the sweeper gave up: a call may be under way of which nobody tells."""
+    return patch.object(
+        tenant_allowance, "is_settled", lambda tip: isinstance(tip.next, End | Paused)
+    )
+
+
 def gives_back_what_is_in_use() -> AbstractContextManager[Any]:
     """A resumed task goes on with what its end is about to give back."""
 
@@ -158,6 +165,7 @@ def _moved_unseen(books: InMemoryTenantBudgets, ref: TaskRef, move: Move) -> All
         hands_no_tokens_on,
         looks_at_the_day_afterwards,
         gives_nothing_back,
+        gives_back_whoever_ended_it,
         gives_back_what_is_in_use,
         draws_without_looking,
     ],

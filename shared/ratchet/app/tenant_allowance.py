@@ -4,7 +4,17 @@ from dataclasses import dataclass, field, replace
 
 from ratchet.app.lost_attempts import begins_later, uncounted
 from ratchet.budget_ports import TenantBudgets
-from ratchet.contracts.errors import AttemptSuperseded, DataMissing, LimitReached
+from ratchet.contracts.errors import (
+    AttemptSuperseded,
+    ContextOverflow,
+    DataMissing,
+    DeadlineExceeded,
+    ExecutionFailed,
+    LimitReached,
+    ModelRejected,
+    ModelThrottled,
+    ModelUnavailable,
+)
 from ratchet.contracts.messages import Allowance, StepInput, TaskRef
 from ratchet.contracts.tenant_caps import TenantCaps
 from ratchet.domain.allowance import Move, Need, blocks, day_of
@@ -16,8 +26,15 @@ from ratchet.ports import CheckpointStore, Clock
 MAX_RACES = 10
 """Moves of other attempts that may come first before this one gives up."""
 
-_OVER = frozenset({MAX_COST, MAX_TOKENS, TENANT_DAY, "max_steps"})
-"""Ends that an attempt wrote before it made a call."""
+_ALL_KNOWN = frozenset(
+    {
+        *(MAX_COST, MAX_TOKENS, TENANT_DAY, "max_steps"),
+        *(ModelThrottled.code, ModelUnavailable.code, ModelRejected.code, ContextOverflow.code),
+    }
+)
+"""Ends that only an attempt writes, once it has counted what attempts before it may have lost."""
+_GIVEN_UP = frozenset({ExecutionFailed.code, DeadlineExceeded.code})
+"""Ends that an attempt writes, and the sweeper, who counts nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +162,7 @@ def is_settled(tip: History) -> bool:
         return True
     if not isinstance(tip.next, End):
         return False
-    failure = tip.next.failure
-    return tip.records[-1].result.model is not None or (
-        failure is not None and failure.code in _OVER
-    )
+    result, failure = tip.records[-1].result, tip.next.failure
+    if result.model is not None or failure is None:
+        return result.model is not None
+    return failure.code in _ALL_KNOWN or (failure.code in _GIVEN_UP and bool(result.lost))

@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 
 from ratchet import Agent, tool
-from ratchet.contracts.errors import AttemptSuperseded
+from ratchet.contracts.errors import AttemptSuperseded, ModelRejected
+from ratchet.contracts.limits import MAX_RESTARTS
 from ratchet.contracts.messages import Allowance, StepOutput, TaskRef
 from ratchet.contracts.names import TaskStatus
 from ratchet.domain.allowance import Move, day_of
 from ratchet.domain.messages import ToolCall
 from ratchet.domain.steps import End
+from ratchet.model_ports import ModelAnswer, ModelCall
 from ratchet.testing.chat import asks, says
 from tests.unit.shared.app.world import World
 
@@ -20,6 +22,14 @@ from tests.unit.shared.app.world import World
 def look(n: int) -> str:
     """Look somewhere."""
     return f"seen {n}"
+
+
+class Died(BaseException):
+    """The sandbox is gone."""
+
+
+def dies(_: ModelCall) -> ModelAnswer:
+    raise Died
 
 
 LOOP = Agent("loop", "Help.", tools=[look], policy="react")
@@ -128,6 +138,43 @@ def test_a_task_that_was_ended_from_outside_keeps_its_rest_for_the_day() -> None
     world.cancel(ref)
     world.announce_all(ref)
     assert given(world) == drawn
+
+
+def test_a_task_whose_first_call_is_refused_keeps_nothing() -> None:
+    world = World(LOOP, chat=lambda _: ModelRejected("no such key"), tenant_caps="*=50")
+    ref = world.submitted()
+    world.run(ref)
+    assert given(world) > 0
+    world.announce_all(ref)
+    assert (failure(world, ref), given(world)) == ("model_rejected", 0)
+
+
+def test_a_task_whose_sandboxes_died_keeps_what_their_calls_may_have_cost() -> None:
+    world = World(LOOP, chat=dies, tenant_caps="*=50")
+    ref = world.submitted()
+    state = world.first(ref)
+    for attempt in range(3):
+        with pytest.raises(Died):
+            world.step(state, attempt=attempt)
+    world.step(state, attempt=3, failure="Lambda.Unknown: out of memory")
+    drawn = given(world)
+    world.announce_all(ref)
+    spent = world.tip(ref).totals.cost_microusd
+    assert failure(world, ref) == "execution_failed"
+    assert drawn > given(world) == spent > 0
+
+
+def test_a_task_that_the_sweeper_gave_up_keeps_its_rest_for_the_day() -> None:
+    world = World(LOOP, chat=dies, tenant_caps="*=50")
+    ref = world.submitted()
+    with pytest.raises(Died):
+        world.step(world.first(ref))
+    drawn = given(world)
+    for generation in range(1, MAX_RESTARTS + 2):
+        world.workflow.kill(ref, generation, cause="aborted")
+        world.sweep.reconcile(ref)
+    world.announce_all(ref)
+    assert (failure(world, ref), given(world)) == ("execution_failed", drawn)
 
 
 def test_an_attempt_that_does_not_know_of_a_draw_learns_of_it_when_it_draws() -> None:
