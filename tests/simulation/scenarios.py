@@ -1,5 +1,6 @@
 """The stories whose fault plans are all tried, and random ones."""
 
+from dataclasses import replace
 from random import Random
 
 from ratchet.contracts.limits import INLINE_BODY_BYTES
@@ -275,6 +276,7 @@ def random_story(seed: int) -> Story:
         acts += _verbs(dice, number)
     acts += _forks(Random(f"{seed}/forks"), count)
     acts += _approvals(Random(f"{seed}/approvals"), count)
+    acts = _short_of_tokens(Random(f"{seed}/tokens"), acts)
     story = places.limited(Random(f"{seed}/places"), _day(dice, seed, acts))
     return talks.in_sessions(Random(f"{seed}/sessions"), story)
 
@@ -334,6 +336,17 @@ def _submit(dice: Random, number: int) -> Submit:
         at_ms=dice.randrange(0, 400),
         webhook=dice.random() < 0.3,
     )
+
+
+def _short_of_tokens(dice: Random, acts: list[Act]) -> list[Act]:
+    """On some days answers are as long as they may be, and a few of them use up a task's tokens."""
+    if dice.random() < 0.85:
+        return acts
+    most = dice.choice((9_000, 12_000, 30_000))
+    return [
+        replace(act, goal=f"${act.goal}", max_tokens=most) if isinstance(act, Submit) else act
+        for act in acts
+    ]
 
 
 def _verbs(dice: Random, of: int) -> list[Act]:

@@ -1,8 +1,7 @@
 """Steps: what one did (`StepResult`), what was recorded (`StepRecord`), what follows (`Step`, `Paused` or `End`)."""
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, field, replace
-from operator import add
+from dataclasses import dataclass, field, replace
 
 from ratchet.contracts.charge import NO_CHARGE, Charge
 from ratchet.contracts.names import (
@@ -217,7 +216,16 @@ class Runs:
     cache_writes: int = 0
 
     def __add__(self, other: "Runs") -> "Runs":
-        return Runs(*map(add, astuple(self), astuple(other)))
+        return Runs(
+            self.milliseconds + other.milliseconds,
+            self.waits + other.waits,
+            self.retries + other.retries,
+            self.unsafe_calls + other.unsafe_calls,
+            self.idle + other.idle,
+            self.seats + other.seats,
+            self.cache_reads + other.cache_reads,
+            self.cache_writes + other.cache_writes,
+        )
 
 
 @dataclass(frozen=True, slots=True)
