@@ -42,6 +42,7 @@ ALLOWED = {
         "ratchet.ports",
         "ratchet.task_list",
     ),
+    "shared/ratchet/schedule_ports.py": (*INNER, "ratchet.domain", "ratchet.ports"),
     "shared/ratchet/tracing_ports.py": (*INNER, "ratchet.domain"),
     "shared/ratchet/unexpected.py": INNER,
     "shared/ratchet/log_format.py": (*INNER, "ratchet.unexpected"),
@@ -59,6 +60,7 @@ ALLOWED = {
         "ratchet.tenancy_ports",
         "ratchet.session_ports",
         "ratchet.memory_ports",
+        "ratchet.schedule_ports",
         "ratchet.observability",
         "ratchet.tracing_ports",
         "ratchet.app",
@@ -74,6 +76,7 @@ ALLOWED = {
         "ratchet.session_ports",
         "ratchet.tracing_ports",
         "ratchet.memory_ports",
+        "ratchet.schedule_ports",
         "ratchet.adapters",
     ),
     "cdk": ("ratchet.contracts", "cdk"),
@@ -206,6 +209,8 @@ MAY_LOAD = {
     "authorizer": {"botocore"},
     "deliverer": {"botocore"},
     "dispatcher": {"botocore"},
+    "scheduler": {"botocore", "pydantic"},
+    "sweeper": {"botocore"},
     "step_executor": {"botocore", "openai", "pydantic"},
 }
 HEAVY = (

@@ -7,6 +7,7 @@ from ratchet.adapters.dynamodb_budgets import DynamoDbTenantBudgets
 from ratchet.adapters.dynamodb_cache import DynamoDbResponseCache
 from ratchet.adapters.dynamodb_goals import DynamoDbKnownGoals
 from ratchet.adapters.dynamodb_memories import DynamoDbMemories
+from ratchet.adapters.dynamodb_schedules import DynamoDbSchedules
 from ratchet.adapters.dynamodb_suspensions import DynamoDbSuspensions
 from ratchet.adapters.dynamodb_table import Table
 from ratchet.adapters.payloads import S3Payloads
@@ -28,6 +29,11 @@ def batches(settings: StoreSettings, clock: Clock) -> DynamoDbBatches:
     return DynamoDbBatches(
         client("dynamodb"), table=settings.table_name, payloads=payloads, clock=clock
     )
+
+
+def schedules(settings: StoreSettings, clock: Clock) -> DynamoDbSchedules:
+    """The records of schedules in the deployment's table."""
+    return DynamoDbSchedules(Table(client("dynamodb"), settings.table_name, clock), clock)
 
 
 def response_cache(settings: StoreSettings, clock: Clock) -> DynamoDbResponseCache:

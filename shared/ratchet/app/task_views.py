@@ -70,6 +70,7 @@ def task_view(tip: History, functions: Functions = DEPLOYED) -> TaskView:
         cost=_cost_view(tip, functions),
         waiting_for=tip.state.waiting_for,
         session_id=task.session.session_id if task.session else None,
+        schedule_id=task.schedule_id,
     )
 
 

@@ -75,6 +75,20 @@ MAX_SESSION_LINE = 100
 SESSION_LOOK_SECONDS = 300
 """How often a task that waits for its session looks whether the one that it waits for has ended unseen."""
 
+# Schedules
+MAX_SCHEDULES = 200
+"""Of one tenant, those that have not ended. Counted before one is made, so requests at the same time may pass it by a
+few."""
+MAX_SCHEDULE_EXPRESSION_CHARS = 256
+"""As EventBridge Scheduler."""
+MAX_TIMEZONE_CHARS = 50
+ENDED_SCHEDULE_SECONDS = TERMINAL_RETENTION_SECONDS
+"""How long a schedule that has ended can be read: as long as the task that it made last."""
+FIRING_RETRY_SECONDS = 3600
+"""How long a run that could not be submitted is tried again, by EventBridge and then by Lambda; it is given up then."""
+FIRING_RETRIES = 2
+"""Lambda makes no more, one and two minutes later: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async.html"""
+
 # Memory
 MAX_MEMORY_BYTES = 8 * 1024
 """Of one memory's value as JSON: a fact, not a document."""

@@ -12,7 +12,7 @@ POWERTOOLS = frozenset(
 )
 OURS = frozenset(
     {
-        *("tenant", "task_id", "step", "message_id", "generation", "agent"),  # which
+        *("tenant", "task_id", "step", "message_id", "generation", "agent", "schedule_id"),  # which
         *("step_type", "model", "deployment", "tool", "channel", "ok", "error", "problem"),  # what
         *("cost_microusd", "lost_microusd", "lost_tokens"),  # how much
         *("ms", "seconds", "restarts", "count"),

@@ -62,6 +62,16 @@ class WaitingFor(StrEnum):
     """Another task of its session runs, or is before it."""
 
 
+class ScheduleStatus(StrEnum):
+    """Where a schedule stands."""
+
+    CREATING = "creating"
+    """EventBridge may not have it yet: it fires once the request that makes it has come through."""
+    ACTIVE = "active"
+    ENDED = "ended"
+    """It fires no more."""
+
+
 class OnConflict(StrEnum):
     """What happens to a task whose session is busy, and to the task that runs there."""
 

@@ -27,6 +27,8 @@
     |-- MemoryFull                409 memory_full
     |-- MemoryChanged             412 precondition_failed
     |-- MemoryTooLarge            413 memory_too_large
+    |-- ScheduleNotFound          404 not_found
+    |-- TooManySchedules          409 too_many_schedules
     `-- ServiceUnavailable        503 unavailable
 
 No imports beyond the standard library and the other errors.
@@ -212,3 +214,15 @@ class MemoryTooLarge(RequestError):
     """The value has more bytes than one may."""
 
     code, status, title = "memory_too_large", 413, "The memory is too large"
+
+
+class ScheduleNotFound(RequestError):
+    """No such schedule of this tenant."""
+
+    code, status, title = "not_found", 404, "Not found"
+
+
+class TooManySchedules(RequestError):
+    """The tenant has as many schedules as one may."""
+
+    code, status, title = "too_many_schedules", 409, "The tenant has too many schedules"

@@ -170,7 +170,7 @@ class TaskView(Answer):
     """A task as `GET /v1/tasks/{task_id}` shows it.
 
     `complexity` is null where the agent's planning step rates it; `waiting_for` names what keeps a queued task
-    waiting: a limit, or its session.
+    waiting: a limit, or its session. `schedule_id` is that of the schedule that submitted it.
     """
 
     task_id: str
@@ -195,6 +195,7 @@ class TaskView(Answer):
     cost: CostView | None = None
     waiting_for: WaitingFor | None = None
     session_id: str | None = None
+    schedule_id: str | None = None
 
 
 class TaskSummaryView(Answer):

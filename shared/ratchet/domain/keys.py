@@ -13,6 +13,9 @@ What all tenants share, a model provider or the running limit, belongs to none o
                                  USAGE            how far the task is in the usage ledger (behind what that query reads)
     TENANT#t#IDEMPOTENCY#sha256  IDEMPOTENCY      the task, or the batch, that a key created
     TENANT#t#BATCH#batch_...     BATCH            which tasks were submitted together
+    TENANT#t#SCHEDULES           SCHEDULE#id      when a schedule fires, and what came of it last
+                                 REQUEST#id       the task that it submits
+                                 DELETED#id       that there was such a schedule
     TENANT#t#WEBHOOK#sha256      WEBHOOK          up to when a URL that answered 410 gets nothing
     TENANT#t#SESSION#s           SESSION          who runs in a session, who waits, and what was said
                                  TASK#000000007   the seventh task that came
@@ -54,6 +57,7 @@ from ratchet.domain.usage import Account, Counter
 HEAD = "TASK"
 SESSION = "SESSION"
 BATCH = "BATCH"
+SCHEDULE, REQUEST, DELETED = "SCHEDULE", "REQUEST", "DELETED"
 PLACE = "TASK#"
 ADMISSION, LIMIT, SLOTS, THROTTLED = "ADMISSION", "LIMIT", "SLOTS", "THROTTLED"
 CACHED = "CACHE"
@@ -164,6 +168,21 @@ def batch_key(tenant: str, batch_id: str) -> str:
 def is_batch_id(text: str) -> bool:
     """Whether a caller's text can be the id of a batch."""
     return re.fullmatch(r"batch_[0-9A-HJKMNP-TV-Z]{26}", text) is not None
+
+
+def schedules_key(tenant: str) -> str:
+    """The partition of a tenant's schedules."""
+    return f"{tenant_key(tenant)}#SCHEDULES"
+
+
+def schedule_sort_key(kind: str, schedule_id: str) -> str:
+    """Sort key of a schedule, of its request, or of what is left of it."""
+    return f"{kind}#{_safe(schedule_id)}"
+
+
+def is_schedule_id(text: str) -> bool:
+    """Whether a caller's text can be the id of a schedule."""
+    return re.fullmatch(r"schedule_[0-9A-HJKMNP-TV-Z]{26}", text) is not None
 
 
 def idempotency_key(tenant: str, key: str) -> str:

@@ -70,6 +70,7 @@ class Task:
     priority: int = bounds.DEFAULT_PRIORITY
     session: SessionPlace | None = None
     earlier: tuple[Message, ...] | None = None  # what its session had said when it first started
+    schedule_id: str | None = None  # of the schedule that submitted it
 
     def rated(self, step: Step) -> Step:
         """The step as this task was rated."""
