@@ -14,6 +14,7 @@ from ratchet.local.endpoint import Endpoint
 from ratchet.local.events.delivery import Delivery
 from ratchet.local.events.rules import RuleBook
 from ratchet.local.events.schedule import Ticker
+from ratchet.local.events.scheduler import ScheduleClock
 from ratchet.local.events.sqs_mapping import SqsPollers
 from ratchet.local.functions.invoke_api import InvokeApi
 from ratchet.local.functions.sandbox import LogSink
@@ -109,6 +110,8 @@ def _assemble(
     )
     delivery = Delivery(functions, endpoint)
     functions.deliver = delivery
+    minute = options.timing.minute_seconds
+    ticker.add(1, ScheduleClock(endpoint, delivery, minute_seconds=minute).tick)
     return Runtime(
         stack_name=options.stack_name,
         endpoint=endpoint,

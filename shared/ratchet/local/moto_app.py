@@ -11,6 +11,7 @@ from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from ratchet.local.endpoint import ACCESS_KEY, Endpoint
+from ratchet.local.events.scheduler import refusal
 from ratchet.local.json_types import JsonObject
 from ratchet.local.storage.journal import Journal
 from ratchet.local.storage.recording import (
@@ -19,8 +20,10 @@ from ratchet.local.storage.recording import (
     SECRET_WRITES,
     dynamodb_record,
     is_object_write,
+    is_schedule_write,
     is_unsupported_write,
     object_records,
+    schedule_record,
     signed_service,
     target_of,
 )
@@ -30,7 +33,7 @@ _NOISY = ("moto", "werkzeug", "moto.stepfunctions")
 
 
 class MotoApp:
-    """Answers AWS requests; DynamoDB, S3 and Secrets Manager writes one at a time."""
+    """Answers AWS requests; writes that outlive the process one at a time."""
 
     def __init__(self, endpoint: Endpoint, journal: Journal | None) -> None:
         default_user_config["stepfunctions"]["execute_state_machine"] = True
@@ -52,6 +55,8 @@ class MotoApp:
             return self._dynamodb(environ).send(start_response)
         if self._journal is not None and service == "s3" and is_object_write(request):
             return self._s3(environ).send(start_response)
+        if service == "scheduler" and is_schedule_write(request):
+            return self._schedule(environ).send(start_response)
         if service == "secretsmanager" and target_of(request) in SECRET_WRITES:
             return self._secret(environ).send(start_response)
         parts: list[bytes] = list(self._app(environ, start_response))
@@ -71,6 +76,13 @@ class MotoApp:
         """Puts an S3 object as its journal record says."""
         headers = {**record["headers"], **self._signed_for("s3")}
         return call(self._app, make_environ(Request("PUT", record["path"], "", headers, body)))
+
+    def put_schedule(self, record: JsonObject) -> Response:
+        """Makes an EventBridge Scheduler schedule as its journal record says."""
+        path = f"/schedules/{record['name'].rpartition('/')[2]}"
+        headers = {"content-type": "application/json", **self._signed_for("scheduler")}
+        body = json.dumps(record["body"]).encode()
+        return call(self._app, make_environ(Request("POST", path, "", headers, body)))
 
     def reset(self) -> None:
         """Forgets everything that moto holds."""
@@ -96,6 +108,19 @@ class MotoApp:
             if response.is_success:
                 for record in object_records(request):
                     self._record(record)
+            return response
+
+    def _schedule(self, environ: WSGIEnvironment) -> Response:
+        read_body(environ)
+        request = read_request(environ)
+        if request.method != "DELETE" and (why := refusal(json.loads(request.body))):
+            # moto takes any text for an expression or a time zone.
+            headers = [("x-amzn-errortype", "ValidationException")]
+            return Response.of_json(400, {"Message": why}, headers)
+        with self._lock:
+            response = call(self._app, environ)
+            if response.is_success:
+                self._record(schedule_record(request))
             return response
 
     def _secret(self, environ: WSGIEnvironment) -> Response:

@@ -22,7 +22,6 @@ _BACKLOG = 512
 _log = logging.getLogger(__name__)
 # moto would store these and nothing would ever happen: better an error than silence.
 _UNPLAYED = {
-    "scheduler": "the local stack does not run EventBridge Scheduler schedules",
     "lambda": "the local stack answers Invoke, and no other call of Lambda",
 }
 

@@ -25,7 +25,8 @@ def cdk_out(tmp_path: Path) -> Path:
     assembly.add("Bucket", "AWS::S3::Bucket")
     template = {"SecretStringTemplate": '{"user":"u"}', "GenerateStringKey": "password"}
     assembly.add("Secret", "AWS::SecretsManager::Secret", GenerateSecretString=template)
-    for name in ("Table", "Bucket", "Secret"):
+    assembly.add("Group", "AWS::Scheduler::ScheduleGroup")
+    for name in ("Table", "Bucket", "Secret", "Group"):
         assembly.output(name, {"Ref": name})
     return assembly.write("")
 
@@ -162,3 +163,42 @@ def test_an_answered_write_survives_kill_9(cdk_out: Path, tmp_path: Path) -> Non
     assert subprocess.run(command, check=False).returncode == -9
     with LocalStack.start(cdk_out, stack_name=STACK, state_dir=tmp_path) as stack:
         assert Store(stack).count("a") == "7"
+
+
+def test_schedules_outlive_the_stack_that_made_them(cdk_out: Path, tmp_path: Path) -> None:
+    wanted = {
+        "ScheduleExpression": "cron(0 9 ? * MON *)",
+        "ScheduleExpressionTimezone": "Europe/Berlin",
+        "FlexibleTimeWindow": {"Mode": "OFF"},
+        "ActionAfterCompletion": "DELETE",
+        "Target": {"Arn": "arn:aws:lambda:us-east-1:123456789012:function:f", "RoleArn": "r"},
+    }
+    for left in (["one", "two"], ["two"], ["two"]):
+        with LocalStack.start(cdk_out, stack_name=STACK, state_dir=tmp_path / "state") as stack:
+            client, group = stack.client("scheduler"), stack.outputs["Group"]
+            if len(left) == 2:
+                for name in left:
+                    client.create_schedule(GroupName=group, Name=name, **wanted)
+            kept = client.list_schedules(GroupName=group)["Schedules"]
+            assert {s["Name"] for s in kept} >= set(left)
+            shown = client.get_schedule(GroupName=group, Name="two")
+            assert {name: shown[name] for name in list(wanted)[:2]} == dict(
+                list(wanted.items())[:2]
+            )
+            if "one" in {s["Name"] for s in kept} and len(left) == 1:
+                client.delete_schedule(GroupName=group, Name="one")
+            names = {s["Name"] for s in client.list_schedules(GroupName=group)["Schedules"]}
+            assert names == set(left)
+
+
+def test_a_schedule_that_eventbridge_would_refuse_is_refused(cdk_out: Path) -> None:
+    wanted = {"FlexibleTimeWindow": {"Mode": "OFF"}, "Target": {"Arn": "a", "RoleArn": "r"}}
+    with LocalStack.start(cdk_out, stack_name=STACK) as stack:
+        client, group = stack.client("scheduler"), stack.outputs["Group"]
+        for changes in (
+            {"ScheduleExpression": "rate(5 seconds)"},
+            {"ScheduleExpression": "rate(5 minutes)", "ScheduleExpressionTimezone": "Mars"},
+        ):
+            with pytest.raises(client.exceptions.ValidationException):
+                client.create_schedule(GroupName=group, Name="one", **wanted, **changes)
+        assert client.list_schedules(GroupName=group)["Schedules"] == []

@@ -101,9 +101,7 @@ def test_a_taken_port_is_a_clear_error(assembly: Assembly) -> None:
     LocalStack.start(assembly.write(HANDLERS), stack_name=STACK).close()
 
 
-@pytest.mark.parametrize(
-    ("service", "call"), [("scheduler", "list_schedules"), ("lambda", "list_functions")]
-)
+@pytest.mark.parametrize(("service", "call"), [("lambda", "list_functions")])
 def test_what_nobody_plays_is_refused_loudly(assembly: Assembly, service: str, call: str) -> None:
     assembly.add("Queue", "AWS::SQS::Queue")
     with (

@@ -87,6 +87,20 @@ def object_records(request: Request) -> list[JsonObject]:
     ]
 
 
+def is_schedule_write(request: Request) -> bool:
+    """Whether this makes, changes or deletes a schedule (groups come from the template)."""
+    is_schedule = request.raw_path.startswith("/schedules/")
+    return is_schedule and request.method in ("POST", "PUT", "DELETE")
+
+
+def schedule_record(request: Request) -> JsonObject:
+    """The record of a successful write of a schedule; a deletion has no body."""
+    asked = json.loads(request.body or b"{}")
+    group = asked.get("GroupName") or parse_qs(request.query).get("groupName", ["default"])[0]
+    name = request.raw_path.removeprefix("/schedules/")
+    return {"service": "scheduler", "name": f"{group}/{name}", "body": asked or None}
+
+
 def dynamodb_record(request: Request) -> JsonObject:
     """The record of a successful DynamoDB write."""
     return {

@@ -31,6 +31,8 @@ def replay(state: RetainedState, secrets: SecretKeeper, app: MotoApp) -> None:
     for record in secrets.others():
         body = {"Name": record["name"], "SecretString": record["value"]}
         _check(app.request("secretsmanager", "secretsmanager.CreateSecret", body), record["name"])
+    for record in state.schedules.values():
+        _check(app.put_schedule(record), record["name"])
 
 
 def snapshot(state: RetainedState, secrets: SecretKeeper, endpoint: Endpoint) -> list[JsonObject]:
@@ -40,6 +42,7 @@ def snapshot(state: RetainedState, secrets: SecretKeeper, endpoint: Endpoint) ->
         *state.objects.values(),
         *secrets.created,
         *secrets.others(),
+        *state.schedules.values(),
     ]
 
 

@@ -9,7 +9,7 @@ from moto.core.common_models import CloudFormationModel
 from ratchet.local.errors import LocalStackError
 from ratchet.local.json_types import JsonObject
 from ratchet.local.runtime import Runtime, current
-from ratchet.local.template import functions, http_api, messaging, storage, workflow
+from ratchet.local.template import functions, http_api, messaging, scheduling, storage, workflow
 from ratchet.local.template.ignored import IGNORED_TYPES
 from ratchet.local.template.resource import (
     RESOURCE_TYPES,
@@ -19,7 +19,7 @@ from ratchet.local.template.resource import (
     physical_name,
 )
 
-MODULES = (functions, http_api, messaging, storage, workflow)
+MODULES = (functions, http_api, messaging, scheduling, storage, workflow)
 
 
 @cache
