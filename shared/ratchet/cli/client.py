@@ -197,6 +197,10 @@ class ApiClient:
             model, method, path, params=_query(**(query or {})), json=json, headers=headers
         )
 
+    def send(self, method: str, path: str) -> None:
+        """Send a request whose answer says nothing."""
+        self._checked(self._http.build_request(method, path))
+
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
@@ -237,9 +241,7 @@ class ApiClient:
         headers: Mapping[str, str] | None = None,
     ) -> Model:
         request = self._http.build_request(method, path, params=params, json=json, headers=headers)
-        response = self._send(request)
-        if response.is_error:
-            raise ApiProblem(_problem(response))
+        response = self._checked(request)
         try:
             return model.model_validate_json(response.content)
         except ValidationError as exc:
@@ -247,6 +249,12 @@ class ApiClient:
                 f"{request.url} did not answer as a Ratchet API does",
                 "Check RATCHET_API_URL; a deployment of another version can cause this too.",
             ) from exc
+
+    def _checked(self, request: httpx.Request) -> httpx.Response:
+        response = self._send(request)
+        if response.is_error:
+            raise ApiProblem(_problem(response))
+        return response
 
     def _send(self, request: httpx.Request) -> httpx.Response:
         pause = _FIRST_PAUSE_SECONDS

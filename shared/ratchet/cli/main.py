@@ -23,6 +23,7 @@ from ratchet.cli import (
     prices_command,
     resume_command,
     routes_command,
+    schedule_commands,
     session_commands,
     simulate_command,
     submit_command,
@@ -71,6 +72,7 @@ app.command("prices")(prices_command.prices)
 app.add_typer(cache_command.app, name="cache")
 app.add_typer(keys_command.app, name="keys")
 app.add_typer(session_commands.app, name="sessions")
+app.add_typer(schedule_commands.app, name="schedules")
 app.add_typer(memory_commands.app, name="memory")
 app.add_typer(tenants_command.app, name="tenants")
 app.command("new")(new_command.new)

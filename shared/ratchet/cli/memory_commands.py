@@ -128,6 +128,8 @@ def _told(gone: DeletedNamespaceView) -> str:
     lines = [f"Deleted {gone.deleted_memories} memories of {gone.namespace}."]
     if gone.deleted_task_ids:
         lines.append(f"Deleted {len(gone.deleted_task_ids)} tasks, {gone.deleted_items} items.")
+    if gone.deleted_schedules:
+        lines.append(f"Deleted {gone.deleted_schedules} schedules.")
     if gone.open_task_ids:
         lines.append(f"These have not ended, so they stay: {' '.join(gone.open_task_ids)}")
     if not gone.is_complete:

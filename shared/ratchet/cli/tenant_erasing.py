@@ -4,12 +4,16 @@ from collections.abc import Mapping
 
 from ratchet.adapters.dynamodb import DynamoDbCheckpoints
 from ratchet.adapters.dynamodb_holdings import DynamoDbHoldings
+from ratchet.adapters.dynamodb_schedules import DynamoDbSchedules
 from ratchet.adapters.dynamodb_suspensions import DynamoDbSuspensions
+from ratchet.adapters.dynamodb_table import Table
+from ratchet.adapters.eventbridge_scheduler import EventBridgeTimers
 from ratchet.adapters.payloads import S3Holdings, S3Payloads
 from ratchet.adapters.stepfunctions import StepFunctionsWorkflow
 from ratchet.adapters.system import SystemClock
 from ratchet.app.erase_tenant import EraseTenant
 from ratchet.app.manage_tenants import ManageTenants
+from ratchet.app.schedule_holdings import ScheduleHoldings
 from ratchet.cli.config import ApiConfig
 from ratchet.cli.operator import Operator
 from ratchet.cli.webhook_secret_command import stored_keys
@@ -47,12 +51,21 @@ def erasing(operator: Operator, stack: str) -> tuple[EraseTenant, int]:
     clock = SystemClock()
     payloads = S3Payloads(lambda: s3, bucket)
     items = DynamoDbHoldings(dynamodb, table=table, clock=clock)
+    timers = EventBridgeTimers(
+        lambda: operator.client("scheduler"), operator.outputs["ScheduleGroupName"]
+    )
+    schedules = DynamoDbSchedules(Table(dynamodb, table, clock), clock)
     machine = operator.outputs["StateMachineArn"]
     erase = EraseTenant(
         managing(operator),
         DynamoDbCheckpoints(dynamodb, table=table, payloads=payloads, clock=clock),
         StepFunctionsWorkflow(operator.client("stepfunctions"), machine),
-        (WebhookRotations(operator.config, stack), S3Holdings(lambda: s3, bucket), items),
+        (
+            ScheduleHoldings(schedules, timers),
+            WebhookRotations(operator.config, stack),
+            S3Holdings(lambda: s3, bucket),
+            items,
+        ),
     )
     return erase, items.bytes()
 

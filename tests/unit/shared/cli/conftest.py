@@ -56,6 +56,7 @@ def task(status: str = "succeeded", steps: int = 2, **changes: Any) -> dict[str,
         "cost": None,
         "waiting_for": None,
         "session_id": None,
+        "schedule_id": None,
         **changes,
     }
 

@@ -41,6 +41,7 @@ def cleared(**changes: Any) -> dict[str, Any]:
         "deleted_items": 0,
         "open_task_ids": [],
         "is_complete": True,
+        "deleted_schedules": 0,
         **changes,
     }
 
@@ -106,12 +107,21 @@ def test_a_namespace_is_deleted_only_when_one_says_so(api: FakeApi, ratchet: Com
     assert "Deleted 2 memories of user:ann" in ratchet("memory", "delete", "user:ann", "--all").err
     assert dict(api.requests[-1].url.params) == {}
     gone = cleared(
-        deleted_task_ids=[TASK_ID], deleted_items=5, open_task_ids=["task_x"], is_complete=False
+        deleted_task_ids=[TASK_ID],
+        deleted_items=5,
+        open_task_ids=["task_x"],
+        is_complete=False,
+        deleted_schedules=3,
     )
     api.on(f"DELETE {PATH}", ok(gone))
     done = ratchet("memory", "delete", "user:ann", "--all", "--tasks")
     assert dict(api.requests[-1].url.params) == {"tasks": "true"}
-    for words in ("1 tasks, 5 items", "not ended, so they stay: task_x", "send it again"):
+    for words in (
+        "1 tasks, 5 items",
+        "3 schedules",
+        "not ended, so they stay: task_x",
+        "send it again",
+    ):
         assert words in done.err
     done = ratchet("memory", "delete", "user:ann", "--all", "--tasks", "--json")
     assert json.loads(done.out) == gone
