@@ -18,11 +18,19 @@ from cdk.requirements_closure import MACHINES, layer_lines
 from ratchet.contracts.names import AGENTS_MANIFEST_FILE, MODELS_FILE, Json
 
 ROOT = Path(__file__).resolve().parents[1]
-FUNCTIONS = ("api", "authorizer", "dispatcher", "step_executor", "deliverer", "sweeper")
+FUNCTIONS = (
+    "api",
+    "authorizer",
+    "dispatcher",
+    "scheduler",
+    "step_executor",
+    "deliverer",
+    "sweeper",
+)
 LAYERS = ("base", "llm", "webhooks")
 AGENTS_IN = frozenset({"step_executor"})
-MANIFEST_IN = frozenset({"api"})
-MODELS_IN = frozenset({"api", "step_executor"})
+MANIFEST_IN = frozenset({"api", "scheduler"})
+MODELS_IN = frozenset({"api", "scheduler", "step_executor"})
 NOT_SHIPPED = frozenset({"capacity", "cli", "local", "testing"})
 RUNTIMES = range(11, 15)
 LAYER_FORMAT = 1  # raise it when a change here must rebuild existing layers

@@ -21,6 +21,7 @@ LIMITS: Mapping[str, tuple[int, int]] = {
     "authorizer_memory_mb": (128, 10_240),
     "dispatcher_memory_mb": (128, 10_240),
     "sweeper_memory_mb": (128, 10_240),
+    "scheduler_memory_mb": (128, 10_240),
     "step_executor_memory_mb": (128, 10_240),
     "deliverer_memory_mb": (128, 10_240),
     "step_timeout_seconds": (30, 870),
@@ -77,6 +78,7 @@ class Deployment:
     authorizer_memory_mb: int = 256
     dispatcher_memory_mb: int = 256
     sweeper_memory_mb: int = 256
+    scheduler_memory_mb: int = 512
     step_executor_memory_mb: int = 512
     deliverer_memory_mb: int = 256
     step_timeout_seconds: int = 300

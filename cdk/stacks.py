@@ -5,6 +5,7 @@ from constructs import Construct
 
 from cdk.assembly.front import Front, make_front
 from cdk.assembly.ground import Ground
+from cdk.assembly.scheduling import Schedules, make_schedules
 from cdk.assembly.step_executor import make_step_executor
 from cdk.assembly.workers import make_deliverer, make_dispatcher, make_sweeper
 from cdk.bundling import Bundle
@@ -35,17 +36,19 @@ class RatchetStack(Stack):
         self._ground = Ground.lay(self, deployment=deployment, providers=providers, bundle=bundle)
         self._step_executor = make_step_executor(self._ground)
         self._workflow = self._make_workflow(routing)
-        front = make_front(self._ground, self._workflow)
+        schedules = make_schedules(self._ground, self._workflow)
+        front = make_front(self._ground, self._workflow, schedules)
         functions = [
             self._step_executor,
             make_dispatcher(self._ground, self._workflow),
             make_deliverer(self._ground, api_url=front.url),
             sweeper := make_sweeper(self._ground, self._workflow),
+            schedules.function,
             *front.functions,
         ]
         self._keep_warm()
         self._watch(sweeper)
-        self._write_outputs(front, functions)
+        self._write_outputs(front, schedules, functions)
 
     def _make_workflow(self, routing: RoutingTable) -> Workflow:
         seconds = self._ground.deployment.step_timeout_seconds
@@ -84,7 +87,9 @@ class RatchetStack(Stack):
         )
         Dashboard(self, "Dashboard", **queues, machine=machine)
 
-    def _write_outputs(self, front: Front, functions: list[PythonFunction]) -> None:
+    def _write_outputs(
+        self, front: Front, schedules: Schedules, functions: list[PythonFunction]
+    ) -> None:
         ground = self._ground
         values = {
             "ApiUrl": front.url,
@@ -92,6 +97,7 @@ class RatchetStack(Stack):
             "StateMachineArn": self._workflow.machine.state_machine_arn,
             "TableName": ground.checkpoints.table.table_name,
             "PayloadBucketName": ground.checkpoints.payloads.bucket_name,
+            "ScheduleGroupName": schedules.scheduling.group.ref,
             "QueueUrl": ground.inbox.queue.queue_url,
             "OutboxQueueUrl": ground.outbox.queue.queue_url,
             "ModelKeySecretArn": ground.secrets.model_key.secret_arn,

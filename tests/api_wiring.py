@@ -23,6 +23,7 @@ def wired(world: World, **changes: Any) -> Wiring:
         "usage": world.usage,
         "deliveries": world.deliveries,
         "sessions": world.sessions,
+        "schedules": world.schedules,
         "memories": world.memories,
         "agents": world.submit.agents,
     }

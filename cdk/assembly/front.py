@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from cdk.assembly.ground import Ground
+from cdk.assembly.scheduling import Schedules
 from cdk.components import functions as sizes
 from cdk.components.api import Api, Throttle
 from cdk.components.checkpoints import (
@@ -18,6 +19,7 @@ from cdk.components.checkpoints import (
 )
 from cdk.components.identity import grant_api_keys, identify, identity_of
 from cdk.components.python_function import PythonFunction
+from cdk.components.scheduling import CREATE, DELETE
 from cdk.components.workflow import Workflow
 from ratchet.contracts.limits import LINK_BURST, LINK_RATE
 from ratchet.contracts.settings import ApiSettings, AuthorizerSettings
@@ -31,10 +33,12 @@ class Front:
     functions: list[PythonFunction]
 
 
-def make_front(ground: Ground, workflow: Workflow) -> Front:
+def make_front(ground: Ground, workflow: Workflow, schedules: Schedules) -> Front:
     """Open the routes, each to whom the deployment says."""
     deployment = ground.deployment
-    handler = _make_handler(ground, workflow)
+    handler = _make_handler(ground, workflow, schedules)
+    schedules.scheduling.grant(handler, CREATE, DELETE)
+    schedules.scheduling.grant_handing_over(handler)
     authorizer = _make_authorizer(ground)
     api = Api(
         ground.stack,
@@ -49,7 +53,7 @@ def make_front(ground: Ground, workflow: Workflow) -> Front:
     return Front(api.url, [handler, *([authorizer] if authorizer else [])])
 
 
-def _make_handler(ground: Ground, workflow: Workflow) -> PythonFunction:
+def _make_handler(ground: Ground, workflow: Workflow, schedules: Schedules) -> PythonFunction:
     handler = ground.factory.make(
         "api",
         ApiSettings(
@@ -64,6 +68,10 @@ def _make_handler(ground: Ground, workflow: Workflow) -> PythonFunction:
             architecture=ground.deployment.architecture,
             identity=identity_of(ground.deployment).to_setting(),
             decision_links="on" if ground.deployment.decision_links else "off",
+            schedule_group=schedules.scheduling.group.ref,
+            scheduler_function_arn=schedules.function.function_arn,
+            scheduler_role_arn=schedules.scheduling.role.role_arn,
+            dead_letters_arn=schedules.scheduling.dead_letters.queue_arn,
             tenant_rate=ground.deployment.tenant_rate,
             tenant_burst=ground.deployment.tenant_burst,
         ),

@@ -15,6 +15,7 @@ from ratchet.contracts.settings import Settings
 API_TIMEOUT = Duration.seconds(29)  # API Gateway gives up at 30 s
 AUTHORIZER_TIMEOUT = Duration.seconds(10)
 DISPATCHER_TIMEOUT = Duration.seconds(30)
+SCHEDULER_TIMEOUT = Duration.seconds(30)
 DELIVERER_TIMEOUT = Duration.seconds(60)
 SWEEPER_TIMEOUT = Duration.seconds(50)  # before the next minute's run
 

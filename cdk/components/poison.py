@@ -24,8 +24,8 @@ class Poison(Construct):
             self,
             "TasksPoisoned",
             metric=emitted(MetricName.TASKS_POISONED, "Sum"),
-            alarm_description="A task could not be started and was ended as failed (poison). The sweeper's log has the "
-            "error and the task; mend the cause, then `ratchet resume` the task.",
+            alarm_description="A task could not be started and was ended as failed (poison), or a run of a schedule "
+            "was missed. The sweeper's log names it; mend the cause, then `ratchet resume` the task.",
             threshold=1,
             evaluation_periods=1,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,

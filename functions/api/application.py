@@ -17,6 +17,7 @@ from functions.api.routes import (
     interrupts,
     links,
     memory,
+    schedules,
     sessions,
     tasks,
     usage,
@@ -31,6 +32,7 @@ app = APIGatewayHttpResolver(enable_validation=True)
 for resource in (
     tasks,
     batches,
+    schedules,
     interrupts,
     links,
     sessions,

@@ -17,6 +17,12 @@ BODIES: Mapping[str, Any] = {
             {"goal": "Where is order A-1002?", "agent": "support", "priority": 7},
         ]
     },
+    "createSchedule": {
+        "schedule_expression": "cron(0 9 ? * MON-FRI *)",
+        "timezone": "Europe/Berlin",
+        "name": "morning report",
+        "task": {"goal": "Sum up what customers wrote since yesterday.", "agent": "support"},
+    },
     "resumeTask": {"limits": {"max_cost_usd": 0.5}},
     "forkTask": {"step": 2, "instruction": "Look at the invoice first."},
     "decideInterrupt": {"decision": "approve"},

@@ -58,6 +58,7 @@ def completed(document: dict[str, Any], identity: Identity) -> dict[str, Any]:
             operation["security"] = [] if scope is None else [{_NAME: [scope.value]}]
             # The framework's own words for a request that does not fit: ours is a problem with status 400.
             operation["responses"].pop("422", None)
+            operation["responses"].get("204", {}).pop("content", None)  # it has none
             operation["responses"] |= _ERRORS | ({} if scope is None else _REFUSALS)
             _exemplify(operation)
             if "requestBody" in operation:

@@ -33,11 +33,11 @@ def refusal(event: dict[str, Any]) -> Response[str] | None:
 
 
 def _takes_json(method: str, path: str) -> bool:
-    """Whether the route reads its body: submit, batches, resume, fork, decisions and memories do."""
+    """Whether the route reads its body: submit, batches, schedules, resume, fork, decisions and memories do."""
     if method == "PUT":
         return True
     reads = (
-        path in ("/v1/tasks", "/v1/batches")
+        path in ("/v1/tasks", "/v1/batches", "/v1/schedules")
         or path.endswith(("/resume", "/fork"))
         or "/interrupts/" in path
     )

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ratchet.adapters.aws import client
-from ratchet.adapters.aws_store import batches, checkpoints, memories, suspensions
+from ratchet.adapters.aws_store import batches, checkpoints, memories, schedules, suspensions
 from ratchet.adapters.dynamodb_rates import DynamoDbTenantRates
 from ratchet.adapters.dynamodb_routing import DynamoDbRoutingOverride
+from ratchet.adapters.eventbridge_scheduler import EventBridgeTimers, FiringTarget
 from ratchet.adapters.signing_keys import SecretsManagerSigningKeys
 from ratchet.adapters.sqs import SqsInbox
 from ratchet.adapters.stepfunctions import StepFunctionsWorkflow
@@ -30,6 +31,7 @@ from ratchet.app.read_task import ReadTask
 from ratchet.app.read_usage import ReadUsage
 from ratchet.app.resume_task import ResumeTask
 from ratchet.app.routing_in_force import OverridableRouting
+from ratchet.app.schedules import Schedules
 from ratchet.app.sessions import Sessions
 from ratchet.app.submit_task import SubmitTask
 from ratchet.app.suspensions import SuspendedTenants
@@ -67,6 +69,7 @@ class Wiring:
     usage: ReadUsage
     deliveries: Deliveries
     sessions: Sessions
+    schedules: Schedules
     memories: Memories
     agents: AgentDirectory
     sizes: Functions = DEPLOYED  # what a task's AWS side depends on
@@ -82,7 +85,7 @@ class Wiring:
     @property
     def erase_user(self) -> UserErasure:
         """What deletes all that is kept of a user."""
-        return UserErasure(self.sessions.store, self.memories)
+        return UserErasure(self.sessions.store, self.memories, self.schedules.delete_of_user)
 
 
 def _gate(settings: ApiSettings, clock: Clock) -> RateGate | None:
@@ -116,6 +119,14 @@ def _submit(
         cancel=cancel,
         is_suspended=SuspendedTenants(suspensions(settings), clock),
     )
+
+
+def _schedules(settings: ApiSettings, submit: SubmitTask, cursors: Cursors) -> Schedules:
+    target = FiringTarget(
+        settings.scheduler_function_arn, settings.scheduler_role_arn, settings.dead_letters_arn
+    )
+    timers = EventBridgeTimers(lambda: client("scheduler"), settings.schedule_group, target)
+    return Schedules(schedules(settings, submit.clock), timers, submit, cursors)
 
 
 def _by_link(
@@ -156,6 +167,7 @@ def wiring() -> Wiring:
         usage=ReadUsage(store, clock),
         deliveries=Deliveries(store, outbox, clock, cursors),
         sessions=Sessions(store, clock, cursors),
+        schedules=_schedules(settings, submit, cursors),
         memories=Memories(memories(settings, clock), clock),
         agents=submit.agents,
         sizes=Functions(

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from functions.sweeper.wiring import dead_letters, sweep_tasks
+from functions.sweeper.wiring import dead_letters, missed_runs, sweep_tasks
 from ratchet.app.batch import run_dead_letters
 from ratchet.contracts.messages import MalformedMessage, StepInput
 from ratchet.observability import log_about, logger, sweep_metrics
@@ -16,7 +16,7 @@ from ratchet.unexpected import without_content
 def lambda_handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """A schedule's tick, EventBridge's word that an execution has ended without success, or a batch of dead letters."""
     if "Records" in event:
-        return run_dead_letters(event, dead_letters())
+        return run_dead_letters(event, dead_letters(), missed_runs())
     if event.get("source") == "aws.states":
         return _reconcile(event)
     swept = sweep_tasks()()

@@ -1,13 +1,14 @@
 """What the sweeper is made of, built once per sandbox and only when first needed."""
 
 from ratchet.adapters.aws import client
-from ratchet.adapters.aws_store import checkpoints, suspensions
+from ratchet.adapters.aws_store import checkpoints, schedules, suspensions
 from ratchet.adapters.sqs import SqsInbox
 from ratchet.adapters.stepfunctions import StepFunctionsWorkflow
 from ratchet.adapters.system import SystemClock
 from ratchet.app.admission import Admission, rules_of
 from ratchet.app.dead_letters import DeadLetters
 from ratchet.app.dispatch_task import DispatchTask
+from ratchet.app.missed_runs import MissedRuns
 from ratchet.app.session_lock import SessionLock
 from ratchet.app.suspensions import SuspendedTenants
 from ratchet.app.sweep_tasks import SweepTasks
@@ -52,3 +53,10 @@ def dead_letters() -> DeadLetters:
     )
     outbox = SqsInbox(client("sqs"), settings.outbox_queue_url)
     return DeadLetters(store, dispatch, outbox, clock)
+
+
+@once
+def missed_runs() -> MissedRuns:
+    """What becomes of runs of schedules that nobody could submit, on AWS."""
+    settings = SweeperSettings.from_env()
+    return MissedRuns(schedules(settings, SystemClock()))

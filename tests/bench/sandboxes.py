@@ -23,6 +23,7 @@ from ratchet.contracts.settings import (
     AuthorizerSettings,
     DelivererSettings,
     DispatcherSettings,
+    SchedulerSettings,
     Settings,
     StepExecutorSettings,
     SweeperSettings,
@@ -44,6 +45,7 @@ FACTORIES = {
     "authorizer": "functions.authorizer.handler:api_keys",
     "deliverer": "functions.deliverer.handler:announce_task",
     "dispatcher": "functions.dispatcher.handler:dispatch_task",
+    "scheduler": "functions.scheduler.wiring:run_schedule",
     "sweeper": "functions.sweeper.handler:sweep_tasks",
     "step_executor": "functions.step_executor.handler:execute_step",
 }
@@ -63,12 +65,19 @@ SETTINGS: dict[str, Settings] = {
         "arm64",
         "{}",
         "off",
+        "group",
+        _ARN,
+        _ARN,
+        _ARN,
         0,
         0,
     ),
     "authorizer": AuthorizerSettings(_ARN, "table"),
     "deliverer": DelivererSettings("table", "bucket", 0, 0, 0, _QUEUE, _ARN, _ARN, "", "none"),
     "dispatcher": DispatcherSettings("table", "bucket", 0, 0, 0, _MACHINE),
+    "scheduler": SchedulerSettings(
+        "table", "bucket", _QUEUE, _QUEUE, _MACHINE, "support", "group", 0, 0
+    ),
     "sweeper": SweeperSettings("table", "bucket", 0, 0, 0, _QUEUE, _QUEUE, _MACHINE),
     "step_executor": StepExecutorSettings(
         "table",

@@ -176,3 +176,52 @@ def _refused_starts(stage: Stage, task_id: str) -> int:
 
 def _starts_second(call: Call) -> bool:
     return call.operation == "StartExecution" and '-g2"' in call.body
+
+
+def test_a_schedule_runs_its_task_once_for_each_time_until_it_is_deleted(stage: Stage) -> None:
+    """Here, because a minute of this stack is a second."""
+    task = {"goal": research("scheduled"), "limits": {"max_cost_usd": 0.5}}
+    asked = {"schedule_expression": "rate(1 minute)", "name": "each minute", "task": task}
+    made = stage.http.post("/v1/schedules", json=asked, headers={"Idempotency-Key": "s"})
+    assert (made.status_code, made.json()["status"]) == (201, "active"), made.text
+    again = stage.http.post("/v1/schedules", json=asked, headers={"Idempotency-Key": "s"})
+    assert again.headers["Idempotent-Replay"] == "true"
+    schedule_id = made.json()["schedule_id"]
+    path = f"/v1/schedules/{schedule_id}"
+
+    def ran() -> Json:
+        found = stage.http.get(path).raise_for_status().json()
+        return found if found["last_run"] is not None else None
+
+    run = wait_until(ran, "the first run of the schedule")["last_run"]
+    assert run["error"] is None
+    for _ in range(2):
+        assert stage.http.delete(path).status_code == 204
+    assert stage.http.get(path).status_code == 404
+    assert stage.local.client("scheduler").list_schedules()["Schedules"] == []
+    ended = stage.outcome(run["task_id"])
+    assert (ended["status"], ended["schedule_id"]) == ("succeeded", schedule_id)
+
+
+def test_a_time_that_comes_twice_is_one_task(stage: Stage) -> None:
+    asked = {"schedule_expression": "cron(0 0 1 1 ? 2199)", "task": {"goal": research("twice")}}
+    schedule = stage.http.post("/v1/schedules", json=asked).raise_for_status().json()
+    (kept,) = stage.local.client("scheduler").list_schedules()["Schedules"]
+    told = stage.local.client("scheduler").get_schedule(
+        Name=kept["Name"], GroupName=kept["GroupName"]
+    )
+    assert "twice" not in json.dumps(told, default=str), "EventBridge is told no content"
+    event = {**json.loads(told["Target"]["Input"]), "scheduled_at": "2199-01-01T00:00:00Z"}
+    name = next(n for n in stage.local.function_names() if "Scheduler" in n)
+    aws_lambda = stage.local.client("lambda")
+    answers = [
+        json.loads(
+            aws_lambda.invoke(FunctionName=name, Payload=json.dumps(event))["Payload"].read()
+        )
+        for _ in range(2)
+    ]
+    shown = stage.http.get(f"/v1/schedules/{schedule['schedule_id']}").json()
+    assert answers == [{"task_id": shown["last_run"]["task_id"]}, {"task_id": None}]
+    assert shown["runs"] == 1
+    assert stage.outcome(shown["last_run"]["task_id"])["status"] == "succeeded"
+    assert stage.http.delete(f"/v1/schedules/{schedule['schedule_id']}").status_code == 204

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import fields
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from ratchet.contracts.settings import (
     AuthorizerSettings,
     DelivererSettings,
     DispatcherSettings,
+    SchedulerSettings,
     Settings,
     StepExecutorSettings,
 )
@@ -193,6 +195,7 @@ def test_the_stage_throttles_and_logs_no_content(default: Synthesized) -> None:
         ("api", ApiSettings),
         ("authorizer", AuthorizerSettings),
         ("dispatcher", DispatcherSettings),
+        ("scheduler", SchedulerSettings),
         ("step_executor", StepExecutorSettings),
         ("deliverer", DelivererSettings),
     ],
@@ -229,6 +232,15 @@ def test_values_of_the_environment_come_from_this_stack(default: Synthesized) ->
         ("api", "states", {"StopExecution"}),
         ("api", "sqs", {"SendMessage", "GetQueueAttributes", "GetQueueUrl"}),
         ("api", "secretsmanager", {"GetSecretValue", "DescribeSecret"}),
+        ("api", "scheduler", {"CreateSchedule", "DeleteSchedule"}),
+        ("api", "iam", {"PassRole"}),
+        ("scheduler", "scheduler", {"DeleteSchedule"}),
+        ("scheduler", "iam", set()),
+        ("scheduler", "dynamodb", {"GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem"}),
+        ("scheduler", "s3", {"GetObject", "PutObject", "ListBucket"}),
+        ("scheduler", "states", {"StopExecution"}),
+        ("scheduler", "sqs", {"SendMessage", "GetQueueAttributes", "GetQueueUrl"}),
+        ("scheduler", "secretsmanager", set()),
         ("authorizer", "dynamodb", {"GetItem"}),
         ("authorizer", "secretsmanager", {"GetSecretValue", "DescribeSecret"}),
         ("dispatcher", "dynamodb", {"GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem"}),
@@ -369,3 +381,60 @@ def test_only_the_state_machine_runs_steps_and_rings_the_outbox(default: Synthes
     role = default.only("AWS::StepFunctions::StateMachine")["RoleArn"]["Fn::GetAtt"][0]
     actions = {a for s in default.statements(role) for a in s["Action"] if "logs:" not in a}
     assert actions == {"lambda:InvokeFunction", "sqs:SendMessage"}
+
+
+def schedules_role(template: Synthesized) -> tuple[str, dict[str, Any]]:
+    """The role that EventBridge Scheduler takes on, by its id."""
+    (found,) = [
+        (name, role)
+        for name, role in template.of_type("AWS::IAM::Role").items()
+        if "scheduler.amazonaws.com" in json.dumps(role["AssumeRolePolicyDocument"])
+    ]
+    return found
+
+
+def test_schedules_may_call_one_function_and_leave_what_they_could_not(
+    default: Synthesized, other: Synthesized
+) -> None:
+    for template in (default, other):
+        name, role = schedules_role(template)
+        (group,) = template.of_type("AWS::Scheduler::ScheduleGroup")
+        (trusted,) = role["AssumeRolePolicyDocument"]["Statement"]
+        source = trusted["Condition"]["StringEquals"]
+        assert source["aws:SourceArn"] == {"Fn::GetAtt": [group, "Arn"]}
+        assert source["aws:SourceAccount"] == {"Ref": "AWS::AccountId"}
+        allowed = {
+            action: [r["Fn::GetAtt"][0].rstrip("0123456789ABCDEF") for r in s["Resource"]]
+            for s in template.statements(name)
+            for action in s["Action"]
+            if not action.startswith("kms:")
+        }
+        assert allowed == {
+            "lambda:InvokeFunction": ["SchedulerFunction"],
+            "sqs:SendMessage": ["InboxDeadLetters"],
+        }
+
+
+def test_the_api_may_hand_that_role_to_eventbridge_scheduler_alone(default: Synthesized) -> None:
+    name, _ = schedules_role(default)
+    (statement,) = [
+        s
+        for policy in default.of_type("AWS::IAM::Policy").values()
+        for s in policy["PolicyDocument"]["Statement"]
+        if "iam:PassRole" in s["Action"]
+    ]
+    assert statement["Resource"] == {"Fn::GetAtt": [name, "Arn"]}
+    service = {"iam:PassedToService": "scheduler.amazonaws.com"}
+    assert statement["Condition"] == {"StringEquals": service}
+
+
+def test_what_the_scheduler_fails_at_is_tried_again_and_then_a_dead_letter(
+    default: Synthesized,
+) -> None:
+    config = default.only("AWS::Lambda::EventInvokeConfig")
+    assert config["FunctionName"]["Ref"].startswith("SchedulerFunction")
+    assert (config["MaximumRetryAttempts"], config["MaximumEventAgeInSeconds"]) == (2, 3_600)
+    letters = config["DestinationConfig"]["OnFailure"]["Destination"]["Fn::GetAtt"][0]
+    assert letters.startswith("InboxDeadLetters")
+    told = default.functions()["api"]["Environment"]["Variables"]["RATCHET_DEAD_LETTERS_ARN"]
+    assert told["Fn::GetAtt"][0] == letters

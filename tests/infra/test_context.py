@@ -19,6 +19,7 @@ from tests.infra.template import Synthesized
 OUTPUTS = {
     "ApiUrl",
     "TopicArn",
+    "ScheduleGroupName",
     "StateMachineArn",
     "TableName",
     "PayloadBucketName",

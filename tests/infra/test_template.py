@@ -20,6 +20,7 @@ NAME_OF = {
     "AWS::S3::Bucket": "BucketName",
     "AWS::SNS::Topic": "TopicName",
     "AWS::SQS::Queue": "QueueName",
+    "AWS::Scheduler::ScheduleGroup": "Name",
     "AWS::SecretsManager::Secret": "Name",
     "AWS::StepFunctions::StateMachine": "StateMachineName",
 }
@@ -57,6 +58,9 @@ def test_every_role_serves_one_resource(template: Synthesized) -> None:
     used = [resource["Role"]["Fn::GetAtt"][0] for resource in template.functions().values()] + [
         template.only("AWS::StepFunctions::StateMachine")["RoleArn"]["Fn::GetAtt"][0]
     ]
+    used += [
+        name for name in template.of_type("AWS::IAM::Role") if name.startswith("SchedulesRole")
+    ]
     assert sorted(used) == sorted(template.of_type("AWS::IAM::Role"))
 
 
@@ -80,9 +84,15 @@ def test_wildcards_are_few_and_known(template: Synthesized) -> None:
     machine = template.only("AWS::StepFunctions::StateMachine")["RoleArn"]["Fn::GetAtt"][0]
     found = set(wildcards(template))
     allowed = {(machine, "logs"), (machine, "lambda")}  # every version of the step executor
-    describe_or_stop = ("api", "dispatcher", "sweeper")  # executions, which are named by task id
+    describe_or_stop = (
+        "api",
+        "dispatcher",
+        "scheduler",
+        "sweeper",
+    )  # executions, which are named by task id
     allowed |= {(template.role_of(name), "states") for name in describe_or_stop}
     allowed |= {(template.role_of(name), "s3") for name in FUNCTIONS if name != "authorizer"}
+    allowed |= {(template.role_of(name), "scheduler") for name in ("api", "scheduler")}  # one group
     if template.functions()["api"].get("TracingConfig") == {"Mode": "Active"}:
         everyone = {machine, *(template.role_of(name) for name in template.functions())}
         allowed |= {(role, "xray") for role in everyone}

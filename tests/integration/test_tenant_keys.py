@@ -8,9 +8,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from functions.api import current
+from ratchet.app.missed_runs import MissedRuns
 from ratchet.contracts.errors import RatchetError
+from ratchet.contracts.firing import Firing
 from ratchet.contracts.limits import TERMINAL_RETENTION_SECONDS
 from ratchet.contracts.messages import Doorbell, TaskRef
+from ratchet.contracts.schedule_api import ScheduleRequest
 from ratchet.contracts.task_api import TaskRequest
 from ratchet.domain.keys import due_shards
 from tests.api_wiring import wired
@@ -19,7 +22,17 @@ from tests.contract.store.benches import DynamoDbBench
 from tests.integration.test_tenants import GOALS, TENANTS, Town
 
 CASES = 20
-ACTS = ("look", "announce", "dispatch", "cancel", "resume", "fork", "reconcile", "expire")
+ACTS = (
+    "look",
+    "announce",
+    "dispatch",
+    "cancel",
+    "resume",
+    "fork",
+    "reconcile",
+    "schedule",
+    "expire",
+)
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +79,25 @@ def act(town: Town, name: str, ref: TaskRef) -> None:
             town.call(ref.tenant, f"POST /v1/tasks/{ref.task_id}/fork", body={})
         case "reconcile":
             world.sweep.reconcile(ref)
+        case "schedule":
+            scheduled(town, ref.tenant)
         case _:
             return
+
+
+def scheduled(town: Town, tenant: str) -> None:
+    """A schedule that is made, due twice, missed once and deleted."""
+    task = {"goal": GOALS[0]}
+    asked = ScheduleRequest.model_validate({"schedule_expression": "rate(1 hour)", "task": task})
+    schedules = town.world.schedules
+    made, _ = schedules.create(asked, tenant=tenant, idempotency_key=f"k{town.dynamodb.requests}")
+    for hour in ("09", "09", "10"):
+        firing = Firing(tenant, made.schedule_id, f"2026-11-23T{hour}:00:00Z")
+        town.world.run_schedule(firing)
+        MissedRuns(schedules.store)(firing)
+    schedules.delete_of_user(tenant, "nobody")
+    schedules.delete(tenant, made.schedule_id)
+    town.world.run_schedule(Firing(tenant, made.schedule_id, "2026-11-23T11:00:00Z"))
 
 
 def sweep(town: Town, *, days: float) -> None:

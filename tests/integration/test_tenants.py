@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from ratchet import Agent, tool
 from ratchet.adapters.dynamodb import DynamoDbCheckpoints
 from ratchet.adapters.dynamodb_batches import DynamoDbBatches
 from ratchet.adapters.dynamodb_memories import DynamoDbMemories
+from ratchet.adapters.dynamodb_schedules import DynamoDbSchedules
 from ratchet.adapters.dynamodb_table import Table
 from ratchet.adapters.payloads import S3Payloads
 from ratchet.app.memories import Memories
@@ -45,6 +47,7 @@ LISTS = (
     "GET /v1/usage",
     "GET /v1/deliveries",
     "GET /v1/sessions",
+    "GET /v1/schedules",
 )
 EVERYTHING = "admin decide read submit"
 BODIES: dict[str, list[Any]] = {
@@ -148,7 +151,11 @@ class Town:
         self.world.batches = DynamoDbBatches(
             dynamodb, table=bench.table, payloads=payloads, clock=bench.clock
         )
+        self.world.schedules = replace(
+            self.world.schedules, store=DynamoDbSchedules(table, bench.clock)
+        )
         self.batches: dict[str, str] = {}
+        self.schedules: dict[str, str] = {}
         self.tasks: dict[str, list[str]] = {tenant: [] for tenant in TENANTS}
         self.interrupts: dict[str, str] = {}
         self.deliveries: dict[str, str] = {}
@@ -202,6 +209,11 @@ class Town:
             assert self.call(tenant, memory, body={"value": f"canary-{tenant} "})[0] == 200
             goals = {"tasks": [{"goal": f"canary-{tenant} together"}]}
             self.batches[tenant] = self.call(tenant, "POST /v1/batches", body=goals)[1]["batch_id"]
+            task = {"goal": f"canary-{tenant} hourly"}
+            hourly = {"schedule_expression": "rate(1 hour)", "task": task}
+            self.schedules[tenant] = self.call(tenant, "POST /v1/schedules", body=hourly)[1][
+                "schedule_id"
+            ]
             self.cursors[tenant] = self.call(tenant, LISTS[0], query={"limit": "1"})[1][
                 "next_cursor"
             ]
@@ -252,6 +264,8 @@ def test_the_same_calls_with_ones_own_ids_are_answered(town: Town) -> None:
         assert (status, session["history_task_ids"]) == (200, town.tasks[tenant][:1])
         status, batch = town.call(tenant, f"GET /v1/batches/{town.batches[tenant]}")
         assert (status, batch["statuses"]) == (200, {"queued": 1})
+        status, schedule = town.call(tenant, f"GET /v1/schedules/{town.schedules[tenant]}")
+        assert (status, schedule["task"]["goal"]) == (200, f"canary-{tenant} hourly")
         (asked,) = town.call(tenant, "GET /v1/interrupts")[1]["interrupts"]
         assert asked["id"] == town.interrupts[tenant]
     assert len({task_id for ids in town.tasks.values() for task_id in ids}) == 9
@@ -276,6 +290,7 @@ def test_a_foreign_id_is_answered_404_in_every_call_and_changes_nothing(
     path = path.replace("{namespace}", f"user:{user_of(victim)}")
     path = path.replace("{key}", f"{user_of(victim)}-diet")
     path = path.replace("{batch_id}", town.batches[victim])
+    path = path.replace("{schedule_id}", town.schedules[victim])
     assert "{" not in path, "a new kind of id: let the tenants swap it too"
     body = data.draw(st.sampled_from(BODIES.get(route, [None])))
     event(route)

@@ -25,9 +25,7 @@ from ratchet.domain.memory import Expected, Fact, Namespace, Note, Place, Source
 routes = Routes()
 
 _QUERY = "Words to look for in keys and values, whatever their case; most of them first, then the newest."
-_TASKS = (
-    "Delete the user's ended tasks too, with all that they said and did; needs the scope admin."
-)
+_TASKS = "Delete the user's schedules and ended tasks too, with all that they said and did; needs the scope admin."
 IfMatch = Annotated[str | None, Header(alias="If-Match", description="The ETag to be replaced.")]
 IfNoneMatch = Annotated[
     str | None, Header(alias="If-None-Match", description="`*`: only if there is none.")

@@ -7,7 +7,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from functions.api.current import Routes, use_cases
-from functions.api.parameters import Cursor, IdempotencyKey, Moment, PageSize, WaitSeconds
+from functions.api.parameters import Cursor, IdempotencyKey, PageSize, WaitSeconds
 from functions.api.task_answers import accepted, shown
 from ratchet.app.list_tasks import TaskQuery
 from ratchet.app.task_views import list_view, timeline_view
@@ -24,6 +24,7 @@ from ratchet.contracts.task_api import (
     TaskRequest,
     TaskView,
 )
+from ratchet.contracts.wire import Moment
 
 routes = Routes()
 

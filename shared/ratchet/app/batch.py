@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ratchet.contracts.errors import RatchetError
+from ratchet.contracts.firing import Firing
 from ratchet.contracts.messages import Doorbell, MalformedMessage
 from ratchet.observability import log_about, log_about_nothing, logger
 
@@ -46,14 +47,22 @@ def _details(record: dict[str, Any]) -> dict[str, str]:
     return {"message_id": record["messageId"]}
 
 
-def run_dead_letters(event: dict[str, Any], bury: Callable[..., None]) -> dict[str, Any]:
-    """Handle each dead letter; `bury` takes a doorbell and how often it was received. What is none is logged."""
+def run_dead_letters(
+    event: dict[str, Any], bury: Callable[..., None], miss: Callable[[Firing], None]
+) -> dict[str, Any]:
+    """Handle each dead letter; `bury` takes a doorbell and how often it was received, `miss` a schedule's firing.
+
+    What is neither is logged.
+    """
 
     def handle(record: dict[str, Any]) -> None:
         receives = int(record.get("attributes", {}).get("ApproximateReceiveCount", 1))
         try:
             bell = Doorbell.from_json(record["body"])
         except MalformedMessage:
+            if (firing := _firing(record)) is not None:
+                miss(firing)
+                return
             # Its text may be anybody's, so it is not written down; nothing can come of it.
             logger.error("dead letter that is no message of ours", extra=_details(record))
             return
@@ -62,3 +71,10 @@ def run_dead_letters(event: dict[str, Any], bury: Callable[..., None]) -> dict[s
 
     failed = [r["messageId"] for r in event.get("Records", ()) if not _is_done(r, handle)]
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
+
+
+def _firing(record: dict[str, Any]) -> Firing | None:
+    try:
+        return Firing.from_dead_letter(record["body"])
+    except MalformedMessage:
+        return None

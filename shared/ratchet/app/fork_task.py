@@ -37,7 +37,7 @@ class ForkTask(NewTasks):
         self._check_tenant(parent.tenant)
         history = ReadTask(self.store, self.clock).timeline(parent)
         asked = request.model_dump_json(exclude_none=True)
-        claim = self._claim(idempotency_key, f"fork of {parent.task_id}\n{asked}")
+        claim = self.claim(idempotency_key, f"fork of {parent.task_id}\n{asked}")
         return self._create(self._task(history, request), claim)
 
     def _task(self, history: History, request: ForkRequest) -> Task:

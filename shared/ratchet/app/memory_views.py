@@ -22,6 +22,7 @@ def erased_view(namespace: Namespace, erased: Erased) -> DeletedNamespaceView:
         deleted_items=erased.items,
         open_task_ids=list(erased.open_task_ids),
         is_complete=erased.is_complete,
+        deleted_schedules=erased.schedules,
     )
 
 

@@ -125,8 +125,12 @@ class NewTasks:
             self.models.check()
         return override
 
-    def _claim(self, key: str | None, content: str) -> IdempotencyClaim | None:
-        """The caller's key for a request of that content."""
+    def claim(self, key: str | None, content: str) -> IdempotencyClaim | None:
+        """The caller's key for a request of that content.
+
+        Raises:
+            InvalidRequest: it is too long, or empty.
+        """
         if key is None:
             return None
         if not 0 < len(key) <= bounds.MAX_IDEMPOTENCY_KEY_CHARS:

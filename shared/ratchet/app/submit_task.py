@@ -29,7 +29,12 @@ class SubmitTask(NewTasks):
     cancel: CancelTask | None = None
 
     def __call__(
-        self, request: TaskRequest, *, tenant: str, idempotency_key: str | None = None
+        self,
+        request: TaskRequest,
+        *,
+        tenant: str,
+        idempotency_key: str | None = None,
+        schedule_id: str | None = None,
     ) -> Created:
         """Create the task, or find the one that the same key and body created before.
 
@@ -40,15 +45,25 @@ class SubmitTask(NewTasks):
             IdempotencyKeyReused: the key came with another body before.
             StoreUnavailable: nothing was promised; send the same request again.
         """
-        self._check_tenant(tenant)
-        task = self._fresh(request, tenant)
-        claim = self._claim(idempotency_key, request.model_dump_json(exclude_none=True))
+        task = replace(self.check(request, tenant), schedule_id=schedule_id)
+        claim = self.claim(idempotency_key, request.model_dump_json(exclude_none=True))
         if request.session_id is None:
-            if request.on_conflict is not None:
-                raise InvalidRequest("on_conflict: only a task with a session_id can meet one")
             return self._create(task, claim)
         policy = request.on_conflict or OnConflict.ENQUEUE
         return self._join(task, claim, session_id=request.session_id, policy=policy)
+
+    def check(self, request: TaskRequest, tenant: str) -> Task:
+        """The task that the request would create now; nothing is written.
+
+        Raises:
+            UnknownAgent, ModelNotPriced, InvalidRequest: the request cannot be carried out.
+            TenantSuspended: nothing of this tenant may begin.
+        """
+        self._check_tenant(tenant)
+        task = self._fresh(request, tenant)
+        if request.on_conflict is not None and request.session_id is None:
+            raise InvalidRequest("on_conflict: only a task with a session_id can meet one")
+        return task
 
     def _join(
         self,

@@ -1,8 +1,9 @@
-"""Delete what is kept of a user: what is remembered, and the user's tasks with all that they said and did.
+"""Delete what is kept of a user: memories, schedules, and the user's tasks with all that they said and did.
 
 Usage stays counted. Answers that a cache keeps go when they expire.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ratchet.app.account_usage import AccountUsage
@@ -29,6 +30,12 @@ class Erased:
     items: int
     open_task_ids: tuple[str, ...]
     is_complete: bool
+    schedules: int = 0
+
+
+def _none(_tenant: str, _user_id: str) -> int:
+    """Of a deployment without schedules."""
+    return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +44,10 @@ class UserErasure:
 
     store: SessionStore
     memories: Memories
+    delete_schedules: Callable[[str, str], int] = _none
 
     def __call__(self, tenant: str, user_id: str) -> Erased:
-        """Delete up to so many ended tasks of the user, newest first, and all memories of the user.
+        """Delete the user's schedules, up to so many ended tasks, newest first, and all memories of the user.
 
         What the user had said in a session is not told to its later tasks any more. Those that were told it before, of
         other users who share the session, still hold it.
@@ -47,6 +55,7 @@ class UserErasure:
         task_ids: list[str] = []
         open_ids: list[str] = []
         items, after = 0, None
+        schedules = self.delete_schedules(tenant, user_id)  # before the tasks: no more come
         where = ListFilter(user_id=user_id)
         while len(task_ids) < ERASED_AT_ONCE:
             page = self.store.list_tasks(tenant, where=where, limit=MAX_PAGE_SIZE, after=after)
@@ -63,7 +72,9 @@ class UserErasure:
         facts = self.memories.clear(Place(tenant, Namespace(MemoryScope.USER, user_id)))
         is_complete = after is None and len(task_ids) < ERASED_AT_ONCE
         logger.info("user erased", extra={"tasks": len(task_ids), "facts": facts})
-        return Erased(facts, tuple(task_ids), items, tuple(open_ids), is_complete)
+        return Erased(
+            facts, tuple(task_ids), items, tuple(open_ids), is_complete, schedules=schedules
+        )
 
     def _erase(self, ref: TaskRef) -> int | None:
         """How many items of the task were deleted; none if it is gone, None if it has not ended."""

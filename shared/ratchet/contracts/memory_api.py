@@ -52,8 +52,8 @@ class MemoryListView(Answer):
 class DeletedNamespaceView(Answer):
     """What `DELETE /v1/memory/{namespace}` deleted.
 
-    With `tasks=true` also the user's ended tasks, and in how many items. `open_task_ids` have not ended, so they stay,
-    and may remember more: cancel them and send the request again, as when it is not `is_complete`.
+    With `tasks=true` also the user's schedules and ended tasks, and these in how many items. `open_task_ids` have not
+    ended, so they stay, and may remember more: cancel them and send the request again, as when it is not `is_complete`.
     """
 
     namespace: str
@@ -62,6 +62,7 @@ class DeletedNamespaceView(Answer):
     deleted_items: int
     open_task_ids: list[str]
     is_complete: bool
+    deleted_schedules: int = 0
 
 
 class DeletedMemoryView(Answer):

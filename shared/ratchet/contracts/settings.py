@@ -80,6 +80,10 @@ class ApiSettings(StoreSettings):
     architecture: str
     identity: str  # who its callers are, as JSON (contracts/access.py)
     decision_links: str  # "on" or "off": whether questions are answered by signed links, too
+    schedule_group: str  # of EventBridge Scheduler; whom its schedules call, who they are then,
+    scheduler_function_arn: str
+    scheduler_role_arn: str
+    dead_letters_arn: str  # and where goes what could not be called
     tenant_rate: int  # requests a second of each tenant; 0: no limit of its own
     tenant_burst: int
 
@@ -128,6 +132,19 @@ class SweeperSettings(AdmissionSettings):
     queue_url: str
     outbox_queue_url: str
     state_machine_arn: str
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulerSettings(StoreSettings):
+    """Settings of `functions/scheduler`."""
+
+    queue_url: str
+    outbox_queue_url: str
+    state_machine_arn: str  # a task may come in the place of the one that runs in its session
+    default_agent: str
+    schedule_group: str
+    tenant_rate: int
+    tenant_burst: int
 
 
 @dataclass(frozen=True, slots=True)

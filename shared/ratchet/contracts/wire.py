@@ -1,10 +1,21 @@
 """What all requests and answers of the HTTP API, v1, have in common."""
 
+import re
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, StringConstraints
 
 ShortText = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+
+
+def _written_out(text: object) -> object:
+    """What says a date: pydantic would take any number for seconds since the epoch."""
+    if not isinstance(text, str) or not re.match(r"\d{4}-\d\d-\d\d[Tt]", text):
+        raise ValueError("write it as 2026-11-22T08:00:00Z")
+    return text
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_written_out)]
 
 
 class Request(BaseModel):

@@ -38,6 +38,7 @@ def assert_gone(town: Town, others: dict[Any, Any]) -> None:
     assert town.held("acme") == {}
     assert town.held(*OTHERS) == others
     assert town.running() == len(OTHERS)
+    assert (town.timers_of("acme"), town.timers_of(*OTHERS)) == (0, 2 * len(OTHERS))
 
 
 def test_nothing_is_left_of_the_tenant_and_others_keep_every_byte(town: Town) -> None:
@@ -49,7 +50,7 @@ def test_nothing_is_left_of_the_tenant_and_others_keep_every_byte(town: Town) ->
     assert_gone(town, others)
     assert done.passes == len(told) == 2
     assert told[-1] == dict(done.deleted)
-    assert {"tasks": 3, EXECUTIONS: 1}.items() <= done.deleted.items()
+    assert {"tasks": 3, "schedules": 2, EXECUTIONS: 1}.items() <= done.deleted.items()
     assert done.deleted["bodies"]
     names = " ".join(done.deleted)
     for kind in ("session", "idempotency", "webhook", "cache", "apikeys"):

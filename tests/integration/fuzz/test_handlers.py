@@ -19,13 +19,16 @@ from functions.api import handler as api
 from functions.authorizer import handler as authorizer
 from functions.deliverer import handler as deliverer
 from functions.dispatcher import handler as dispatcher
+from functions.scheduler import handler as scheduler
 from functions.step_executor import handler as step_executor
 from functions.sweeper import handler as sweeper
 from ratchet import Agent
 from ratchet.app.api_keys import VerifyKey
 from ratchet.app.dead_letters import DeadLetters
+from ratchet.app.missed_runs import MissedRuns
 from ratchet.contracts.access import ROUTE_SCOPES
 from ratchet.contracts.errors import RatchetError, UnexpectedError
+from ratchet.contracts.schedule_api import ScheduleRequest
 from ratchet.observability import logger
 from ratchet.testing.api_keys import InMemoryApiKeys
 from ratchet.testing.chat import says
@@ -41,6 +44,7 @@ COUNTS = {
     "authorizer": 22_000,
     "deliverer": 15_000,
     "dispatcher": 16_000,
+    "scheduler": 16_000,
     "step_executor": 16_000,
     "sweeper": 16_000,
 }
@@ -48,6 +52,9 @@ CONTEXT = LambdaContext()
 AGENT = Agent("support", "Help.", policy="react")
 ROUTES = [key.split(" ") for key in ROUTE_SCOPES]
 SECRET = json.dumps({"tenant": "default", "key": "a-key-of-a-deployment"})
+EVERY_MINUTE = ScheduleRequest.model_validate(
+    {"schedule_expression": "rate(1 minute)", "task": {"goal": "Look."}}
+)
 Act = Callable[[Random], None]
 
 
@@ -82,8 +89,12 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(step_executor, "execute_step", lambda: executor)
     monkeypatch.setattr(sweeper, "sweep_tasks", lambda: world.sweep)
     monkeypatch.setattr(sweeper, "dead_letters", lambda: letters)
+    monkeypatch.setattr(sweeper, "missed_runs", lambda: MissedRuns(world.schedules.store))
+    monkeypatch.setattr(scheduler, "run_schedule", lambda: world.run_schedule)
     monkeypatch.setattr(authorizer, "verify_key", lambda: keys)
     monkeypatch.setattr(authorizer, "api_keys", lambda: (Secret(), "arn"))
+    for _ in range(3):
+        world.schedules.create(EVERY_MINUTE, tenant="acme")
     return world
 
 
@@ -123,9 +134,10 @@ def fuzz_api(dice: Random) -> None:
         event["body"] = body.decode(errors="replace")
     answer = api.lambda_handler(event, CONTEXT)  # type: ignore[arg-type]
     assert 200 <= answer["statusCode"] < 500, (event, answer)
-    json.loads(answer["body"])
+    assert answer["statusCode"] == 204 or json.loads(answer["body"])
 
 
+IDS = tuple(f"schedule_{number:026d}" for number in (1, 2))
 TASK_IDS = ("task_00000000000000000000000001", "task_01ARZ3NDEKTSV4RRFFQ69G5FAV", "x", "%2e%2e")
 
 
@@ -171,13 +183,26 @@ def fuzz_sweeper(dice: Random) -> None:
     if dice.random() < 0.5:
         event = envelope("dispatcher/batch")
         for record in event["Records"]:
-            record["body"] = bent_text(dice, record["body"])
+            body = dice.choice([record["body"], json.dumps(envelope("scheduler/firing"))])
+            record["body"] = bent_text(dice, body)
         assert "batchItemFailures" in sweeper.lambda_handler(event, CONTEXT)
         return
     data = json.dumps(envelope("step_executor/step"))
     detail = {"input": bent_text(dice, data), "status": "FAILED"}
     told = sweeper.lambda_handler({"source": "aws.states", "detail": detail}, CONTEXT)
     assert told["reconciled"] in {True, False}
+
+
+def fuzz_scheduler(dice: Random) -> None:
+    """A firing of a schedule that there is, of one that is gone, or of none of ours."""
+    event = bent_json(dice, {**envelope("scheduler/firing"), "schedule_id": dice.choice(IDS)})
+    try:
+        told = scheduler.lambda_handler(event, CONTEXT)
+    except UnexpectedError:
+        raise
+    except RatchetError:
+        return
+    assert set(told) == {"task_id"}
 
 
 def envelope_of(dice: Random, *names: str) -> dict[str, Any]:
@@ -190,6 +215,7 @@ FUZZED: dict[str, Act] = {
     "deliverer": fuzz_queue("deliverer", deliverer.lambda_handler),
     "dispatcher": fuzz_queue("dispatcher", dispatcher.lambda_handler),
     "step_executor": fuzz_step_executor,
+    "scheduler": fuzz_scheduler,
     "sweeper": fuzz_sweeper,
 }
 

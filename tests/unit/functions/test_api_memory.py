@@ -294,6 +294,7 @@ def test_with_tasks_all_that_is_kept_of_a_user_is_deleted_by_an_admin(world: Wor
         "deleted_items": 3,  # the task, its step, and the note that its usage was counted
         "open_task_ids": [waiting.task_id],
         "is_complete": True,
+        "deleted_schedules": 0,
     }
     assert ask("GET", f"/v1/tasks/{done.task_id}")[0] == 404
     assert ask("GET", f"/v1/tasks/{waiting.task_id}")[0] == 200

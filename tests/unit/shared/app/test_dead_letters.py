@@ -109,11 +109,12 @@ def test_a_letter_whose_task_cannot_be_ended_now_comes_back() -> None:
     event: dict[str, Any] = {
         "Records": [record(ref, receives=1), {"messageId": "m2", "body": "not ours"}]
     }
-    failures = run_dead_letters(event, down)["batchItemFailures"]
+    failures = run_dead_letters(event, down, down)["batchItemFailures"]
     assert failures == [{"itemIdentifier": "m1"}]
     assert world.tip(ref).state.status is TaskStatus.QUEUED
     event["Records"][0]["attributes"] = {"ApproximateReceiveCount": "7"}
-    assert run_dead_letters(event, letters(world, failing(KeyError())))["batchItemFailures"] == []
+    bury = letters(world, failing(KeyError()))
+    assert run_dead_letters(event, bury, down)["batchItemFailures"] == []
     assert end_of(world, ref).failure is not None
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import cast
 
@@ -22,6 +23,8 @@ from ratchet.app.read_task import ReadTask
 from ratchet.app.read_usage import ReadUsage
 from ratchet.app.resume_task import ResumeTask
 from ratchet.app.routing_in_force import OverridableRouting
+from ratchet.app.run_schedule import RunSchedule
+from ratchet.app.schedules import Schedules
 from ratchet.app.session_lock import SessionLock, SessionReturn
 from ratchet.app.sessions import Sessions
 from ratchet.app.similar_goal import GoalPorts
@@ -54,6 +57,7 @@ from ratchet.testing.memories import InMemoryMemories
 from ratchet.testing.queue import InMemoryInbox
 from ratchet.testing.response_cache import InMemoryResponseCache
 from ratchet.testing.routing_override import InMemoryRoutingOverride
+from ratchet.testing.schedules import InMemorySchedules, InMemoryTimers
 from ratchet.testing.signing_keys import InMemorySigningKeys
 from ratchet.testing.store import InMemoryCheckpoints
 from ratchet.testing.suspensions import InMemorySuspensions
@@ -155,10 +159,21 @@ class World:
             is_suspended=is_suspended,
         )
 
+    @cached_property
+    def schedules(self) -> Schedules:
+        """What makes and deletes schedules."""
+        records = InMemorySchedules(self.clock)
+        return Schedules(records, InMemoryTimers(), self.submit, self.sessions.cursors)
+
+    @property
+    def run_schedule(self) -> RunSchedule:
+        """What happens when a schedule is due."""
+        return RunSchedule(self.schedules.store, self.schedules.timers, self.submit)
+
     @property
     def erase_user(self) -> UserErasure:
         """What deletes all that is kept of a user."""
-        return UserErasure(self.store, self.memories)
+        return UserErasure(self.store, self.memories, self.schedules.delete_of_user)
 
     def executor(self) -> ExecuteStep:
         """A fresh sandbox."""
