@@ -72,7 +72,7 @@ def get_schedule(schedule_id: str) -> ScheduleView:
     operation_id="deleteSchedule",
     tags=["schedules"],
 )
-def delete_schedule(schedule_id: str) -> Response[None]:
+def delete_schedule(schedule_id: str) -> Response[str]:
     """It runs no more; tasks that it has submitted go on. Deleting it again changes nothing."""
     use_cases().schedules.delete(routes.tenant, schedule_id)
-    return Response(HTTPStatus.NO_CONTENT, body=None)
+    return Response(HTTPStatus.NO_CONTENT, body="")

@@ -32,10 +32,13 @@ def create(  # noqa: PLR0913 - one parameter per option
     expression: Annotated[
         str,
         typer.Argument(
-            help="rate(1 hour), cron(0 9 ? * MON-FRI *) or at(2027-01-31T09:00:00), in quotes."
+            metavar="EXPRESSION",
+            help="rate(1 hour), cron(0 9 ? * MON-FRI *) or at(2027-01-31T09:00:00), in quotes.",
         ),
     ],
-    goal: Annotated[str, typer.Argument(help="What should be achieved; - reads it from stdin.")],
+    goal: Annotated[
+        str, typer.Argument(metavar="GOAL", help="What should be achieved; - reads it from stdin.")
+    ],
     *,
     timezone: Annotated[str | None, typer.Option(help="IANA name, such as Europe/Berlin.")] = None,
     start: Annotated[
@@ -147,7 +150,7 @@ def _print_schedules(found: ScheduleListView) -> None:
         return
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for title in ("schedule", "name", "when", "status", "runs", "last run"):
-        table.add_column(title, no_wrap=title == "schedule")
+        table.add_column(title, no_wrap=title == "schedule", overflow="fold")
     for schedule in found.schedules:
         cells = (
             schedule.schedule_id,

@@ -104,7 +104,8 @@ class Cron:
         minutes, hours, days, months, weekdays, years = fields
         if (days == "?") == (weekdays == "?"):
             raise InvalidRequest(
-                "schedule_expression: of day-of-month and day-of-week exactly one must be ?"
+                "schedule_expression: of day-of-month and day-of-week exactly one must be ?, as in "
+                "cron(0 9 ? * MON-FRI *) or cron(0 9 1 * ? *)"
             )
         cron = cls(
             MINUTES.values(minutes),

@@ -4,7 +4,7 @@ import io
 import json
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -13,14 +13,24 @@ import pytest
 from functions.api import current
 from functions.deliverer import handler as deliverer
 from functions.dispatcher import handler as dispatcher
+from functions.scheduler import handler as scheduler
 from functions.step_executor import handler as step_executor
 from ratchet import Agent, Memory, tool
+from ratchet.adapters.eventbridge_scheduler import EventBridgeTimers, FiringTarget
 from ratchet.app.execute_step import ExecuteStep
+from ratchet.app.missed_runs import MissedRuns
 from ratchet.app.traced_step import TracedStep
-from ratchet.contracts.errors import DeliveryFailed, ModelRejected, RatchetError
+from ratchet.contracts.errors import (
+    DeliveryFailed,
+    ModelRejected,
+    RatchetError,
+    UnexpectedError,
+)
+from ratchet.contracts.firing import Firing
 from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.contracts.names import Action, Complexity, StepType
 from ratchet.domain.messages import ToolCall
+from ratchet.domain.suspension import Suspension
 from ratchet.domain.webhook_url import check_webhook_url
 from ratchet.model_ports import ModelAnswer, ModelCall
 from ratchet.observability import EmfMetrics, logger
@@ -131,6 +141,16 @@ class Told:
         return wrong
 
 
+class _EventBridge:
+    """A client that only hears."""
+
+    def __init__(self, told: Told) -> None:
+        self._told = told
+
+    def create_schedule(self, **request: Any) -> None:
+        self._told.queues.append(json.dumps(request, default=str))
+
+
 class Town(World):
     """One deployment whose every edge is written down."""
 
@@ -141,10 +161,12 @@ class Town(World):
         self.announce = replace(self.announce, spans=self.sink)
         self.submit = replace(self.submit, check_webhook=check_webhook_url)
         self._said: dict[str, int] = {}
+        self.eventbridge = _EventBridge(told)
         executor = cast("ExecuteStep", TracedStep(self.executor(), self.sink))
         patch.setattr(step_executor, "execute_step", lambda: executor)
         patch.setattr(dispatcher, "dispatch_task", lambda: self.dispatch)
         patch.setattr(deliverer, "announce_task", lambda: self.announce)
+        patch.setattr(scheduler, "run_schedule", lambda: self.run_schedule)
         use_cases = wired(self)
         patch.setattr(current, "wiring", lambda: use_cases)
 
@@ -225,9 +247,9 @@ def listening() -> Iterator[Told]:
         logger._logger.removeHandler(handler)
 
 
-def submit(town: Town, story: str) -> TaskRef:
+def request_of(story: str) -> dict[str, Any]:
     """A task with a word in all that a caller can say."""
-    body = {
+    return {
         "goal": f"<{story}> {canary('goal')}",
         "agent": "clerk",
         "user_id": canary("user_id"),
@@ -235,7 +257,12 @@ def submit(town: Town, story: str) -> TaskRef:
         "metadata": {canary("metadata_key"): canary("metadata")},
         "webhook": {"url": f"https://hooks.example.com/{canary('webhook_path')}"},
     }
-    status, answer = town.request("POST", "/v1/tasks", body, f"{canary('idempotency_key')}{story}")
+
+
+def submit(town: Town, story: str) -> TaskRef:
+    """Submit it."""
+    key = f"{canary('idempotency_key')}{story}"
+    status, answer = town.request("POST", "/v1/tasks", request_of(story), key)
     assert status == 202, answer
     return TaskRef("acme", answer["task_id"])
 
@@ -272,8 +299,42 @@ def live(town: Town) -> dict[str, TaskRef]:
     for ref in refs.values():
         town.clock.advance(4 * 24 * 3600 // len(refs))
         town.ring(deliverer, ref)
+    _schedule(town)
     _be_refused(town, refs)
     return refs
+
+
+def _schedule(town: Town) -> None:
+    """A schedule that runs, is refused, meets a bug and is missed, with all words in its task."""
+    body = {"schedule_expression": "rate(1 hour)", "name": canary("metadata")}
+    for refused in ({"timezone": canary("goal")}, {"schedule_expression": canary("goal")}):
+        asked = {**body, "task": request_of("success"), **refused}
+        assert town.request("POST", "/v1/schedules", asked)[0] >= ERROR
+    status, made = town.request("POST", "/v1/schedules", {**body, "task": request_of("success")})
+    assert status == 201, made
+    (kept,) = town.schedules.timers.schedules.values()  # type: ignore[attr-defined]
+    target = FiringTarget("arn:function", "arn:role", "arn:letters")
+    timers = EventBridgeTimers(lambda: town.eventbridge, "group", target)  # type: ignore[arg-type, return-value]
+    timers.set(kept)
+    firing = {"tenant": "acme", "schedule_id": made["schedule_id"]}
+    for hour in range(3):
+        if hour == 1:
+            town.suspensions.begin("acme", Suspension(0, ""))
+            town.clock.advance(60)
+        event = {**firing, "scheduled_at": f"2026-11-23T0{hour}:00:00Z"}
+        with pytest.MonkeyPatch.context() as patch, suppress(UnexpectedError):
+            if hour == 2:
+                patch.setattr(scheduler, "run_schedule", lambda: _bug)
+            scheduler.lambda_handler(event, LambdaContext())
+    MissedRuns(town.schedules.store)(Firing.from_event(event))
+    town.suspensions.end("acme")
+    town.clock.advance(60)
+    assert town.request("DELETE", f"/v1/schedules/{made['schedule_id']}")[0] == 204
+    assert town.request("GET", f"/v1/schedules/{made['schedule_id']}")[0] == 404
+
+
+def _bug(_: Firing) -> None:
+    raise KeyError(canary("goal"))
 
 
 def _be_refused(town: Town, refs: dict[str, TaskRef]) -> None:

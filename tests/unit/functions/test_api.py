@@ -31,7 +31,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 def call(event: dict[str, Any]) -> tuple[int, dict[str, Any], dict[str, str]]:
     answer = handler.lambda_handler(event, LambdaContext())  # type: ignore[arg-type]
     headers = {k.lower(): v for k, v in answer["headers"].items()}
-    return answer["statusCode"], json.loads(answer["body"]), headers
+    return answer["statusCode"], json.loads(answer["body"] or "null"), headers
 
 
 def submit(**changes: Any) -> dict[str, Any]:

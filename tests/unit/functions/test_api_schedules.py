@@ -170,7 +170,6 @@ def test_a_service_that_is_out_is_answered_503(
 
     monkeypatch.setattr(world.schedules.timers, "set", down)
     assert ask("POST", "/v1/schedules", DAILY, key="k")[0] == 503
-    monkeypatch.undo()
 
 
 def test_a_body_that_is_no_json_is_refused() -> None:
