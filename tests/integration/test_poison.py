@@ -21,6 +21,7 @@ from ratchet.adapters.dynamodb import DynamoDbCheckpoints
 from ratchet.adapters.payloads import S3Payloads
 from ratchet.adapters.sqs import SqsInbox
 from ratchet.app.dead_letters import DeadLetters
+from ratchet.app.missed_runs import MissedRuns
 from ratchet.contracts.errors import StoreUnavailable
 from ratchet.contracts.limits import QUEUE_RECEIVES
 from ratchet.contracts.messages import StepOutput
@@ -112,7 +113,9 @@ class Deployment:
         letters = DeadLetters(store, dispatch, outbox, bench.clock)
         patch.setattr(dispatcher, "dispatch_task", lambda: dispatch)
         patch.setattr(deliverer, "announce_task", lambda: world.announce)
+        missed = MissedRuns(world.schedules.store)
         patch.setattr(sweeper, "dead_letters", lambda: letters)
+        patch.setattr(sweeper, "missed_runs", lambda: missed)
         use_cases = wired(world)
         patch.setattr(current, "wiring", lambda: use_cases)
 
