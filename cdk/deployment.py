@@ -1,5 +1,6 @@
 """What a deployment may choose: the CDK context, parsed and checked."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
@@ -40,6 +41,15 @@ RANGES = (
     ("min_running_tasks", "max_running_tasks"),
     ("step_executor_provisioned_min", "step_executor_provisioned_max"),
 )
+_UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_GLOBAL_ACL = re.compile(
+    rf"arn:aws:wafv2:us-east-1:\d{{12}}:global/webacl/[\w-]{{1,128}}/{_UUID}", re.A
+)
+_CERTIFICATE = re.compile(rf"arn:aws:acm:us-east-1:\d{{12}}:certificate/{_UUID}", re.A)
+_DOMAIN = re.compile(
+    r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.){1,9}[a-z][a-z0-9-]{1,62}"
+)
+_SECRET_VERSION = re.compile(r"[A-Za-z0-9-]{32,64}")
 
 
 class BadContext(ValueError):
@@ -87,6 +97,13 @@ class Deployment:
     deliverer_concurrency: int = 5
     throttle_rate: int = 50
     throttle_burst: int = 100
+    # The team's own web ACL, with CloudFront before the API to hold it; an address and certificate of the team's.
+    web_acl_arn: str = ""
+    web_domain: str = ""
+    web_certificate_arn: str = ""
+    origin_secret_version: str = (
+        ""  # of what CloudFront shows; empty: the one in force when it is set up
+    )
     # Requests a second of each tenant, on average and at once; 0: only the throttle of all.
     tenant_rate: int = 0
     tenant_burst: int = 50
@@ -123,6 +140,7 @@ class Deployment:
         deployment = cls(**given)
         check_jwt(deployment)
         check_spans(deployment.otlp_endpoint)
+        check_web_front(deployment)
         for low, high in RANGES:
             least, most = getattr(deployment, low), getattr(deployment, high)
             if most and least > most:
@@ -161,6 +179,49 @@ def check_spans(endpoint: str) -> None:
         raise BadContext(
             f"otlp_endpoint={endpoint!r}: say the whole https:// URL (.../v1/traces), or "
             "http://localhost:4318/v1/traces for a collector layer"
+        )
+
+
+def check_web_front(deployment: Deployment) -> None:
+    """Refuse a web ACL that CloudFront cannot hold, and callers that CloudFront would break.
+
+    Raises:
+        BadContext: the web ACL cannot be put before this deployment, or what belongs to it is given without it.
+    """
+    acl = deployment.web_acl_arn
+    if not acl:
+        parts = ("web_domain", "web_certificate_arn", "origin_secret_version")
+        if given := [name for name in parts if getattr(deployment, name)]:
+            raise BadContext(f"{given[0]} needs web_acl_arn: without it there is no web front")
+        return
+    if not _GLOBAL_ACL.fullmatch(acl):
+        raise BadContext(
+            f"web_acl_arn={acl!r}: say the ARN of a web ACL with scope CLOUDFRONT, "
+            "arn:aws:wafv2:us-east-1:<account>:global/webacl/<name>/<id>; CloudFront takes no regional one"
+        )
+    if deployment.auth == "iam":
+        raise BadContext(
+            "web_acl_arn needs auth=jwt or auth=api_key: a SigV4 signature covers the Host, which "
+            "CloudFront replaces, so that every request of auth=iam would be refused"
+        )
+    _check_own_domain(deployment)
+
+
+def _check_own_domain(deployment: Deployment) -> None:
+    name, certificate = deployment.web_domain, deployment.web_certificate_arn
+    if bool(name) != bool(certificate):
+        raise BadContext("web_domain and web_certificate_arn need each other: say both, or neither")
+    if name and not _DOMAIN.fullmatch(name):
+        raise BadContext(f"web_domain={name!r}: say a host name, as api.example.com")
+    if certificate and not _CERTIFICATE.fullmatch(certificate):
+        raise BadContext(
+            f"web_certificate_arn={certificate!r}: say the ARN of an ACM certificate in us-east-1, "
+            "where CloudFront looks for them"
+        )
+    version = deployment.origin_secret_version
+    if version and not _SECRET_VERSION.fullmatch(version):
+        raise BadContext(
+            f"origin_secret_version={version!r}: say the VersionId that put-secret-value printed"
         )
 
 

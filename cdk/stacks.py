@@ -103,6 +103,7 @@ class RatchetStack(Stack):
             "ModelKeySecretArn": ground.secrets.model_key.secret_arn,
             "WebhookSecretArn": ground.secrets.webhook.secret_arn,
             **ground.provider_keys.outputs(),
+            **front.outputs,
             "FunctionNames": Fn.join(",", [function.function_name for function in functions]),
         }
         if ground.secrets.api_keys is not None:

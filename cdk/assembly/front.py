@@ -1,6 +1,7 @@
 """The way in: the API with the function behind it, and who is asked about callers."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from cdk.assembly.ground import Ground
 from cdk.assembly.scheduling import Schedules
@@ -20,6 +21,7 @@ from cdk.components.checkpoints import (
 from cdk.components.identity import grant_api_keys, identify, identity_of
 from cdk.components.python_function import PythonFunction
 from cdk.components.scheduling import CREATE, DELETE
+from cdk.components.web_front import OriginSecret, WebFront, WebFrontOptions
 from cdk.components.workflow import Workflow
 from ratchet.contracts.limits import LINK_BURST, LINK_RATE
 from ratchet.contracts.settings import ApiSettings, AuthorizerSettings
@@ -31,15 +33,18 @@ class Front:
 
     url: str
     functions: list[PythonFunction]
+    outputs: Mapping[str, str] = field(default_factory=dict)
 
 
 def make_front(ground: Ground, workflow: Workflow, schedules: Schedules) -> Front:
     """Open the routes, each to whom the deployment says."""
     deployment = ground.deployment
-    handler = _make_handler(ground, workflow, schedules)
+    options = WebFrontOptions.of(deployment)
+    origin = _make_origin_secret(ground) if options else None
+    handler = _make_handler(ground, workflow, schedules, origin=origin)
     schedules.scheduling.grant(handler, CREATE, DELETE)
     schedules.scheduling.grant_handing_over(handler)
-    authorizer = _make_authorizer(ground)
+    authorizer = _make_authorizer(ground, origin)
     api = Api(
         ground.stack,
         "Api",
@@ -50,10 +55,22 @@ def make_front(ground: Ground, workflow: Workflow, schedules: Schedules) -> Fron
     )
     if deployment.decision_links:
         api.add_links(Throttle(LINK_RATE, LINK_BURST))
-    return Front(api.url, [handler, *([authorizer] if authorizer else [])])
+    functions = [handler, *([authorizer] if authorizer else [])]
+    if not options or not origin:
+        return Front(api.url, functions)
+    shows = origin.reference(options.secret_version)
+    web = WebFront(ground.stack, "WebFront", origin_host=api.host, shows=shows, options=options)
+    outputs = {"WebFrontDomain": web.domain, "OriginSecretArn": origin.secret.secret_arn}
+    return Front(web.url, functions, outputs)
 
 
-def _make_handler(ground: Ground, workflow: Workflow, schedules: Schedules) -> PythonFunction:
+def _make_origin_secret(ground: Ground) -> OriginSecret:
+    return OriginSecret(ground.stack, "OriginSecret", key=ground.checkpoints.key)
+
+
+def _make_handler(
+    ground: Ground, workflow: Workflow, schedules: Schedules, *, origin: OriginSecret | None
+) -> PythonFunction:
     handler = ground.factory.make(
         "api",
         ApiSettings(
@@ -74,6 +91,7 @@ def _make_handler(ground: Ground, workflow: Workflow, schedules: Schedules) -> P
             dead_letters_arn=schedules.scheduling.dead_letters.queue_arn,
             tenant_rate=ground.deployment.tenant_rate,
             tenant_burst=ground.deployment.tenant_burst,
+            origin_secret_arn=origin.secret.secret_arn if origin else "",
         ),
         sizes.API_TIMEOUT,
     )
@@ -84,10 +102,12 @@ def _make_handler(ground: Ground, workflow: Workflow, schedules: Schedules) -> P
     ground.outbox.queue.grant_send_messages(handler)
     workflow.grant_control(handler, "states:StopExecution")
     ground.secrets.webhook.grant_read(handler)
+    if origin:
+        origin.secret.grant_read(handler)
     return handler
 
 
-def _make_authorizer(ground: Ground) -> PythonFunction | None:
+def _make_authorizer(ground: Ground, origin: OriginSecret | None) -> PythonFunction | None:
     if ground.secrets.api_keys is None:
         return None
     function = ground.factory.make(
@@ -95,9 +115,12 @@ def _make_authorizer(ground: Ground) -> PythonFunction | None:
         AuthorizerSettings(
             api_keys_secret_arn=ground.secrets.api_keys.secret_arn,
             table_name=ground.checkpoints.table.table_name,
+            origin_secret_arn=origin.secret.secret_arn if origin else "",
         ),
         sizes.AUTHORIZER_TIMEOUT,
     )
     grant_api_keys(ground.checkpoints, function)
     ground.secrets.api_keys.grant_read(function)
+    if origin:
+        origin.secret.grant_read(function)
     return function

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 
+from aws_cdk import Fn
 from aws_cdk import aws_apigatewayv2 as apigateway
 from aws_cdk import aws_apigatewayv2_integrations as integrations
 from aws_cdk import aws_lambda as lambda_
@@ -37,9 +38,8 @@ class Throttle:
 class Api(Construct):
     """Every route goes to one function; only health, the schema and signed links are open to all.
 
-    There is no web ACL: AWS WAF attaches to REST APIs, not to HTTP APIs. CloudFront with one in front would sign for
-    another host (SigV4 callers are refused), and would not close the address of the API itself.
-    https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-vs-rest.html
+    AWS WAF does not attach to it (https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-vs-rest.html):
+    a web ACL stands before it in a `WebFront`, and the function refuses what came around that.
     """
 
     def __init__(
@@ -64,6 +64,11 @@ class Api(Construct):
     def url(self) -> str:
         """Where the API answers."""
         return self.http.api_endpoint
+
+    @property
+    def host(self) -> str:
+        """The same address without its scheme."""
+        return Fn.select(2, Fn.split("/", self.http.api_endpoint))
 
     def add_links(self, throttle: Throttle) -> None:
         """Signed links: open to who holds one, and throttled on their own, so that guessing costs callers nothing."""

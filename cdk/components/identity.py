@@ -8,7 +8,12 @@ from aws_cdk import aws_lambda as lambda_
 
 from cdk.components.checkpoints import Checkpoints
 from cdk.deployment import Deployment
-from ratchet.contracts.access import API_KEY_HEADER, AUTHORIZER_CACHE_SECONDS, Identity
+from ratchet.contracts.access import (
+    API_KEY_HEADER,
+    AUTHORIZER_CACHE_SECONDS,
+    ORIGIN_HEADER,
+    Identity,
+)
 
 
 def identity_of(deployment: Deployment) -> Identity:
@@ -33,11 +38,14 @@ def identify(
     https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-jwt-authorizer.html
     """
     if authorizer is not None:
+        # The verdict on a key is kept by all that is named here: a request around the web front must neither use the
+        # verdict on one that came through it, nor leave its own.
+        headers = [API_KEY_HEADER, *([ORIGIN_HEADER] if deployment.web_acl_arn else [])]
         return authorizers.HttpLambdaAuthorizer(
             "ApiKey",
             authorizer,
             response_types=[authorizers.HttpLambdaResponseType.SIMPLE],
-            identity_source=[f"$request.header.{API_KEY_HEADER}"],
+            identity_source=[f"$request.header.{name}" for name in headers],
             results_cache_ttl=Duration.seconds(AUTHORIZER_CACHE_SECONDS),
         )
     if deployment.auth == "jwt":

@@ -24,7 +24,7 @@ class Secrets(Construct):
             "ModelKey",
             description="API key of the model provider: put yours in place of the generated text.",
             encryption_key=key,
-            generate_secret_string=_letters_and_digits(),
+            generate_secret_string=letters_and_digits(),
         )
         self.webhook = secretsmanager.Secret(
             self,
@@ -32,7 +32,7 @@ class Secrets(Construct):
             description="Root key: the secrets of webhooks (Standard Webhooks v1) and the key of "
             "cursors are made from it.",
             encryption_key=key,
-            generate_secret_string=_letters_and_digits(),
+            generate_secret_string=letters_and_digits(),
         )
         self.api_keys = (
             secretsmanager.Secret(
@@ -40,7 +40,7 @@ class Secrets(Construct):
                 "ApiKeys",
                 description="Keys that callers of the API send as x-api-key, and their tenants.",
                 encryption_key=key,
-                generate_secret_string=_letters_and_digits('{"tenant":"default"}', "key"),
+                generate_secret_string=letters_and_digits('{"tenant":"default"}', "key"),
             )
             if api_keys
             else None
@@ -65,7 +65,7 @@ class ProviderKeys(Construct):
                 description=f"API key of model deployment {d.name}: put it in place of the "
                 "generated text.",
                 encryption_key=key,
-                generate_secret_string=_letters_and_digits(),
+                generate_secret_string=letters_and_digits(),
             )
             for d in providers.deployments
             if d.secret_arn is None
@@ -115,9 +115,10 @@ class ProviderKeys(Construct):
             )
 
 
-def _letters_and_digits(
+def letters_and_digits(
     template: str | None = None, key: str | None = None
 ) -> secretsmanager.SecretStringGenerator:
+    """Generate 40 of them: alone, or as the value of `key` in a JSON `template`."""
     return secretsmanager.SecretStringGenerator(
         password_length=40,
         exclude_punctuation=True,

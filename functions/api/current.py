@@ -1,5 +1,8 @@
 """What every route starts from: the caller whom the gate has let in, and the use cases behind the API."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
 from functions.api.caller import Caller
@@ -40,6 +43,16 @@ def use_cases() -> Wiring:
 def identity() -> Identity:
     """Who the callers of this deployment are."""
     return wiring().identity
+
+
+def admit_front(event: Mapping[str, Any]) -> None:
+    """Refuse what came around the deployment's web front, if it has one.
+
+    Raises:
+        AroundTheFront: it did.
+    """
+    if (front := wiring().front) is not None:
+        front.require(event)
 
 
 def admit_rate(caller: Caller) -> None:

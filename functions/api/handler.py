@@ -20,7 +20,17 @@ _TASK = re.compile(r"/v1/tasks/(task_[0-9A-HJKMNP-TV-Z]{26})(?:/|$)")
 @logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one API Gateway request (payload format 2.0)."""
+    answer = _answered(event, context)
+    # What is between us and the caller (CloudFront is, where there is a web front) may hold one caller's answer back
+    # for another who asks for the same path, unless it is told not to:
+    # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/RequestAndResponseBehaviorCustomOrigin.html
+    answer["headers"].setdefault("Cache-Control", "no-store")
+    return answer
+
+
+def _answered(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     try:
+        current.admit_front(event)
         caller = admit(event, current.identity())
         if caller is not None:
             logger.append_keys(tenant=caller.tenant, **_task(event))

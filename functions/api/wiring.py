@@ -9,6 +9,7 @@ from ratchet.adapters.aws_store import batches, checkpoints, memories, schedules
 from ratchet.adapters.dynamodb_rates import DynamoDbTenantRates
 from ratchet.adapters.dynamodb_routing import DynamoDbRoutingOverride
 from ratchet.adapters.eventbridge_scheduler import EventBridgeTimers, FiringTarget
+from ratchet.adapters.rotated_secret import RotatedSecret
 from ratchet.adapters.signing_keys import SecretsManagerSigningKeys
 from ratchet.adapters.sqs import SqsInbox
 from ratchet.adapters.stepfunctions import StepFunctionsWorkflow
@@ -23,6 +24,7 @@ from ratchet.app.decision_links import DecisionLinks
 from ratchet.app.deliveries import Deliveries
 from ratchet.app.deployed_models import DeployedModels
 from ratchet.app.fork_task import ForkTask
+from ratchet.app.front_door import FrontDoor
 from ratchet.app.list_memories import ListMemories
 from ratchet.app.list_tasks import ListTasks
 from ratchet.app.memories import Memories
@@ -76,6 +78,7 @@ class Wiring:
     identity: Identity = field(default_factory=Identity)
     gate: RateGate | None = None  # None: no tenant has a rate of its own
     by_link: AnswerByLink | None = None  # None: no links are sent
+    front: FrontDoor | None = None  # None: callers reach the API directly
 
     @property
     def memory_lists(self) -> ListMemories:
@@ -99,6 +102,13 @@ def _signing_keys(settings: ApiSettings, clock: Clock) -> SigningKeys:
     return SecretsManagerSigningKeys(
         lambda: client("secretsmanager"), settings.root_key_secret_arn, clock=clock
     )
+
+
+def _front(settings: ApiSettings, clock: Clock) -> FrontDoor | None:
+    arn = settings.origin_secret_arn
+    if not arn:
+        return None
+    return FrontDoor(RotatedSecret(lambda: client("secretsmanager"), arn, clock=clock))
 
 
 def _submit(
@@ -176,4 +186,5 @@ def wiring() -> Wiring:
         identity=Identity.from_setting(settings.identity),
         gate=gate,
         by_link=_by_link(settings, decide, keys, gate),
+        front=_front(settings, clock),
     )

@@ -5,9 +5,11 @@ from typing import Any
 from functions.authorizer.first_keys import tenant_of_key
 from ratchet.adapters.aws import client
 from ratchet.adapters.dynamodb_api_keys import DynamoDbApiKeys
+from ratchet.adapters.rotated_secret import RotatedSecret
 from ratchet.adapters.secrets import Secrets
 from ratchet.adapters.system import SystemClock
 from ratchet.app.api_keys import VerifyKey
+from ratchet.app.front_door import FrontDoor
 from ratchet.cold_start import once
 from ratchet.contracts.access import API_KEY_HEADER
 from ratchet.contracts.names import Scope
@@ -32,9 +34,20 @@ def verify_key() -> VerifyKey:
     return VerifyKey(DynamoDbApiKeys(client("dynamodb"), table=table), SystemClock())
 
 
+@once
+def front_door() -> FrontDoor | None:
+    """The web front's door, where the deployment has one."""
+    arn = AuthorizerSettings.from_env().origin_secret_arn
+    if not arn:
+        return None
+    return FrontDoor(RotatedSecret(lambda: client("secretsmanager"), arn, clock=SystemClock()))
+
+
 @without_content
 def lambda_handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Say whether the x-api-key header is one of the keys, and whose."""
+    """Say whether the x-api-key header is one of the keys, and whose; to whom came around the web front, none is."""
+    if (door := front_door()) is not None and not door.is_passed(event):
+        return _DENIED
     offered = (event.get("headers") or {}).get(API_KEY_HEADER) or ""
     if (key := verify_key()(offered)) is not None:
         user = {} if key.user is None else {"user": key.user}

@@ -37,10 +37,14 @@ class TenantRates(Protocol):
 
 
 class SigningKeys(Protocol):
-    """The deployment's root key. What callers are handed is signed with keys made from it, each for one purpose."""
+    """A key of the deployment that may be replaced while it is in use.
+
+    Its root key: what callers are handed is signed with keys made from it, each for one purpose. Or what its web front
+    shows the API (`FrontDoor`).
+    """
 
     def roots(self, *, fresh: bool = False) -> Sequence[str]:
-        """The root key in force, then the one before it; `fresh` looks again, for what none of them has signed.
+        """The key in force, then the one before it; `fresh` looks again, for what none of them has made.
 
         May raise SecretUnavailable.
         """

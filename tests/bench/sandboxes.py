@@ -71,8 +71,9 @@ SETTINGS: dict[str, Settings] = {
         _ARN,
         0,
         0,
+        "",
     ),
-    "authorizer": AuthorizerSettings(_ARN, "table"),
+    "authorizer": AuthorizerSettings(_ARN, "table", ""),
     "deliverer": DelivererSettings("table", "bucket", 0, 0, 0, _QUEUE, _ARN, _ARN, "", "none"),
     "dispatcher": DispatcherSettings("table", "bucket", 0, 0, 0, _MACHINE),
     "scheduler": SchedulerSettings(

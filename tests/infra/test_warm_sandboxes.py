@@ -6,26 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from cdk.synth import synthesize
-from tests.infra.conftest import OUT
 from tests.infra.template import Synthesized
 
 TARGET = "AWS::ApplicationAutoScaling::ScalableTarget"
-
-
-@pytest.fixture(scope="module")
-def warm() -> Synthesized:
-    """Checked by cdk-nag."""
-    context = {
-        "nag": "true",
-        "step_executor_provisioned_min": "2",
-        "step_executor_provisioned_max": "20",
-        "tenant_running_tasks": "5",
-        "max_running_tasks": "900",
-    }
-    return Synthesized(synthesize(context, OUT / "warm"))
 
 
 def step_version(template: Synthesized) -> str:

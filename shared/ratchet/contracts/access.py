@@ -10,6 +10,8 @@ from ratchet.contracts.names import Scope
 AUTHORIZER_CACHE_SECONDS = 60
 """API Gateway keeps an API key's verdict this long: a revoked key is refused everywhere after it."""
 API_KEY_HEADER = "x-api-key"
+ORIGIN_HEADER = "x-ratchet-origin"
+"""In it CloudFront shows the API its secret, where a deployment has a web front; what callers write there is lost."""
 
 ROUTE_SCOPES: Mapping[str, Scope | None] = {
     "POST /v1/tasks": Scope.SUBMIT,

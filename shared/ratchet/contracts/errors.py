@@ -9,6 +9,7 @@
     |   |-- BadCredentials            401 unauthorized
     |   |-- ScopeMissing              403 insufficient_scope
     |   |-- TenantSuspended           403 tenant_suspended
+    |   |-- AroundTheFront            403 around_the_front
     |   |-- TaskNotFound              404 not_found
     |   |-- KeyNotFound               404 not_found
     |   |-- TaskAlreadyFinished       409 already_finished

@@ -7,6 +7,7 @@
     |-- BadCredentials            401 unauthorized
     |-- ScopeMissing              403 insufficient_scope
     |-- TenantSuspended           403 tenant_suspended
+    |-- AroundTheFront            403 around_the_front
     |-- TenantNotErasable         409 not_erasable
     |-- TaskNotFound              404 not_found
     |-- KeyNotFound               404 not_found
@@ -80,6 +81,12 @@ class TenantSuspended(RequestError):
     """The caller's tenant is suspended: nothing of it begins or goes on."""
 
     code, status, title = "tenant_suspended", 403, "The tenant is suspended"
+
+
+class AroundTheFront(RequestError):
+    """The deployment has a web front, and the request did not come through it."""
+
+    code, status, title = "around_the_front", 403, "This address takes no requests"
 
 
 class TenantNotErasable(RequestError):

@@ -86,6 +86,7 @@ class ApiSettings(StoreSettings):
     dead_letters_arn: str  # and where goes what could not be called
     tenant_rate: int  # requests a second of each tenant; 0: no limit of its own
     tenant_burst: int
+    origin_secret_arn: str  # of what CloudFront must show; empty: there is no web front
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +154,7 @@ class AuthorizerSettings(Settings):
 
     api_keys_secret_arn: str
     table_name: str
+    origin_secret_arn: str  # as of the api
 
 
 @dataclass(frozen=True, slots=True)

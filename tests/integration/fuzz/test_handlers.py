@@ -93,6 +93,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(scheduler, "run_schedule", lambda: world.run_schedule)
     monkeypatch.setattr(authorizer, "verify_key", lambda: keys)
     monkeypatch.setattr(authorizer, "api_keys", lambda: (Secret(), "arn"))
+    monkeypatch.setattr(authorizer, "front_door", lambda: None)
     for _ in range(3):
         world.schedules.create(EVERY_MINUTE, tenant="acme")
     return world

@@ -86,6 +86,7 @@ def test_a_stack_that_is_not_in_the_assembly_is_refused(assembly: Assembly) -> N
 UNSUPPORTED: dict[str, tuple[str, dict[str, Any], str]] = {
     "type": ("AWS::Nonsense::Thing", {}, "does not support this type"),
     "custom resource": ("Custom::Thing", {}, "does not support this type"),
+    "web front": ("AWS::CloudFront::Distribution", {}, "leave web_acl_arn out"),
     "property": ("AWS::SQS::Queue", {"Nonsense": 1}, "does not honour Nonsense"),
     "runtime": (
         "AWS::Lambda::Function",

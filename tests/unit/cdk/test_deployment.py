@@ -81,6 +81,66 @@ def test_tokens_need_an_issuer_and_an_audience() -> None:
     assert Deployment.from_context(local).auth == "jwt"
 
 
+UUID = "0a1b2c3d-1111-2222-3333-0123456789ab"
+ACL = f"arn:aws:wafv2:us-east-1:123456789012:global/webacl/team_1/{UUID}"
+CERTIFICATE = f"arn:aws:acm:us-east-1:123456789012:certificate/{UUID}"
+FRONT = {"auth": "api_key", "web_acl_arn": ACL}
+OWN = {"web_domain": "agents.example.com", "web_certificate_arn": CERTIFICATE}
+
+
+def test_a_web_acl_goes_before_callers_with_keys_or_tokens() -> None:
+    assert Deployment.from_context(FRONT).web_acl_arn == ACL
+    assert Deployment.from_context(JWT | {"web_acl_arn": ACL}).auth == "jwt"
+    own = Deployment.from_context(FRONT | OWN | {"origin_secret_version": UUID})
+    assert (own.web_domain, own.origin_secret_version) == ("agents.example.com", UUID)
+
+
+@pytest.mark.parametrize("auth", ["iam", None])
+def test_a_web_acl_before_signed_requests_is_refused_with_what_to_do(auth: str | None) -> None:
+    with pytest.raises(BadContext, match=r"auth=jwt or auth=api_key.*Host"):
+        Deployment.from_context({"auth": auth, "web_acl_arn": ACL})
+
+
+@pytest.mark.parametrize(
+    "arn",
+    [
+        "team",
+        UUID,
+        ACL.replace("global", "regional"),
+        ACL.replace("us-east-1", "eu-central-1"),
+        ACL.replace("wafv2", "waf-regional"),
+        ACL.replace("webacl", "rulegroup"),
+        ACL.replace("123456789012", "<account>"),
+        ACL.removesuffix(UUID),
+        ACL + "\n",
+        f"arn:aws:waf::123456789012:webacl/{UUID}",
+    ],
+)
+def test_a_web_acl_that_cloudfront_cannot_hold_is_refused(arn: str) -> None:
+    with pytest.raises(BadContext, match=r"web_acl_arn=.*scope CLOUDFRONT.*no regional one"):
+        Deployment.from_context(FRONT | {"web_acl_arn": arn})
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"web_acl_arn": ""} | OWN, "web_domain needs web_acl_arn"),
+        ({"web_acl_arn": "", "origin_secret_version": UUID}, "needs web_acl_arn"),
+        ({"web_domain": "agents.example.com"}, "say both, or neither"),
+        ({"web_certificate_arn": CERTIFICATE}, "say both, or neither"),
+        (OWN | {"web_domain": "https://agents.example.com"}, "host name"),
+        (OWN | {"web_domain": "localhost"}, "host name"),
+        (OWN | {"web_certificate_arn": CERTIFICATE.replace("us-east-1", "eu-west-1")}, "us-east-1"),
+        ({"origin_secret_version": "AWSCURRENT"}, "VersionId"),
+    ],
+)
+def test_what_belongs_to_a_web_front_is_refused_where_it_cannot_be(
+    changes: dict[str, str], said: str
+) -> None:
+    with pytest.raises(BadContext, match=said):
+        Deployment.from_context(FRONT | changes)
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

@@ -8,10 +8,14 @@ import pytest
 from functions.authorizer import handler
 from functions.authorizer.first_keys import tenant_of_key
 from ratchet.app.api_keys import ManageKeys, VerifyKey
+from ratchet.app.front_door import FrontDoor
+from ratchet.contracts.access import ORIGIN_HEADER
 from ratchet.contracts.errors import StoreUnavailable
 from ratchet.contracts.names import Scope
+from ratchet.contracts.settings import AuthorizerSettings
 from ratchet.testing.api_keys import CountingChance, InMemoryApiKeys
 from ratchet.testing.clock import FakeClock
+from ratchet.testing.signing_keys import InMemorySigningKeys
 from tests.envelopes import envelope
 
 FIRST = envelope("authorizer/request")["headers"]["x-api-key"]
@@ -34,12 +38,13 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> ManageKeys:
     secret = Kept({"tenant": "acme", "key": FIRST})
     monkeypatch.setattr(handler, "verify_key", lambda: VerifyKey(kept, clock))
     monkeypatch.setattr(handler, "api_keys", lambda: (secret, "arn:keys"))
+    monkeypatch.setattr(handler, "front_door", lambda: None)
     return ManageKeys(kept, clock, CountingChance())
 
 
-def verdict(key: str) -> dict[str, Any]:
+def verdict(key: str, headers: dict[str, str] | None = None) -> dict[str, Any]:
     event = envelope("authorizer/request")
-    event["headers"]["x-api-key"] = key
+    event["headers"] |= {"x-api-key": key, **(headers or {})}
     return handler.lambda_handler(event, None)
 
 
@@ -90,6 +95,31 @@ def test_a_revoked_key_opens_nothing(keys: ManageKeys) -> None:
     made = keys.create("globex", frozenset({Scope.READ}))
     keys.revoke(made.key.id)
     assert verdict(made.text) == {"isAuthorized": False}
+
+
+def test_around_the_web_front_no_key_is_any(
+    keys: ManageKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = keys.create("globex", frozenset({Scope.READ}))
+    secret = InMemorySigningKeys(["of the front"])
+    monkeypatch.setattr(handler, "front_door", lambda: FrontDoor(secret))
+    for text in (made.text, FIRST):
+        assert verdict(text) == {"isAuthorized": False}
+        assert verdict(text, {ORIGIN_HEADER: "of the fronts"}) == {"isAuthorized": False}
+        assert verdict(text, {ORIGIN_HEADER: "of the front"})["isAuthorized"] is True
+    assert verdict("wrong", {ORIGIN_HEADER: "of the front"}) == {"isAuthorized": False}
+
+
+@pytest.mark.parametrize("arn", ["", "arn:origin"])
+def test_there_is_a_door_where_the_settings_name_its_secret(
+    monkeypatch: pytest.MonkeyPatch, arn: str
+) -> None:
+    settings = AuthorizerSettings("arn:keys", "table", arn)
+    for name, value in settings.to_env().items():
+        monkeypatch.setenv(name, value)
+    handler.front_door.cache_clear()  # type: ignore[attr-defined]
+    assert (handler.front_door() is not None) is bool(arn)
+    handler.front_door.cache_clear()  # type: ignore[attr-defined]
 
 
 def test_keys_that_cannot_be_looked_up_are_no_verdict(keys: ManageKeys) -> None:

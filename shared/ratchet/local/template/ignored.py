@@ -1,4 +1,4 @@
-"""Resource types whose effect is safely absent from a local run: the one list, with reasons."""
+"""Resource types that a local run does without: where that is safe, and where it is not and the run is refused."""
 
 from dataclasses import dataclass
 
@@ -62,4 +62,9 @@ IGNORED_TYPES = {
     ),
     "AWS::ResourceGroups::Group": IgnoredType(NO_OPERATIONS),
     "AWS::XRay::SamplingRule": IgnoredType(NO_OPERATIONS),
+}
+
+REFUSED_TYPES = {
+    "AWS::CloudFront::Distribution": "there is no CloudFront and no AWS WAF locally, and without them the API refuses "
+    "every request: leave web_acl_arn out",
 }

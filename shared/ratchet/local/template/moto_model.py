@@ -10,7 +10,7 @@ from ratchet.local.errors import LocalStackError
 from ratchet.local.json_types import JsonObject
 from ratchet.local.runtime import Runtime, current
 from ratchet.local.template import functions, http_api, messaging, scheduling, storage, workflow
-from ratchet.local.template.ignored import IGNORED_TYPES
+from ratchet.local.template.ignored import IGNORED_TYPES, REFUSED_TYPES
 from ratchet.local.template.resource import (
     RESOURCE_TYPES,
     Created,
@@ -27,8 +27,10 @@ def model_for(type_name: str) -> Any:
     """The moto model class of a resource type.
 
     Raises:
-        LocalStackError: the local stack does not know the type.
+        LocalStackError: the local stack does not know the type, or cannot do without what it does.
     """
+    if type_name in REFUSED_TYPES:
+        raise LocalStackError(REFUSED_TYPES[type_name])
     if type_name not in RESOURCE_TYPES and type_name not in IGNORED_TYPES:
         raise LocalStackError(
             "the local stack does not support this type; remove it, or teach "
