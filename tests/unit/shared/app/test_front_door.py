@@ -24,6 +24,7 @@ def shown(text: str | None) -> dict[str, Any]:
         {},
         {"headers": None},
         *map(shown, (None, "", SECRET[:-1], SECRET + "0", SECRET.upper(), f"{SECRET},{SECRET}")),
+        *map(shown, ("\ud800", f"{SECRET}\x00", "\u202e" + SECRET)),
         {"headers": {"x-api-key": SECRET}},
     ],
 )
