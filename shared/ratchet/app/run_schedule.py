@@ -67,9 +67,7 @@ class RunSchedule:
 def _request(schedule: Schedule) -> TaskRequest:
     try:
         return TaskRequest.model_validate_json(schedule.task)
-    except (
-        ValidationError
-    ) as exc:  # a release that came after the schedule knows the request no more
+    except ValidationError as exc:  # a release that came after the schedule may not take it
         places = ", ".join(".".join(map(str, error["loc"])) for error in exc.errors())
         raise InvalidRequest(
             f"task: this release does not take {places}; make the schedule anew"
