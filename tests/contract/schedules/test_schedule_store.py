@@ -1,6 +1,5 @@
 """The records of schedules, on the twin and on DynamoDB as moto plays it."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import pytest
@@ -13,8 +12,6 @@ from ratchet.ports import IdempotencyClaim
 from ratchet.schedule_ports import ScheduleStore
 from ratchet.testing.clock import FakeClock
 from ratchet.testing.schedules import InMemorySchedules
-from tests.contract.moto_aws import mocked_aws
-from tests.contract.store.benches import DynamoDbBench
 from tests.contract.store.samples import START_MS
 
 LARGE = '{"goal":"' + "ab cd" * 20_000 + '"}'
@@ -28,16 +25,12 @@ class Desk:
 
 
 @pytest.fixture(params=["twin", "dynamodb"])
-def desk(request: pytest.FixtureRequest) -> Iterator[Desk]:
+def desk(request: pytest.FixtureRequest) -> Desk:
+    clock = FakeClock(START_MS)
     if request.param == "twin":
-        clock = FakeClock(START_MS)
-        yield Desk(InMemorySchedules(clock), clock)
-        return
-    with mocked_aws():
-        bench = DynamoDbBench()
-        table = Table(bench.client, bench.table, bench.clock)
-        yield Desk(DynamoDbSchedules(table, bench.clock), bench.clock)
-        bench.close()
+        return Desk(InMemorySchedules(clock), clock)
+    table = Table(request.getfixturevalue("client"), request.getfixturevalue("table"), clock)
+    return Desk(DynamoDbSchedules(table, clock), clock)
 
 
 def schedule_of(number: int = 1, tenant: str = "acme", **fields: object) -> Schedule:
