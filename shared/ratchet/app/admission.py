@@ -100,10 +100,12 @@ class Admission:
         board = self._fresh_board()
         seen = 0
         for tenant in board.tenants(now_ms=now, within_seconds=limits.WAITING_LOOK_SECONDS):
+            if self.is_suspended(tenant):
+                continue  # it may be erased; else its tasks look for themselves, SUSPENDED_LOOK_SECONDS apart
             found = len(self.store.first_waiting(tenant, limit=limits.ADMISSION_SHALLOW_DEPTH + 1))
             if found:
                 self.store.note_waiting(tenant, at_ms=now)
-            seen += 0 if self.is_suspended(tenant) else found
+            seen += found
         self._adjust(board, depth=seen + queue_depth, is_calm=not seen)
         if seen:
             self._fresh_board()

@@ -70,8 +70,7 @@ class ExecuteStep:
         if remaining_seconds() < limits.MIN_START_SECONDS:
             raise TimeTooShort("too little of this invocation is left to begin a step")
         if event.failure is None and self.is_suspended(event.task.tenant):
-            is_there = tip_or_remains(self.store, event.task) is not None
-            return parked(event) if is_there else _unknown(event)  # its tenant was erased
+            return self._stand_still(event)
         try:
             history = self._history(event)
         except DataMissing as exc:
@@ -79,6 +78,15 @@ class ExecuteStep:
         if history is None:
             return _unknown(event)
         return self._run(event, history, remaining_seconds)
+
+    def _stand_still(self, event: StepInput) -> StepOutput:
+        """What the step of a suspended tenant returns: it waits, but not for a task that cannot go on any more."""
+        tip = tip_or_remains(self.store, event.task)
+        if tip is None:
+            return _unknown(event)  # its tenant was erased
+        if isinstance(tip.next, End | Paused):
+            return self._after(tip.records[-1], event)
+        return parked(event)
 
     def _run(
         self, event: StepInput, history: History, remaining_seconds: Callable[[], float]

@@ -23,20 +23,36 @@ class InMemoryHoldings:
         deleted: Counter[str] = Counter()
         for delete in self.found(tenant):
             deleted.update(delete())
-        for place in self._places:
-            if isinstance(place, InMemoryCheckpoints):
-                place._of_tenants.pop(tenant, None)
         return deleted
 
     def found(self, tenant: str) -> list[Callable[[], list[str]]]:
         """How to delete each thing that there is of the tenant now; each tells the kind of what was left of it."""
-        return [
+        counters = [
+            partial(_drop, mapping, tenant)
+            for place in self._places
+            for mapping in _counters(place)
+            if tenant in mapping
+        ]
+        items = [
             partial(_delete, place, mapping, tenant, key)
             for place in self._places
             for mapping in _mappings(place)
             for key, value in mapping.items()
             if _is_of(tenant, key, value)
         ]
+        return [*counters, *items]
+
+
+def _counters(place: object) -> list[MutableMapping[str, int]]:
+    """What is kept by the tenant's name alone. Of slots it is not counted down before: it goes as it is."""
+    if not isinstance(place, InMemoryCheckpoints):
+        return []
+    return [place._of_tenants, place._noted]
+
+
+def _drop(counters: MutableMapping[str, int], tenant: str) -> list[str]:
+    is_there = counters.pop(tenant, None) is not None
+    return [keys.kind_of(keys.ADMISSION, keys.SLOTS)] if is_there else []
 
 
 def _delete(place: object, mapping: MutableMapping[Any, Any], tenant: str, key: Any) -> list[str]:
@@ -70,9 +86,11 @@ def _kind(tenant: str, key: Any, value: object) -> str:
 
 
 def _return_slot(place: InMemoryCheckpoints, value: object) -> None:
-    """A slot goes with the head that it is a mark on."""
+    """A slot goes with the head that it is a mark on, and so does the place in line."""
     head = value.head if isinstance(value, Partition) else None
-    if head is not None and head.state.slot is not None:
+    if head is None:
+        return
+    place._leave_line(head)
+    if head.state.slot is not None:
         place._in_shards[head.state.slot] -= 1
-        place._leave_line(head)
         head.state = replace(head.state, slot=None)

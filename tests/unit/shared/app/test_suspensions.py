@@ -12,13 +12,15 @@ from ratchet.contracts.limits import (
     MAX_SUSPENSION_REASON_CHARS,
     SUSPENDED_LOOK_SECONDS,
     SUSPENSION_CACHE_SECONDS,
+    WATCH_SECONDS,
 )
 from ratchet.contracts.messages import Doorbell, TaskRef
-from ratchet.contracts.names import Action, TaskStatus
+from ratchet.contracts.names import Action, TaskStatus, WaitingFor
 from ratchet.contracts.request_errors import InvalidRequest, TenantSuspended
 from ratchet.contracts.task_api import ForkRequest, TaskRequest
+from ratchet.domain.admission import Candidate, LimitRules
 from ratchet.domain.messages import ToolCall
-from ratchet.domain.slots import AdmissionRules
+from ratchet.domain.slots import AdmissionRules, Place
 from ratchet.domain.steps import End
 from ratchet.testing.chat import asks, says
 from ratchet.testing.holdings import InMemoryHoldings
@@ -266,3 +268,37 @@ def test_an_execution_whose_task_is_gone_does_not_wait_for_its_tenant() -> None:
     InMemoryHoldings(world.store).erase("acme")
     ended = world.step(state)
     assert (ended.action, ended.status) == (Action.FINISH, "unknown")
+
+
+def test_an_execution_whose_task_has_ended_does_not_wait_for_its_tenant() -> None:
+    """Else it looks every quarter of an hour until it has no events left, and is billed for it."""
+    world = World(REACT, chat=[LOOK, says("Done.")])
+    ref = world.submitted()
+    state = world.step(world.first(ref))
+    suspended(world)
+    assert world.step(state).action is Action.WAIT
+    world.clock.advance(world.tip(ref).task.limits.deadline_seconds + WATCH_SECONDS)
+    world.sweep()
+    assert world.tip(ref).state.status is TaskStatus.TIMED_OUT
+    ended = world.step(state)
+    assert (ended.action, ended.status) == (Action.FINISH, "timed_out")
+
+
+def test_nobody_notes_that_a_suspended_tenant_waits() -> None:
+    """A note that is written late would outlive the tenant's erasure."""
+    world = World(AGENT)
+    world.memory.note_waiting("acme", at_ms=world.clock.now_ms())
+    world.memory.note_waiting("acme-2", at_ms=world.clock.now_ms())
+    for tenant in ("acme", "acme-2"):
+        task = world.submit(TaskRequest(goal="Help."), tenant=tenant).task
+        place = Place(Candidate(tenant, task.ref.task_id, 5), WaitingFor.DEPLOYMENT_LIMIT, 0)
+        assert world.memory.park(place)
+    before = world.memory.board().waiting
+    suspended(world)
+    rules = AdmissionRules(deployment=LimitRules(1, 1))
+    Admission(world.memory, world.clock, rules, world.is_suspended).sweep(
+        world.inbox, queue_depth=0
+    )
+    after = world.memory.board().waiting
+    assert after["acme"] == before["acme"]
+    assert after["acme-2"] > before["acme-2"]
