@@ -113,6 +113,8 @@ _GONE_SITES = (
 
 _OFFICE_SITES = (
     "submit:suspensions.find",
+    "fork:suspensions.find",
+    "resume:suspensions.find",
     "dispatcher:suspensions.find",
     "step_executor:suspensions.find",
     "step_executor:store.load_tip",
@@ -124,6 +126,7 @@ _OFFICE_SITES = (
     "operate:store.list_tasks",
     "operate:store.load_tip",
     "operate:workflow.stop",
+    "operate:payloads.get",
     "operate:holdings.scan",
     "operate:holdings.delete",
     "batch:batches.create_batch",

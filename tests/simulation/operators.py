@@ -5,12 +5,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ratchet.app.batches import ReadBatch
+from ratchet.app.user_erasure import Erased
 from ratchet.batch_ports import Batch, BatchCreated
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.request_errors import SessionBusy, SessionNotFound, TenantNotErasable
-from ratchet.domain.suspension import Suspension
 from tests.simulation.canary import CANARY
 from tests.simulation.story import Forget, SubmitBatch, Suspend
+from tests.simulation.tenancy import judge_still
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -19,7 +20,9 @@ Ask = Callable[[str, Callable[[], Any]], Any]
 LOOKS = 4
 LOOK_MS = 180
 AGAIN_MS = 60_000
-TIMES = 10
+TIMES = 40
+WAITS = 3
+"""So often somebody waits for a task that keeps what he wants to delete; then he cancels it, as he is told."""
 
 
 class Operators:
@@ -43,14 +46,21 @@ class Operators:
         """Suspend a tenant; then let it go on, or erase it as soon as that is allowed."""
         tenants = self._world.tenants
         self._scheduler.sleep(act.at_ms)
-        stands = self._ask("operate", lambda: tenants.suspend(act.tenant, reason="unpaid"))
-        if not isinstance(stands, Suspension):
-            self._world.ledger.violate(f"I18: {act.tenant} could not be suspended")
-        elif act.erases:
+        self._operate(lambda: tenants.suspend(act.tenant, reason="unpaid"))
+        if act.erases:
             self._erase(act.tenant)
         else:
             self._scheduler.sleep(act.resumes_after_ms)
-            self._ask("operate", lambda: tenants.resume(act.tenant))
+            judge_still(self._world, act.tenant)
+            self._operate(lambda: (tenants.resume(act.tenant), True))
+
+    def _operate(self, call: Callable[[], object]) -> None:
+        """Do it, and on another try later when there was no answer: who suspends a tenant looks after it."""
+        for _ in range(TIMES):
+            if self._ask("operate", call) is not None:
+                return
+            self._scheduler.sleep(AGAIN_MS)
+        self._world.ledger.violate("I18: a tenant can neither be suspended nor let go on")
 
     def _erase(self, tenant: str) -> None:
         """Erase the tenant: not before it is allowed, and again until it is said to be done."""
@@ -68,29 +78,34 @@ class Operators:
     def forget(self, ref: TaskRef, act: Forget) -> None:
         """Delete a session or what is kept of a user; once there is an answer, nothing of the task is left."""
         self._scheduler.sleep(act.after_ms)
-        for _ in range(TIMES if act.persistent else 1):
-            if self._is_forgotten(ref, act):
+        for tries in range(TIMES if act.persistent else 1):
+            open_ids = self._still_open(ref, act)
+            if open_ids is not None and not open_ids:
                 self._judge_gone(ref)
                 return
+            for task_id in (open_ids or ()) if tries >= WAITS else ():
+                self._world.people.cancel(TaskRef(ref.tenant, task_id))
             self._scheduler.sleep(AGAIN_MS)
         if act.persistent:
             self._world.ledger.violate(f"I10: {ref.task_id} cannot be deleted")
 
-    def _is_forgotten(self, ref: TaskRef, act: Forget) -> bool:
+    def _still_open(self, ref: TaskRef, act: Forget) -> tuple[str, ...] | None:
+        """The tasks because of which not all is deleted; None where the answer names none."""
         world, tenant = self._world, ref.tenant
         if act.session is None:
             user = f"user{act.user} {CANARY}"
             erased = self._ask("forget", lambda: world.erase_user(tenant, user))
-            return erased is not None and not erased.open_task_ids and erased.is_complete
+            if not isinstance(erased, Erased):
+                return None
+            return erased.open_task_ids if erased.open_task_ids or erased.is_complete else None
         session_id = act.session
         try:
-            return (
-                self._ask("forget", lambda: world.sessions.delete(tenant, session_id)) is not None
-            )
-        except SessionBusy:
-            return False
+            deleted = self._ask("forget", lambda: world.sessions.delete(tenant, session_id))
+        except SessionBusy as exc:
+            return (exc.task_id,) if exc.task_id else None
         except SessionNotFound:
-            return True
+            return ()
+        return None if deleted is None else ()
 
     def _judge_gone(self, ref: TaskRef) -> None:
         ledger, store = self._world.ledger, self._world.store

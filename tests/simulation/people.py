@@ -139,7 +139,7 @@ class People:
         match act:
             case Cancel():
                 self._scheduler.sleep(act.at_ms)
-                self._cancel(ref)
+                self.cancel(ref)
             case Resume():
                 ended = self._world.ledger.end_of(ref)
                 ended.on_settled(lambda: self._resume_soon(ref, act))
@@ -155,7 +155,8 @@ class People:
                 self._scheduler.sleep(act.at_ms)
                 self._trespass(TaskRef(act.tenant, ref.task_id))
 
-    def _cancel(self, ref: TaskRef) -> None:
+    def cancel(self, ref: TaskRef) -> None:
+        """Somebody cancels this task, and looks whether that is what became of it."""
         world = self._world
         try:
             tip = self._ask("cancel", lambda: world.cancel(ref))
@@ -311,4 +312,7 @@ class People:
     @property
     def _may_be_gone(self) -> bool:
         story = self._world.story
-        return bool(story.robbed_at_ms) or any(isinstance(act, Forget) for act in story.acts)
+        return bool(story.robbed_at_ms) or any(
+            isinstance(act, Forget) or (isinstance(act, Suspend) and act.erases)
+            for act in story.acts
+        )

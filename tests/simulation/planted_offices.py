@@ -4,8 +4,10 @@ from dataclasses import replace
 from typing import Any
 
 from ratchet.app.execute_step import ExecuteStep
+from ratchet.app.step_waits import parked
 from ratchet.app.suspensions import nobody
 from ratchet.app.sweep_tasks import SweepTasks
+from ratchet.testing import holdings
 from ratchet.testing.batches import InMemoryBatches
 from ratchet.testing.store_rows import Head, Partition
 from tests.simulation.bugs import Bug, swap, wrap
@@ -13,6 +15,10 @@ from tests.simulation.bugs import Bug, swap, wrap
 
 def _asks_nobody(original: Any, use: Any, *args: Any, **options: Any) -> Any:
     return original(replace(use, is_suspended=nobody), *args, **options)
+
+
+def _waits_for_ever(_original: Any, _use: Any, event: Any) -> Any:
+    return parked(event)
 
 
 def _misses_one(original: Any, store: Any, batch: Any, tasks: Any, **options: Any) -> Any:
@@ -39,6 +45,18 @@ BUGS = (
         (wrap(SweepTasks, "reconcile", _asks_nobody),),
         (),
         _ERASED,
+    ),
+    Bug(
+        "suspended step waits for a task that has ended",
+        (wrap(ExecuteStep, "_stand_still", _waits_for_ever),),
+        (),
+        ("suspended-late",),
+    ),
+    Bug(
+        "slot of an erased task kept",
+        (swap(holdings, "_return_slot", lambda *_: None),),
+        (),
+        ("erased-in-line",),
     ),
     Bug(
         "batch without its first task",

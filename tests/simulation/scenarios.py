@@ -278,7 +278,8 @@ def random_story(seed: int) -> Story:
     acts += _approvals(Random(f"{seed}/approvals"), count)
     acts = _short_of_tokens(Random(f"{seed}/tokens"), acts)
     story = places.limited(Random(f"{seed}/places"), _day(dice, seed, acts))
-    return talks.in_sessions(Random(f"{seed}/sessions"), story)
+    story = talks.in_sessions(Random(f"{seed}/sessions"), story)
+    return offices.open_some_days(Random(f"{seed}/offices"), story)
 
 
 def tasks_of(story: Story) -> int:

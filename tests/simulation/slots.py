@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
+from ratchet.app.suspensions import nobody
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import TaskStatus
 from ratchet.domain.admission import Candidate, Limit, LimitRules
@@ -49,13 +50,16 @@ class Seats:
         self._now_ms, self._last_trouble_ms = now_ms, last_trouble_ms
         self._violate = violate
         self._free_since_ms: int | None = None
+        self.stands_still: Callable[[str], bool] = nobody
+        self.erasing: set[str] = set()  # their own counters go as they are; the deployment's do not
 
     def look(self) -> None:
         """No limit is passed at any time, and the counters are the marks."""
         if not self.rules.is_on:
             return
         marks, shards = self._marks()
-        if dict(marks) != {t: n for t, n in self._twin._of_tenants.items() if n}:
+        counted = Counter({t: n for t, n in self._twin._of_tenants.items() if n})
+        if any(marks[t] != counted[t] for t in {*marks, *counted} - self.erasing):
             self._violate(f"I14: of tenants {dict(marks)} are marked, and others are counted")
         if dict(shards) != {k: n for k, n in self._twin._in_shards.items() if n}:
             self._violate(f"I14: in shards {dict(shards)} are marked, and others are counted")
@@ -84,6 +88,8 @@ class Seats:
         self._free_since_ms = (now if since is None else since) if is_free else None
 
     def _has_room(self, tenant: str, marks: Counter[str]) -> bool:
+        if self.stands_still(tenant):
+            return False
         own, most = self.rules.tenant_limit, self.rules.deployment
         if own is not None and marks[tenant] >= own:
             return False
@@ -91,6 +97,7 @@ class Seats:
 
     def judge(self) -> None:
         """At the end nothing is held, and nobody waits."""
+        self.look()
         held, _ = self._marks()
         if held:
             self._violate(f"I14: slots were never given back: {dict(held)}")

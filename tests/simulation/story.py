@@ -23,6 +23,7 @@ class Submit:
     webhook: bool = False
     max_cost_usd: float | None = None
     max_tokens: int | None = None
+    deadline_seconds: int | None = None
     priority: int | None = None
     session: str | None = None
     on_conflict: str | None = None
@@ -38,7 +39,11 @@ class Submit:
         }
         if self.webhook:
             body["webhook"] = {"url": f"https://example.com/{CANARY}"}
-        limits = {"max_cost_usd": self.max_cost_usd, "max_tokens": self.max_tokens}
+        limits = {
+            "max_cost_usd": self.max_cost_usd,
+            "max_tokens": self.max_tokens,
+            "deadline_seconds": self.deadline_seconds,
+        }
         if any(limits.values()):
             body["limits"] = limits
         if self.priority is not None:

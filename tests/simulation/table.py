@@ -159,6 +159,8 @@ class Checkpoints(SessionCalls, UsageCalls, SlotCalls):
 
     def going(self, tenant: str) -> None:
         """Somebody deletes what there is of the tenant."""
+        self.seats.erasing.add(tenant)
+        self.sittings.erasing.add(tenant)
         for ref in self._ledger.going(tenant):
             self.index.changed(ref, self.due_now(ref))
 

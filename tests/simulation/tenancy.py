@@ -3,13 +3,16 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from ratchet.contracts.limits import SUSPENDED_LOOK_SECONDS
 from ratchet.contracts.messages import TaskRef
+from ratchet.domain.steps import Step
 from ratchet.domain.suspension import Suspension
 from ratchet.testing.holdings import InMemoryHoldings
 from ratchet.testing.store_rows import Partition
 from ratchet.testing.suspensions import InMemorySuspensions
 from tests.simulation.bodies import AWS
 from tests.simulation.calls import Network
+from tests.simulation.doors import START_MS
 
 if TYPE_CHECKING:
     from tests.simulation.table import Checkpoints
@@ -19,6 +22,8 @@ CACHE_SECONDS = 0.03
 """For how long a sandbox goes by what it has read: shorter than on AWS, where no task of a story would last longer."""
 BEGINS = frozenset({"create_task", "create_in_session", "create_batch", "reopen", "commit"})
 """What only a process that began before the suspension may still write. People may decide and cancel all the same."""
+LOOK_MS = SUSPENDED_LOOK_SECONDS * 1000
+STILL_MS = 2 * LOOK_MS
 _WHO = ("submit", "fork", "resume", "batch", "step_executor")
 
 
@@ -31,6 +36,7 @@ class SuspensionCalls:
         self._violate = violate
         self._twin = InMemorySuspensions()
         self._since_ms: dict[str, int] = {}
+        self._ended_ms: dict[str, int] = {}
 
     def find(self, tenant: str, *, consistent: bool = False) -> Suspension | None:
         return self._network.call(
@@ -46,10 +52,16 @@ class SuspensionCalls:
 
     def end(self, tenant: str) -> None:
         def effect() -> None:
-            self._since_ms.pop(tenant, None)
+            if self._since_ms.pop(tenant, None) is not None:
+                self._ended_ms[tenant] = self._network.scheduler.now_ms
             self._twin.end(tenant)
 
         self._network.call("suspensions.end", effect, AWS)
+
+    def stands_still(self, tenant: str) -> bool:
+        """Whether it is suspended, or was so lately that its tasks may not have looked since."""
+        since_ms = self._network.scheduler.now_ms - self._ended_ms.get(tenant, -LOOK_MS)
+        return tenant in self._since_ms or since_ms < LOOK_MS
 
     def wrote(self, name: str, ref: TaskRef) -> None:
         """A process writes this of a task."""
@@ -89,6 +101,20 @@ class HoldingCalls:
     def left(self, tenant: str) -> list[str]:
         """What there is of the tenant; found by deleting it, so only at the end."""
         return [kind for delete in self._table.found(tenant) for kind in delete()]
+
+
+def judge_still(world: "World", tenant: str) -> None:
+    """Of a suspended tenant no execution looks any more whether a task may go on that ended long ago, or asks."""
+    for execution in world.orchestrator.executions.values():
+        seen = world.ledger.tasks.get(execution.task)
+        last = None if seen is None or seen.is_erased else seen.last
+        if execution.task.tenant != tenant or not execution.is_running or last is None:
+            continue
+        since_ms = START_MS + world.scheduler.now_ms - last.finished_at_ms
+        if not isinstance(last.next, Step) and since_ms > STILL_MS:
+            world.ledger.violate(
+                f"I18: {execution.name} looks on, and its task has stopped {since_ms} ms ago"
+            )
 
 
 def judge_tenancy(world: "World") -> None:

@@ -15,11 +15,11 @@ from ratchet.domain.messages import Message
 from ratchet.domain.steps import End, Paused, StepRecord
 from ratchet.domain.task import History
 from tests.simulation.batches import judge_batches
-from tests.simulation.brain import AGENTS, rounds_of
+from tests.simulation.brain import AGENTS, SMALL, rounds_of
 from tests.simulation.budget_warnings import ids_of, judge_warnings
 from tests.simulation.faults import Fault
 from tests.simulation.ledger import Ledger, Seen
-from tests.simulation.story import Cancel, Submit, Visit
+from tests.simulation.story import Cancel, Forget, Submit, Suspend, Visit
 from tests.simulation.tenancy import judge_tenancy
 from tests.simulation.usage import judge_tokens, judge_usage
 from tests.simulation.verdict_effects import ASKED, judge_effects, judge_questions, left_unanswered
@@ -166,13 +166,25 @@ def _explanations(world: "World") -> dict[str, bool]:
         "context_overflow": Fault.OVERFLOW in kinds,
         "model_unavailable": sum(k in OUT for k in kinds) > 3 or story.outage_ms > 0,
         "model_output": sum(k in BAD_OUTPUT for k in kinds) > 2,
-        "cancelled": any(isinstance(act, Cancel) for act in world.people.acts)
+        "cancelled": any(isinstance(act, Cancel | Forget) for act in world.people.acts)
         or any(submit.on_conflict in ("interrupt", "rollback") for submit in submits),
-        "deadline": story.visits != (Visit(),) and any(submit.session for submit in submits),
+        "deadline": _outlasts_deadline(world)
+        or (story.visits != (Visit(),) and any(submit.session for submit in submits)),
         "max_steps": any(submit.agent == "hasty" for submit in submits),
         "max_cost_usd": any(submit.max_cost_usd for submit in submits),
         "max_tokens": any(submit.max_tokens for submit in submits),
     }
+
+
+def _outlasts_deadline(world: "World") -> bool:
+    """Whether a tenant is suspended for longer than a task of it may take: its deadline does not wait."""
+    still = [act for act in world.people.acts if isinstance(act, Suspend) and not act.erases]
+    return any(
+        suspend.resumes_after_ms >= 1000 * (submit.deadline_seconds or SMALL.deadline_seconds)
+        for suspend in still
+        for submit in world.people.acts
+        if isinstance(submit, Submit) and submit.tenant == suspend.tenant
+    )
 
 
 def _judge_program(ledger: Ledger, world: "World", history: History) -> None:

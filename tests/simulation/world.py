@@ -123,6 +123,7 @@ class World:
         self.suspensions = SuspensionCalls(self.network, self.ledger.violate)
         self.store.fence = self.suspensions
         self.network.passing = self.suspensions.passed
+        self.store.seats.stands_still = self.suspensions.stands_still
         self._ports()
         self._offices()
         self.people = People(self)
