@@ -1,12 +1,14 @@
 """Erasing a tenant: nothing of it is left, nothing of another is touched, and no crash on the way matters."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 from unittest import mock
 
 import pytest
 
 from ratchet.adapters import aws
+from ratchet.adapters.dynamodb_holdings import DynamoDbHoldings
+from ratchet.admission_ports import SlotStore
 from ratchet.app.erase_tenant import EXECUTIONS, Erasure
 from ratchet.contracts.errors import StoreUnavailable
 from ratchet.contracts.limits import ERASE_AFTER_SECONDS, MAX_ERASING_PASSES
@@ -107,6 +109,33 @@ def test_what_keeps_writing_is_told(town: Town) -> None:
     with pytest.raises(StoreUnavailable, match="something still writes"):
         town.erase()("acme")
     assert len(written) == MAX_ERASING_PASSES
+
+
+@pytest.mark.parametrize("is_given_back", [False, True])
+def test_a_slot_is_given_back_once_also_when_its_task_ends_meanwhile(is_given_back: bool) -> None:
+    """The deployment's counter is shared with the others; the tenant's own may go before its tasks, and come back."""
+    with mocked_aws():
+        bench = DynamoDbBench()
+        town = Town(bench)
+        slots, running = cast("SlotStore", bench.store), town.tasks["acme"][1]
+        town.world.cancel(running)
+        assert slots.counts(TENANTS).total == 3
+        town.suspend()
+        original = DynamoDbHoldings._unseated
+
+        def overtaken(holdings: DynamoDbHoldings, head: Any) -> bool:
+            """The deliverer comes between what the Scan has read and the deletion of the head."""
+            if is_given_back:
+                assert slots.unseat(running, shard=3)
+            return original(holdings, head)
+
+        with mock.patch.object(DynamoDbHoldings, "_unseated", overtaken):
+            town.erase()("acme")
+        left = slots.counts(TENANTS)
+        assert (left.shards[3], left.total) == (2, 2)
+        assert left.tenants == {"acme": 0, **dict.fromkeys(OTHERS, 1)}
+        assert town.held("acme") == {}
+        bench.close()
 
 
 def test_a_run_that_dies_anywhere_is_finished_by_the_next(request: pytest.FixtureRequest) -> None:
