@@ -18,7 +18,7 @@ DOCUMENTED_KEYS = {
     *("api_url", "api_key", "endpoint_url", "region", "table", "topic_arn", "queue_url"),
     *("state_machine_arn", "function_names"),
 }
-FUNCTIONS = 6
+FUNCTIONS = 7
 
 
 @dataclass(frozen=True)

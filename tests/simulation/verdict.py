@@ -19,7 +19,7 @@ from tests.simulation.brain import AGENTS, SMALL, rounds_of
 from tests.simulation.budget_warnings import ids_of, judge_warnings
 from tests.simulation.faults import Fault
 from tests.simulation.ledger import Ledger, Seen
-from tests.simulation.story import Cancel, Forget, Submit, Suspend, Visit
+from tests.simulation.story import Cancel, Forget, Fork, Submit, Suspend, Visit
 from tests.simulation.tenancy import judge_tenancy
 from tests.simulation.usage import judge_tokens, judge_usage
 from tests.simulation.verdict_effects import ASKED, judge_effects, judge_questions, left_unanswered
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 BAD_OUTPUT = {Fault.MALFORMED, Fault.UNKNOWN_TOOL, Fault.TRUNCATED}
 TOOLS_OF = {agent.name: agent.tools for agent in AGENTS}
+CALLS_OF_A_DOLLAR = 12
+"""So many lost calls of o3, charged at their worst, use up most of what a fork without limits may cost."""
 OUT = {Fault.UNKNOWN, Fault.LOST}
 
 
@@ -171,9 +173,14 @@ def _explanations(world: "World") -> dict[str, bool]:
         "deadline": _outlasts_deadline(world)
         or (story.visits != (Visit(),) and any(submit.session for submit in submits)),
         "max_steps": any(submit.agent == "hasty" for submit in submits),
-        "max_cost_usd": any(submit.max_cost_usd for submit in submits),
+        "max_cost_usd": any(submit.max_cost_usd for submit in submits)
+        or (len(faults) >= CALLS_OF_A_DOLLAR and _asks_the_dearest(world)),
         "max_tokens": any(submit.max_tokens for submit in submits),
     }
+
+
+def _asks_the_dearest(world: "World") -> bool:
+    return any(isinstance(act, Fork) and act.model is not None for act in world.people.acts)
 
 
 def _outlasts_deadline(world: "World") -> bool:
