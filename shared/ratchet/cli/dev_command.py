@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ratchet.cli.dev_stack import DevStack
 
 DEFAULT_PORT = 8484
+_LOOK_SECONDS = 0.5
 _GOAL = "What size battery does a small cabin need that uses 600 Wh a day?"
 
 
@@ -83,7 +84,9 @@ def dev(
         else:
             stages.say("ready")
             _print_welcome(stack, state, reload=reload)
-        Event().wait()
+        never = Event()
+        while not never.wait(_LOOK_SECONDS):
+            pass  # of a signal that another thread took, this one hears when it wakes
 
 
 def _pairs(context: list[str]) -> dict[str, str]:
