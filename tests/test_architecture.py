@@ -79,6 +79,14 @@ ALLOWED = {
         "ratchet.schedule_ports",
         "ratchet.adapters",
     ),
+    "shared/ratchet/submitting.py": (
+        *INNER,
+        "ratchet.domain",
+        "ratchet.ports",
+        "ratchet.session_ports",
+        "ratchet.app",
+        "ratchet.adapters",
+    ),
     "cdk": ("ratchet.contracts", "cdk"),
 }
 # One exception each, with its reason.

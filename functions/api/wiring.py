@@ -1,19 +1,16 @@
 """What the api is made of, built once per sandbox and only when first needed."""
 
-import functools
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ratchet.adapters.aws import client
-from ratchet.adapters.aws_store import batches, checkpoints, memories, schedules, suspensions
-from ratchet.adapters.dynamodb_rates import DynamoDbTenantRates
-from ratchet.adapters.dynamodb_routing import DynamoDbRoutingOverride
+from ratchet.adapters.aws_store import batches, checkpoints, memories, schedules
 from ratchet.adapters.eventbridge_scheduler import EventBridgeTimers, FiringTarget
 from ratchet.adapters.rotated_secret import RotatedSecret
 from ratchet.adapters.signing_keys import SecretsManagerSigningKeys
 from ratchet.adapters.sqs import SqsInbox
 from ratchet.adapters.stepfunctions import StepFunctionsWorkflow
-from ratchet.adapters.system import SystemClock, UlidIds
+from ratchet.adapters.system import SystemClock
 from ratchet.app.agents import AgentDirectory
 from ratchet.app.answer_by_link import AnswerByLink
 from ratchet.app.batches import ReadBatch, SubmitBatch
@@ -22,7 +19,6 @@ from ratchet.app.cursors import Cursors
 from ratchet.app.decide_interrupt import DecideInterrupt
 from ratchet.app.decision_links import DecisionLinks
 from ratchet.app.deliveries import Deliveries
-from ratchet.app.deployed_models import DeployedModels
 from ratchet.app.fork_task import ForkTask
 from ratchet.app.front_door import FrontDoor
 from ratchet.app.list_memories import ListMemories
@@ -32,23 +28,18 @@ from ratchet.app.rate_gate import RateGate
 from ratchet.app.read_task import ReadTask
 from ratchet.app.read_usage import ReadUsage
 from ratchet.app.resume_task import ResumeTask
-from ratchet.app.routing_in_force import OverridableRouting
 from ratchet.app.schedules import Schedules
 from ratchet.app.sessions import Sessions
 from ratchet.app.submit_task import SubmitTask
-from ratchet.app.suspensions import SuspendedTenants
 from ratchet.app.task_events import TaskEvents
 from ratchet.app.user_erasure import UserErasure
 from ratchet.cold_start import once
 from ratchet.contracts.access import Identity
-from ratchet.contracts.names import AGENTS_MANIFEST_FILE, MODELS_FILE
-from ratchet.contracts.settings import ApiSettings, DevelopmentSwitches
-from ratchet.domain.request_rate import RequestRate
+from ratchet.contracts.settings import ApiSettings
 from ratchet.domain.task_bill import Functions
 from ratchet.domain.task_cost import DEPLOYED
-from ratchet.domain.webhook_url import check_webhook_url
 from ratchet.ports import Clock
-from ratchet.session_ports import SessionStore
+from ratchet.submitting import rate_gate, submit_task
 from ratchet.tenancy_ports import SigningKeys
 
 _BUNDLE = Path(__file__).parents[2]
@@ -91,13 +82,6 @@ class Wiring:
         return UserErasure(self.sessions.store, self.memories, self.schedules.delete_of_user)
 
 
-def _gate(settings: ApiSettings, clock: Clock) -> RateGate | None:
-    if not settings.tenant_rate:
-        return None
-    rates = DynamoDbTenantRates(client("dynamodb"), table=settings.table_name, clock=clock)
-    return RateGate(rates, RequestRate(settings.tenant_rate, settings.tenant_burst))
-
-
 def _signing_keys(settings: ApiSettings, clock: Clock) -> SigningKeys:
     return SecretsManagerSigningKeys(
         lambda: client("secretsmanager"), settings.root_key_secret_arn, clock=clock
@@ -109,26 +93,6 @@ def _front(settings: ApiSettings, clock: Clock) -> FrontDoor | None:
     if not arn:
         return None
     return FrontDoor(RotatedSecret(lambda: client("secretsmanager"), arn, clock=clock))
-
-
-def _submit(
-    settings: ApiSettings, store: SessionStore, cancel: CancelTask, *, clock: Clock
-) -> SubmitTask:
-    loopback = DevelopmentSwitches.from_env().loopback_webhooks
-    override = DynamoDbRoutingOverride(client("dynamodb"), table=settings.table_name)
-    models = DeployedModels.load(_BUNDLE / MODELS_FILE)
-    return SubmitTask(
-        store=store,
-        inbox=SqsInbox(client("sqs"), settings.queue_url),
-        agents=AgentDirectory.load(_BUNDLE / AGENTS_MANIFEST_FILE, default=settings.default_agent),
-        clock=clock,
-        ids=UlidIds(clock),
-        check_webhook=functools.partial(check_webhook_url, allow_loopback=loopback),
-        models=models,
-        routing=OverridableRouting(override, models=models, clock=clock),
-        cancel=cancel,
-        is_suspended=SuspendedTenants(suspensions(settings), clock),
-    )
 
 
 def _schedules(settings: ApiSettings, submit: SubmitTask, cursors: Cursors) -> Schedules:
@@ -158,9 +122,9 @@ def wiring() -> Wiring:
     outbox = SqsInbox(client("sqs"), settings.outbox_queue_url)
     workflow = StepFunctionsWorkflow(client("stepfunctions"), settings.state_machine_arn)
     cancel = CancelTask(store, workflow, outbox, clock)
-    submit = _submit(settings, store, cancel, clock=clock)
+    submit = submit_task(settings, store, cancel, bundle=_BUNDLE)
     keys = _signing_keys(settings, clock)
-    cursors, gate = Cursors(keys), _gate(settings, clock)
+    cursors, gate = Cursors(keys), rate_gate(settings, clock)
     decide = DecideInterrupt(store, submit.inbox, outbox, clock)
     kept = batches(settings, clock)
     return Wiring(

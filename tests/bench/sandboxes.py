@@ -60,6 +60,8 @@ SETTINGS: dict[str, Settings] = {
         _QUEUE,
         _MACHINE,
         "support",
+        0,
+        0,
         _ARN,
         512,
         "arm64",
@@ -69,15 +71,13 @@ SETTINGS: dict[str, Settings] = {
         _ARN,
         _ARN,
         _ARN,
-        0,
-        0,
         "",
     ),
     "authorizer": AuthorizerSettings(_ARN, "table", ""),
     "deliverer": DelivererSettings("table", "bucket", 0, 0, 0, _QUEUE, _ARN, _ARN, "", "none"),
     "dispatcher": DispatcherSettings("table", "bucket", 0, 0, 0, _MACHINE),
     "scheduler": SchedulerSettings(
-        "table", "bucket", _QUEUE, _QUEUE, _MACHINE, "support", "group", 0, 0
+        "table", "bucket", _QUEUE, _QUEUE, _MACHINE, "support", 0, 0, "group"
     ),
     "sweeper": SweeperSettings("table", "bucket", 0, 0, 0, _QUEUE, _QUEUE, _MACHINE),
     "step_executor": StepExecutorSettings(

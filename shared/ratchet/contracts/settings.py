@@ -68,13 +68,21 @@ class AdmissionSettings(StoreSettings):
 
 
 @dataclass(frozen=True, slots=True)
-class ApiSettings(StoreSettings):
-    """Settings of `functions/api`."""
+class SubmitSettings(StoreSettings):
+    """What submitting takes."""
 
     queue_url: str
     outbox_queue_url: str
-    state_machine_arn: str
+    state_machine_arn: str  # a task may come in the place of the one that runs in its session
     default_agent: str
+    tenant_rate: int  # requests a second of each tenant; 0: no limit of its own
+    tenant_burst: int
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings(SubmitSettings):
+    """Settings of `functions/api`."""
+
     root_key_secret_arn: str  # its keys sign cursors
     step_executor_memory_mb: int  # what a task's AWS side depends on
     architecture: str
@@ -84,8 +92,6 @@ class ApiSettings(StoreSettings):
     scheduler_function_arn: str
     scheduler_role_arn: str
     dead_letters_arn: str  # and where goes what could not be called
-    tenant_rate: int  # requests a second of each tenant; 0: no limit of its own
-    tenant_burst: int
     origin_secret_arn: str  # of what CloudFront must show; empty: there is no web front
 
 
@@ -136,16 +142,10 @@ class SweeperSettings(AdmissionSettings):
 
 
 @dataclass(frozen=True, slots=True)
-class SchedulerSettings(StoreSettings):
+class SchedulerSettings(SubmitSettings):
     """Settings of `functions/scheduler`."""
 
-    queue_url: str
-    outbox_queue_url: str
-    state_machine_arn: str  # a task may come in the place of the one that runs in its session
-    default_agent: str
     schedule_group: str
-    tenant_rate: int
-    tenant_burst: int
 
 
 @dataclass(frozen=True, slots=True)
