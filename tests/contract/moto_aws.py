@@ -17,10 +17,3 @@ def mocked_aws() -> Iterator[None]:
         aws.forget_clients()
         yield
         aws.forget_clients()
-
-
-def show(request: pytest.FixtureRequest, line: str) -> None:
-    """Print a figure past pytest's capture: it is a result, whether or not the test passes."""
-    capture = request.config.pluginmanager.getplugin("capturemanager")
-    with capture.global_and_fixture_disabled():
-        print(f"\n{line}")  # noqa: T201

@@ -25,6 +25,7 @@ from tests.e2e.dev_process import Dev, dev, kill
 from tests.e2e.goals import RESEARCH_STEPS, refund, research
 from tests.e2e.stage import TERMINAL, Json, api_client
 from tests.e2e.waiting import wait_until
+from tests.figures import Tell
 
 pytestmark = pytest.mark.usefixtures("no_stage")
 
@@ -193,9 +194,7 @@ def test_a_killed_stack_goes_on_where_each_of_its_tasks_was(life: Life) -> None:
     assert life.refunds() == Counter([ids[before[0]], ids[after[0]]])
 
 
-def test_random_kills_lose_nothing_and_do_nothing_twice(
-    life: Life, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_random_kills_lose_nothing_and_do_nothing_twice(life: Life, tell: Tell) -> None:
     dice = random.Random(SEED)
     ended: Counter[str] = Counter()
     kinds: Counter[str] = Counter()
@@ -233,12 +232,11 @@ def test_random_kills_lose_nothing_and_do_nothing_twice(
         assert outcome == "succeeded", (SEED, number, tasks[paid])
         ended["after a person looked" if is_asked else outcome] += 1
         kinds[kind] += 1
-    with capsys.disabled():
-        print(  # noqa: T201 - the figures are the result
-            f"\n{KILLS} kills, seed {SEED}: {dict(kinds)}; {3 * KILLS} tasks; {died} sandboxes died, "
-            f"{moved} steps were committed by a later attempt, {repeated} model calls repeated; "
-            f"refunds: {dict(ended)}"
-        )
+    tell(
+        f"{KILLS} kills, seed {SEED}: {dict(kinds)}; {3 * KILLS} tasks; {died} sandboxes died, "
+        f"{moved} steps were committed by a later attempt, {repeated} model calls repeated; "
+        f"refunds: {dict(ended)}"
+    )
 
 
 def _has_asked(models: ModelServer, calls: int) -> bool:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 import pytest
 import yaml
@@ -119,11 +120,15 @@ def _assert_one_write_per_step(stage: Stage, task_id: str) -> None:
 
 
 def _assert_linear_bytes(stage: Stage, task_id: str) -> None:
-    """A late step stores no more than an early one, but for the digits of what it counts."""
+    """Late steps store no more than early ones, but for the digits of what they count.
+
+    One that a busy machine has tried twice stores that, too, so it is medians that are compared.
+    """
     items = stage.items(task_id)
     sizes = [len(items[key]["body"]["B"]) for key in sorted(stage.step_keys(task_id))]
     assert len(sizes) == STEPS
-    assert max(sizes[:-1]) <= min(sizes[1:-1]) + 40
+    early, late = sizes[1 : STEPS // 4], sizes[-STEPS // 4 : -1]
+    assert median(late) <= median(early) + 40
 
 
 def test_a_task_ends_with_the_agent_that_it_began_with_and_a_new_one_runs_the_next(

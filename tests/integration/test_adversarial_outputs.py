@@ -30,6 +30,7 @@ from ratchet.model_ports import ModelCall
 from ratchet.testing.chat import Outcome
 from ratchet.testing.deployment import quiet_log
 from ratchet.testing.memories import InMemoryMemories
+from tests.figures import Tell
 from tests.integration.adversary import CORPUS, Adversary
 from tests.unit.shared.app.world import World
 
@@ -264,7 +265,7 @@ def fresh_ledger() -> None:
 
 
 def test_ten_thousand_hostile_outputs_reach_nothing_that_the_policy_does_not_allow(
-    capsys: pytest.CaptureFixture[str],
+    tell: Tell,
 ) -> None:
     attack, began, number = Attack(SEED), time.process_time(), 0
     with quiet_log():
@@ -274,11 +275,10 @@ def test_ten_thousand_hostile_outputs_reach_nothing_that_the_policy_does_not_all
     cpu = time.process_time() - began
     assert isinstance(attack.world.facts, InMemoryMemories)
     written = [place for place, drawer in attack.world.facts.drawers.items() if drawer.rows]
-    with capsys.disabled():
-        print(  # noqa: T201
-            f"\n{attack.outputs} outputs in {number} tasks, seed {SEED}: 0 calls outside policy "
-            f"among {sum(LEDGER.ran.values())}, {cpu:.0f} s of CPU; ended: {dict(attack.ended)}"
-        )
+    tell(
+        f"{attack.outputs} outputs in {number} tasks, seed {SEED}: 0 calls outside policy "
+        f"among {sum(LEDGER.ran.values())}, {cpu:.0f} s of CPU; ended: {dict(attack.ended)}"
+    )
     assert sum(LEDGER.ran.values()) > 2_000
     assert min(attack.decided[f"approval {kind}"] for kind in ("approve", "reject", "edit")) > 50
     assert attack.decided["question answer"] > 50

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.moto_aws import show
+from tests.figures import Tell
 from tests.integration.api_server import KEY
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +47,7 @@ def url() -> Iterator[str]:
 
 
 def test_every_published_operation_keeps_what_the_document_promises(
-    url: str, tmp_path: Path, request: pytest.FixtureRequest
+    url: str, tmp_path: Path, tell: Tell
 ) -> None:
     config = tmp_path / "schemathesis.toml"
     config.write_text(CONFIG, encoding="utf-8")
@@ -62,8 +62,7 @@ def test_every_published_operation_keeps_what_the_document_promises(
     assert counted is not None, done.stdout + done.stderr
     cases = int(counted[1].replace(",", ""))
     operations = re.search(r"Tested: (\d+)", done.stdout)
-    show(
-        request,
+    tell(
         f"schemathesis, seed {SEED}: {cases} cases of {operations and operations[1]} operations",
     )
     assert done.returncode == 0, done.stdout

@@ -17,8 +17,9 @@ from ratchet.contracts.schedule_api import ScheduleRequest
 from ratchet.contracts.task_api import TaskRequest
 from ratchet.domain.keys import due_shards
 from tests.api_wiring import wired
-from tests.contract.moto_aws import mocked_aws, show
+from tests.contract.moto_aws import mocked_aws
 from tests.contract.store.benches import DynamoDbBench
+from tests.figures import Tell
 from tests.integration.test_tenants import GOALS, TENANTS, Town
 
 CASES = 20
@@ -141,7 +142,7 @@ def test_whatever_is_done_for_a_task_stays_with_its_tenant(
                     continue
 
 
-def test_the_watch_has_seen_all_of_it(town: Town, request: pytest.FixtureRequest) -> None:
+def test_the_watch_has_seen_all_of_it(town: Town, tell: Tell) -> None:
     ref = submitted(town, "acme", GOALS[2])
     with (
         pytest.raises(AssertionError, match="of globex reaches TENANT#acme#"),
@@ -149,6 +150,6 @@ def test_the_watch_has_seen_all_of_it(town: Town, request: pytest.FixtureRequest
     ):
         town.world.run(ref)
     requests = town.dynamodb.requests + town.s3.requests
-    show(request, f"requests of functions that were watched: {requests:,}, 0 outside their tenant")
+    tell(f"requests of functions that were watched: {requests:,}, 0 outside their tenant")
     assert requests > 300
     assert town.s3.requests

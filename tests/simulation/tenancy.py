@@ -32,6 +32,7 @@ class SuspensionCalls:
 
     def __init__(self, network: Network, violate: Callable[[str], None]) -> None:
         self.erased: set[str] = set()
+        self.changed: Callable[[], None] = _nobody_looks  # what held until now holds no more
         self._network = network
         self._violate = violate
         self._twin = InMemorySuspensions()
@@ -45,8 +46,10 @@ class SuspensionCalls:
 
     def begin(self, tenant: str, suspension: Suspension) -> Suspension:
         def effect() -> Suspension:
+            begun = self._twin.begin(tenant, suspension)
             self._since_ms.setdefault(tenant, self._network.scheduler.now_ms)
-            return self._twin.begin(tenant, suspension)
+            self.changed()
+            return begun
 
         return self._network.call("suspensions.begin", effect, AWS)
 
@@ -55,6 +58,7 @@ class SuspensionCalls:
             if self._since_ms.pop(tenant, None) is not None:
                 self._ended_ms[tenant] = self._network.scheduler.now_ms
             self._twin.end(tenant)
+            self.changed()
 
         self._network.call("suspensions.end", effect, AWS)
 
@@ -79,6 +83,9 @@ class SuspensionCalls:
             self._violate(
                 f"I18: {life.role} began {late_ms} ms after {tenant} was suspended: {what}"
             )
+
+
+def _nobody_looks() -> None: ...
 
 
 class HoldingCalls:

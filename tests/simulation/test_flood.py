@@ -4,7 +4,7 @@ import pytest
 
 from ratchet.domain.admission import LimitRules
 from ratchet.domain.slots import AdmissionRules
-from tests.contract.moto_aws import show
+from tests.figures import Tell
 from tests.simulation.town import Town, p95, quiet
 
 FLOOD, QUIET = 10_000, 10
@@ -21,14 +21,14 @@ def run(rules: AdmissionRules, *, flood: int, quiet_at: float, is_fair_queue: bo
 
 
 def test_ten_thousand_tasks_hold_up_ten_of_another_tenant_for_no_more_than_twice_their_time(
-    request: pytest.FixtureRequest,
+    tell: Tell,
 ) -> None:
     rules = AdmissionRules(deployment=LimitRules(100, 100))
     solo = p95(run(rules, flood=0, quiet_at=60).delays("quiet"))
     town = run(rules, flood=FLOOD, quiet_at=60)
     fair = p95(town.delays("quiet"))
     figures = f"p95 start delay {fair:.2f} s, alone {solo:.2f} s; all ended after {town.now:.0f} s"
-    show(request, f"flood of {FLOOD} against {QUIET}, limit 100: {figures}")
+    tell(f"flood of {FLOOD} against {QUIET}, limit 100: {figures}")
     assert fair <= 2 * solo
     assert len(town.delays("big")) == FLOOD
     assert not town.slots_by_heads()
@@ -46,21 +46,21 @@ def test_ten_thousand_tasks_hold_up_ten_of_another_tenant_for_no_more_than_twice
     ],
 )
 def test_whenever_the_quiet_ones_come_and_whatever_is_limited(
-    request: pytest.FixtureRequest, rules: AdmissionRules, quiet_at: float
+    tell: Tell, rules: AdmissionRules, quiet_at: float
 ) -> None:
     solo = p95(run(rules, flood=0, quiet_at=quiet_at).delays("quiet"))
     fair = p95(run(rules, flood=1_000, quiet_at=quiet_at).delays("quiet"))
-    show(request, f"{rules}, quiet at {quiet_at:.0f} s: p95 {fair:.2f} s, alone {solo:.2f} s")
+    tell(f"{rules}, quiet at {quiet_at:.0f} s: p95 {fair:.2f} s, alone {solo:.2f} s")
     assert fair <= 2 * solo
 
 
 def test_without_the_reserve_of_a_limit_of_20_the_quiet_ones_wait_for_a_few_ends(
-    request: pytest.FixtureRequest,
+    tell: Tell,
 ) -> None:
     """Running tasks are not stopped: two of ten start at once, the others before all that wait."""
     town = run(AdmissionRules(deployment=LimitRules(20, 20)), flood=500, quiet_at=60)
     delays = town.delays("quiet")
-    show(request, f"limit 20: the quiet tenant's start delays {[round(d, 1) for d in delays]} s")
+    tell(f"limit 20: the quiet tenant's start delays {[round(d, 1) for d in delays]} s")
     assert delays[1] < 2
     assert delays[-1] < 40, "the longest task"
 

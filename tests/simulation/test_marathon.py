@@ -1,13 +1,11 @@
 """The longest task that there can be: 5,000 steps in executions of 500, none near a limit of Step Functions."""
 
-import sys
 from dataclasses import dataclass
 from random import Random
 
-import pytest
-
 from ratchet.contracts.limits import MAX_STEPS_CAP, STEPS_PER_EXECUTION
 from ratchet.contracts.names import TaskStatus
+from tests.figures import Tell
 from tests.simulation.faults import Fault, Injector
 from tests.simulation.handlers import installed
 from tests.simulation.memory import growing
@@ -45,11 +43,10 @@ class Run:
 
 
 def test_a_task_of_5000_steps_succeeds_in_executions_far_from_their_limits(
-    capsys: pytest.CaptureFixture[str],
+    tell: Tell,
 ) -> None:
     run = run_to_the_end()
-    with capsys.disabled():
-        sys.stdout.write(f"\n{run}\n")
+    tell(str(run))
     assert run.faults > 50
     assert run.violations == []
     assert run.statuses == [TaskStatus.SUCCEEDED]

@@ -8,7 +8,7 @@ import pytest
 from ratchet.domain.deployments import Deployment
 from ratchet.domain.quota import Quota
 from ratchet.testing.deployment import quiet_log
-from tests.contract.moto_aws import show
+from tests.figures import Tell
 from tests.simulation.providers import Fleet, Script
 
 MUCH = 10**8
@@ -42,11 +42,10 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def print_case(request: pytest.FixtureRequest, name: str, fleet: Fleet) -> None:
+def print_case(tell: Tell, name: str, fleet: Fleet) -> None:
     used = ", ".join(f"{fleet.used(n, seconds=SECONDS):.1%}" for n in fleet.providers)
     tallies = [fleet.tally(name) for name in fleet.providers]
-    show(
-        request,
+    tell(
         f"{name}: quota used {used}; 429 {fleet.share_of_429():.3%} of {sum(t.calls for t in tallies)} calls; "
         f"{sum(t.failed for t in tallies)} failed; {fleet.writes_a_call():.2f} writes a call "
         f"(seed {SEED})",
@@ -67,30 +66,28 @@ def print_case(request: pytest.FixtureRequest, name: str, fleet: Fleet) -> None:
         ),
     ],
 )
-def test_the_quota_is_used_up_and_hardly_ever_passed(
-    request: pytest.FixtureRequest, name: str, case: Case
-) -> None:
+def test_the_quota_is_used_up_and_hardly_ever_passed(tell: Tell, name: str, case: Case) -> None:
     fleet = case.run()
-    print_case(request, name, fleet)
+    print_case(tell, name, fleet)
     for provider in fleet.providers:
         assert 0.935 <= fleet.used(provider, seconds=SECONDS) <= 1.0
     assert fleet.share_of_429() <= 0.0015
     assert fleet.writes_a_call() <= 1.05
 
 
-def test_without_the_shared_quota_most_calls_are_refused(request: pytest.FixtureRequest) -> None:
+def test_without_the_shared_quota_most_calls_are_refused(tell: Tell) -> None:
     fleet = Case((Script(600, MUCH),), knows_quota=False).run()
-    print_case(request, "the same without rpm and tpm", fleet)
+    print_case(tell, "the same without rpm and tpm", fleet)
     assert fleet.share_of_429() > 0.2
     assert not fleet.state.requests
 
 
 def test_an_outage_costs_few_failed_calls_and_the_others_take_over(
-    request: pytest.FixtureRequest,
+    tell: Tell,
 ) -> None:
     outage = Script(400, MUCH, outages=[(60, 120)])
     fleet = Case((outage, Script(200, MUCH)), (2, 1)).run()
-    print_case(request, "one out for 60 s", fleet)
+    print_case(tell, "one out for 60 s", fleet)
     # Each sandbox finds out once; the one that probes does so every half minute.
     assert fleet.tally("a").failed <= fleet.sandboxes + 3 * 4 + 3
     assert fleet.state.requests["read"] <= fleet.sandboxes
@@ -101,17 +98,17 @@ def test_an_outage_costs_few_failed_calls_and_the_others_take_over(
 
 
 def test_a_provider_that_refuses_everybody_for_a_while_is_left_alone(
-    request: pytest.FixtureRequest,
+    tell: Tell,
 ) -> None:
     fleet = Case((Script(600, MUCH, storms=[(100, 120)]),)).run()
-    print_case(request, "429 to all for 20 s", fleet)
+    print_case(tell, "429 to all for 20 s", fleet)
     assert fleet.tally("a").throttled <= fleet.sandboxes
     assert fleet.used("a", seconds=SECONDS) >= 0.93
 
 
-def test_a_quiet_provider_makes_nobody_wait(request: pytest.FixtureRequest) -> None:
+def test_a_quiet_provider_makes_nobody_wait(tell: Tell) -> None:
     fleet = Case((Script(6_000, MUCH),), tasks=200, over_seconds=250).run()
-    print_case(request, "a tenth of the quota is wanted", fleet)
+    print_case(tell, "a tenth of the quota is wanted", fleet)
     assert fleet.waits == 0
     assert fleet.writes_a_call() <= 1.3
 

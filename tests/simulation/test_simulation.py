@@ -1,6 +1,5 @@
 """The promises of DESIGN.md section 2 under every fault: see RELIABILITY.md section 4."""
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,46 +11,12 @@ from tests.simulation import (
     planted_sessions,
     planted_usage,
 )
-from tests.simulation.explore import Figures, play, play_dice
-from tests.simulation.explored import PAIRS, SCHEDULES, Explored
+from tests.simulation.explore import play, play_dice
 from tests.simulation.faults import Fault
 from tests.simulation.handlers import installed
 from tests.simulation.mutants import hunt
 from tests.simulation.regressions import kept, replay
-from tests.simulation.report import coverage, lines, missing
-from tests.simulation.scenarios import COMPLETE, SCENARIOS
-
-
-def test_no_schedule_breaks_a_promise(figures: Figures, capsys: pytest.CaptureFixture[str]) -> None:
-    told = [
-        f"{sum(figures.singles.values())} one-fault plans (all), "
-        f"{sum(figures.two_fault_plans.values())} two-fault plans, {SCHEDULES} random schedules, "
-        f"{figures.faults} faults, {figures.calls} calls",
-        *lines(figures),
-    ]
-    with capsys.disabled():
-        sys.stdout.write("\n".join(["", *told, ""]))
-    assert figures.failures == []
-    assert missing(figures) == []
-    assert coverage(figures) == 1.0
-
-
-@pytest.mark.skipif(PAIRS == 0, reason="no two-fault plans were asked for")
-def test_every_two_fault_plan_of_twelve_stories_was_tried(figures: Figures) -> None:
-    assert set(COMPLETE) <= set(figures.complete)
-    assert len(figures.complete) >= 12
-    assert sum(figures.two_fault_plans[name] for name in figures.complete) >= 150_000
-
-
-def test_a_process_may_die_at_any_line(
-    explored: Explored, capsys: pytest.CaptureFixture[str]
-) -> None:
-    figures = explored.kills
-    with capsys.disabled():
-        sys.stdout.write(f"\n{figures.kills} kills at {len(figures.lines)} (role, line)\n")
-    assert figures.failures == []
-    assert figures.violations == 0
-    assert figures.kills > 3_000
+from tests.simulation.scenarios import SCENARIOS
 
 
 @pytest.mark.parametrize("path", kept(), ids=lambda path: path.stem)

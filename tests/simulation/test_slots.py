@@ -2,11 +2,9 @@
 
 from random import Random
 
-import pytest
-
 from ratchet.domain.admission import LimitRules
 from ratchet.domain.slots import AdmissionRules
-from tests.contract.moto_aws import show
+from tests.figures import Tell
 from tests.simulation.town import Town, quiet
 from tests.simulation.town_queues import Faults
 
@@ -47,13 +45,13 @@ def test_without_faults_six_tasks_take_six_slots_and_two_more_after_their_questi
     assert faults.calls > 60
 
 
-def test_no_single_fault_leaks_a_slot_or_loses_a_task(request: pytest.FixtureRequest) -> None:
+def test_no_single_fault_leaks_a_slot_or_loses_a_task(tell: Tell) -> None:
     calls = play({}).calls
     met: set[str] = set()
     for place in range(1, calls + 1):
         for kind in KINDS:
             met |= set(play({place: kind}).met)
-    show(request, f"slots: {calls * len(KINDS)} single faults at {len(met)} calls x kinds")
+    tell(f"slots: {calls * len(KINDS)} single faults at {len(met)} calls x kinds")
     for call in ("store.seat", "store.unseat", "store.park", "machine.start", "inbox.send"):
         assert {f"{call} {kind}" for kind in KINDS} <= met
 
@@ -66,10 +64,10 @@ def test_no_pair_of_faults_leaks_a_slot_or_loses_a_task() -> None:
         play({first: dice.choice(KINDS), second: dice.choice(KINDS)})
 
 
-def test_no_random_weather_leaks_a_slot_or_loses_a_task(request: pytest.FixtureRequest) -> None:
+def test_no_random_weather_leaks_a_slot_or_loses_a_task(tell: Tell) -> None:
     faults = 0
     for seed in range(SCHEDULES):
         dice = Random(seed)
         plan = {n: dice.choice(KINDS) for n in range(1, 200) if dice.random() < 0.12}
         faults += play(plan, seed=seed).met.total()
-    show(request, f"slots: {SCHEDULES} random schedules with {faults} faults, 0 slots leaked")
+    tell(f"slots: {SCHEDULES} random schedules with {faults} faults, 0 slots leaked")

@@ -1,7 +1,6 @@
 """Spend never passes a cap, and the ledger is the sum of the steps, whatever is lost: see `spending_figures`."""
 
 import os
-import sys
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager
 from multiprocessing import get_context
@@ -23,6 +22,7 @@ from ratchet.domain.models import ModelSpec
 from ratchet.domain.steps import End, Paused, Totals
 from ratchet.domain.task import Task
 from ratchet.testing.tenant_budgets import InMemoryTenantBudgets
+from tests.figures import Tell
 from tests.simulation.spending_figures import Figures, play_many
 
 RUNS = int(os.environ.get("SPENDING_RUNS", "4000"))
@@ -32,7 +32,7 @@ PIECE = 500
 
 
 def test_no_run_passes_its_cap_and_every_ledger_adds_up(
-    capsys: pytest.CaptureFixture[str],
+    tell: Tell,
 ) -> None:
     figures = Figures()
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
@@ -40,8 +40,7 @@ def test_no_run_passes_its_cap_and_every_ledger_adds_up(
         counts = [min(PIECE, SEED + RUNS - first) for first in firsts]
         for piece in pool.map(play_many, firsts, counts):
             figures.add(piece)
-    with capsys.disabled():
-        sys.stdout.write(f"\n{figures.told(SEED)}\n")
+    tell(figures.told(SEED))
     assert figures.bad_seeds == []
     assert (figures.overshoots, figures.differences, figures.understated) == (0, 0, 0)
     assert (figures.days_passed, figures.kept, figures.unfinished) == (0, 0, 0)

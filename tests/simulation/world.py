@@ -124,6 +124,7 @@ class World:
         self.store.fence = self.suspensions
         self.network.passing = self.suspensions.passed
         self.store.seats.stands_still = self.suspensions.stands_still
+        self.suspensions.changed = self.store.seats.look
         self._ports()
         self._offices()
         self.people = People(self)

@@ -4,8 +4,6 @@ import json
 import zlib
 from dataclasses import dataclass, replace
 
-import pytest
-
 from ratchet.contracts.limits import TERMINAL_RETENTION_SECONDS
 from ratchet.contracts.names import TaskStatus
 from ratchet.delivery_log import DeliveryAttempt
@@ -13,7 +11,6 @@ from ratchet.domain import keys
 from ratchet.domain.steps import StepRecord
 from ratchet.domain.task import Task
 from ratchet.ports import DueTask, Start
-from tests.contract.moto_aws import show
 from tests.contract.store.benches import DynamoDbBench
 from tests.contract.store.samples import (
     DONE,
@@ -26,6 +23,7 @@ from tests.contract.store.samples import (
 )
 from tests.contract.store.standard_agent import START_MS, Prose, standard_steps, standard_task
 from tests.contract.store.wire import Traffic, item_bytes, watched, write_units
+from tests.figures import Tell
 
 MARK = {5: 7, 25: 27, 100: 105}
 """Write units of the best of PERF.md's probes at 5, 25 and 100 cycles."""
@@ -194,9 +192,7 @@ def head_key() -> dict[str, dict[str, str]]:
     return {"pk": {"S": keys.task_key(ref_of())}, "sk": {"S": keys.HEAD}}
 
 
-def test_costs_grow_linearly_and_stay_near_the_mark(
-    dynamodb: DynamoDbBench, request: pytest.FixtureRequest
-) -> None:
+def test_costs_grow_linearly_and_stay_near_the_mark(dynamodb: DynamoDbBench, tell: Tell) -> None:
     costs = {}
     for cycles in MARK:
         bench = DynamoDbBench()
@@ -210,7 +206,7 @@ def test_costs_grow_linearly_and_stay_near_the_mark(
     per_step = (costs[25].step_bytes - costs[5].step_bytes) / 20
     expected = costs[25].step_bytes + 75 * per_step
     assert abs(costs[100].step_bytes - expected) < 0.03 * expected
-    show(request, report(costs))
+    tell(report(costs))
 
 
 def report(costs: dict[int, Cost]) -> str:

@@ -17,7 +17,7 @@ from ratchet.domain.steps import End, Paused, Step
 from ratchet.domain.task import TaskLimits
 from ratchet.ports import ANY_ATTEMPT, DueTask, IdempotencyClaim
 from ratchet.task_list import ListFilter
-from tests.contract.moto_aws import mocked_aws, show
+from tests.contract.moto_aws import mocked_aws
 from tests.contract.store.benches import EVER, Bench, DynamoDbBench, MemoryBench
 from tests.contract.store.samples import (
     ACTING,
@@ -34,6 +34,7 @@ from tests.contract.store.samples import (
     start_of,
     task_of,
 )
+from tests.figures import Tell
 
 EXAMPLES = 100
 
@@ -289,11 +290,11 @@ def check_mortality(bench: DynamoDbBench) -> None:
 
 
 @pytest.fixture(scope="module")
-def examples(request: pytest.FixtureRequest) -> Iterator[list[int]]:
+def examples(tell: Tell) -> Iterator[list[int]]:
     done: list[int] = []
     with mocked_aws():
         yield done
-    show(request, f"differential: {len(done)} examples, {sum(done)} operations on both stores")
+    tell(f"differential: {len(done)} examples, {sum(done)} operations on both stores")
 
 
 @settings(

@@ -14,9 +14,10 @@ from ratchet.contracts.errors import StoreUnavailable
 from ratchet.contracts.limits import ERASE_AFTER_SECONDS, MAX_ERASING_PASSES
 from ratchet.contracts.messages import Doorbell
 from ratchet.contracts.request_errors import TenantNotErasable
-from tests.contract.moto_aws import mocked_aws, show
+from tests.contract.moto_aws import mocked_aws
 from tests.contract.store.benches import DynamoDbBench, MemoryBench
 from tests.contract.tenant_holdings.town import TENANTS, Town
+from tests.figures import Tell
 
 OTHERS = TENANTS[1:]
 
@@ -138,7 +139,7 @@ def test_a_slot_is_given_back_once_also_when_its_task_ends_meanwhile(is_given_ba
         bench.close()
 
 
-def test_a_run_that_dies_anywhere_is_finished_by_the_next(request: pytest.FixtureRequest) -> None:
+def test_a_run_that_dies_anywhere_is_finished_by_the_next(tell: Tell) -> None:
     """On AWS as moto plays it: the first run dies at its first call, the second at its second, until one gets through.
 
     Half of the calls on which a run dies are carried out.
@@ -163,7 +164,7 @@ def test_a_run_that_dies_anywhere_is_finished_by_the_next(request: pytest.Fixtur
             assert town.held(*OTHERS) == others
         assert_gone(town, others)
         bench.close()
-    show(request, f"erase: {deaths} runs that died, one call later each; the next one finished")
+    tell(f"erase: {deaths} runs that died, one call later each; the next one finished")
     assert deaths > 5
 
 

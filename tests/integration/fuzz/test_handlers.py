@@ -33,8 +33,8 @@ from ratchet.observability import logger
 from ratchet.testing.api_keys import InMemoryApiKeys
 from ratchet.testing.chat import says
 from tests.api_wiring import wired
-from tests.contract.moto_aws import show
 from tests.envelopes import LambdaContext, envelope
+from tests.figures import Tell
 from tests.integration.fuzz.mutations import bent, bent_json, bent_text
 from tests.unit.shared.app.world import World
 
@@ -223,7 +223,7 @@ FUZZED: dict[str, Act] = {
 
 @pytest.mark.parametrize("name", sorted(COUNTS))
 def test_a_handler_meets_no_error_that_it_does_not_know(
-    request: pytest.FixtureRequest, world: World, bugs: Bugs, name: str
+    tell: Tell, world: World, bugs: Bugs, name: str
 ) -> None:
     dice = Random(f"{SEED} {name}")
     began = time.process_time()
@@ -231,8 +231,7 @@ def test_a_handler_meets_no_error_that_it_does_not_know(
         FUZZED[name](dice)
         assert bugs.found == []
     seconds = time.process_time() - began
-    show(
-        request,
+    tell(
         f"fuzz {name}: {COUNTS[name]:,} events, 0 unhandled, seed {SEED}, {seconds:.0f} s CPU",
     )
 

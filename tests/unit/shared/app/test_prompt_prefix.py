@@ -4,12 +4,10 @@ import itertools
 import json
 import random
 import re
-import sys
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import pytest
 from hypothesis import given, seed
 from hypothesis import strategies as st
 from pydantic import BaseModel
@@ -25,6 +23,7 @@ from ratchet.domain.steps import StepRecord, StepResult
 from ratchet.model_ports import ModelAnswer, ModelCall
 from ratchet.testing.chat import asks, says
 from ratchet.testing.model_usage import PrefixCache, prompt_text, token_count
+from tests.figures import Tell
 from tests.unit.shared.app.world import World
 from tests.unit.shared.builders import a_history
 
@@ -112,7 +111,7 @@ def ran(dice: int, policy: str, *, output: bool) -> tuple[list[StepRecord], list
 
 
 def test_the_prompt_of_a_step_begins_byte_for_byte_with_that_of_the_step_before(
-    capsys: pytest.CaptureFixture[str],
+    tell: Tell,
 ) -> None:
     seen: Counter[str] = Counter()
 
@@ -132,15 +131,14 @@ def test_the_prompt_of_a_step_begins_byte_for_byte_with_that_of_the_step_before(
             assert request(after).startswith(request(before))
 
     check()
-    with capsys.disabled():
-        told = ", ".join(f"{count} {what}" for what, count in seen.items())
-        sys.stdout.write(f"\nprompt prefixes, seed {SEED}: {told}\n")
+    told = ", ".join(f"{count} {what}" for what, count in seen.items())
+    tell(f"prompt prefixes, seed {SEED}: {told}")
     assert seen["steps on the same model"] > 100
     assert seen["steps on another model"] > 20
 
 
 def test_what_is_expected_of_the_cache_is_what_a_cache_serves(
-    capsys: pytest.CaptureFixture[str],
+    tell: Tell,
 ) -> None:
     # The two count the last granule apart by one where a prompt ends just before its end.
     served = expected = steps = 0
@@ -157,10 +155,9 @@ def test_what_is_expected_of_the_cache_is_what_a_cache_serves(
             steps += 1
 
     check()
-    with capsys.disabled():
-        sys.stdout.write(
-            f"\nprompt cache, seed {SEED}: {steps} steps, {expected:,} cached tokens expected, {served:,} served\n"
-        )
+    tell(
+        f"prompt cache, seed {SEED}: {steps} steps, {expected:,} cached tokens expected, {served:,} served"
+    )
     assert 0.9 * served < expected <= served * 1.001
 
 

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import sys
 from collections import Counter
 
 import pytest
@@ -16,6 +15,7 @@ from ratchet.domain.messages import Message, ToolCall
 from ratchet.domain.prompt import Prompt, build_prompt
 from ratchet.domain.steps import Step, StepResult
 from ratchet.domain.task import History
+from tests.figures import Tell
 from tests.unit.shared.builders import a_history, a_result, tool_messages
 
 AGENT = Agent("helper", "Help.", policy="react")
@@ -138,7 +138,7 @@ def prompt_of(history: History) -> list[str]:
 
 
 def test_prompts_are_each_others_beginning_but_at_a_compaction(
-    capsys: pytest.CaptureFixture[str],
+    tell: Tell,
 ) -> None:
     cases: Counter[int] = Counter()
 
@@ -154,9 +154,8 @@ def test_prompts_are_each_others_beginning_but_at_a_compaction(
                 assert later[: len(earlier)] == earlier
 
     check()
-    with capsys.disabled():
-        told = ", ".join(f"{cases[n]} with {n} compactions" for n in sorted(cases))
-        sys.stdout.write(f"\n{cases.total()} histories: {told}\n")
+    told = ", ".join(f"{cases[n]} with {n} compactions" for n in sorted(cases))
+    tell(f"{cases.total()} histories: {told}")
     assert cases.total() > cases[0]
 
 
