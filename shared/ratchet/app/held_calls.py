@@ -46,7 +46,9 @@ def sort_calls(
 def is_tainted(results: Sequence[StepResult], agent: Agent) -> bool:
     """Whether untrusted content has entered this history; nothing takes it out again, so all of it counts."""
     names = {name for name, tool in agent.toolbox.items() if tool.untrusted}
-    return any(r.untrusted or any(run.name in names for run in r.tool_runs) for r in results)
+    if any(r.untrusted for r in results):
+        return True
+    return bool(names) and any(run.name in names for r in results for run in r.tool_runs)
 
 
 def asked_about(

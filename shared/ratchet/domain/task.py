@@ -164,9 +164,10 @@ def work_of(results: Sequence[StepResult]) -> list[StepResult]:
     for result in results:
         if result.purpose is Purpose.COMPACTION:
             continue
-        if any(m.role == "assistant" for m in result.messages):
+        roles = [m.role for m in result.messages]
+        if "assistant" in roles:
             work.append(result)
-        elif work and (result.tool_runs or any(m.role == "tool" for m in result.messages)):
+        elif work and (result.tool_runs or "tool" in roles):
             work[-1] = _with_results(work[-1], result)
     return work
 
