@@ -10,6 +10,7 @@ import json
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,7 @@ MANIFEST_IN = frozenset({"api", "scheduler"})
 MODELS_IN = frozenset({"api", "scheduler", "step_executor"})
 NOT_SHIPPED = frozenset({"capacity", "cli", "local", "testing"})
 RUNTIMES = range(11, 15)
-LAYER_FORMAT = 1  # raise it when a change here must rebuild existing layers
+LAYER_FORMAT = 2  # raise it when a change here must rebuild existing layers
 
 # A process of its own: marshal's bytes depend on which strings the running interpreter shares.
 COMPILE = """
@@ -51,7 +52,7 @@ class BundlingError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """The folders that become Lambda assets."""
+    """What becomes Lambda assets: folders of functions, archives of layers."""
 
     python: str
     functions: Mapping[str, Path]
@@ -62,8 +63,11 @@ def build_bundle(architecture: str, *, models: str, root: Path = ROOT) -> Bundle
     """Build every layer that is out of date and stage every function; `models` as `models_document` writes it."""
     return Bundle(
         python=runtime_version(),
-        layers={name: build_layer(name, architecture=architecture, root=root) for name in LAYERS},
-        functions={name: stage_function(name, root=root, models=models) for name in FUNCTIONS},
+        layers={
+            name: archive_of(build_layer(name, architecture=architecture, root=root))
+            for name in LAYERS
+        },
+        functions=stage_functions(root=root, models=models),
     )
 
 
@@ -82,8 +86,10 @@ def runtime_version(version: tuple[int, ...] = sys.version_info[:2]) -> str:
     return f"{major}.{minor}"
 
 
-def stage_function(name: str, *, root: Path = ROOT, models: str | None = None) -> Path:
-    """The folder that is zipped for `functions/<name>`; its handler has the name it has in tests.
+def stage_functions(
+    names: Iterable[str] = FUNCTIONS, *, root: Path = ROOT, models: str | None = None
+) -> dict[str, Path]:
+    """The folders that are zipped for `functions/<name>`; their handlers have the names they have in tests.
 
     Without `models` those of a deployment with the default context go in.
 
@@ -91,6 +97,21 @@ def stage_function(name: str, *, root: Path = ROOT, models: str | None = None) -
         BundlingError: there is no such function, its code does not compile, or an agent names an embedding model
             that is none or has no price.
     """
+
+    def fill(target: Path) -> None:
+        _copy(root / "shared" / "ratchet", target / "ratchet", without=NOT_SHIPPED)
+        _compile(target, "/var/task")
+
+    package = _replace(root / ".build" / "package", fill)  # compiled once for all
+    return {name: _stage(name, root=root, models=models, package=package) for name in names}
+
+
+def stage_function(name: str, *, root: Path = ROOT, models: str | None = None) -> Path:
+    """As `stage_functions`, of one."""
+    return stage_functions([name], root=root, models=models)[name]
+
+
+def _stage(name: str, *, root: Path, models: str | None, package: Path) -> Path:
     source = root / "functions" / name
     if not source.is_dir():
         raise BundlingError(f"{source} does not exist")
@@ -98,7 +119,6 @@ def stage_function(name: str, *, root: Path = ROOT, models: str | None = None) -
     def fill(target: Path) -> None:
         _copy(source, target / "functions" / name)
         shutil.copy(root / "functions" / "__init__.py", target / "functions")
-        _copy(root / "shared" / "ratchet", target / "ratchet", without=NOT_SHIPPED)
         if name in AGENTS_IN:
             _copy(root / "shared" / "agents", target / "agents")
         if name in MANIFEST_IN:
@@ -110,12 +130,13 @@ def stage_function(name: str, *, root: Path = ROOT, models: str | None = None) -
             document = _default_models() if models is None else models
             (target / MODELS_FILE).write_text(document, encoding="utf-8")
         _compile(target, "/var/task")
+        shutil.copytree(package, target, dirs_exist_ok=True)
 
     return _replace(root / ".build" / "functions" / name, fill)
 
 
 def build_layer(layer: str, *, architecture: str = "arm64", root: Path = ROOT) -> Path:
-    """The folder of one layer, installed anew only when the lock, Python or architecture changed.
+    """The folder of one layer, installed and packed anew only when the lock, Python or architecture changed.
 
     Raises:
         BundlingError: pip could not install it.
@@ -136,9 +157,23 @@ def build_layer(layer: str, *, architecture: str = "arm64", root: Path = ROOT) -
         _compile(python, "/opt/python")
 
     stamp.unlink(missing_ok=True)
-    _replace(target, fill)
+    _zip(_replace(target, fill), archive_of(target))
     stamp.write_text(wanted, encoding="utf-8")
     return target
+
+
+def archive_of(layer: Path) -> Path:
+    """The layer's folder as one file, which is the asset: the CDK hashes and copies assets at every synth."""
+    return layer.with_suffix(".zip")
+
+
+def _zip(folder: Path, archive: Path) -> None:
+    """The same content gives the same bytes."""
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as target:
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            info = zipfile.ZipInfo(path.relative_to(folder).as_posix())
+            info.external_attr = 0o644 << 16
+            target.writestr(info, path.read_bytes(), zipfile.ZIP_DEFLATED)
 
 
 def pip_platforms(architecture: str, python: str) -> list[str]:

@@ -39,11 +39,11 @@ class FunctionFactory:
             name: lambda_.LayerVersion(
                 scope,
                 f"{name.capitalize()}Layer",
-                code=lambda_.Code.from_asset(str(folder)),
+                code=lambda_.Code.from_asset(str(archive)),
                 compatible_runtimes=[platform.runtime],
                 compatible_architectures=[platform.architecture],
             )
-            for name, folder in bundle.layers.items()
+            for name, archive in bundle.layers.items()
         }
         return cls(scope, deployment, bundle, platform, layers)
 

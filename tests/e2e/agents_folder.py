@@ -14,9 +14,10 @@ FUNCTIONS = {"step_executor": "StepExecutor", "api": "Api"}
 # A process of its own: this one has imported the shipped agents, and would bundle their manifest.
 _STAGE = """
 import json, pathlib, sys
-from cdk.bundling import stage_function
+from cdk.bundling import stage_functions
 root = pathlib.Path(sys.argv[1])
-print(json.dumps({name: str(stage_function(name, root=root)) for name in sys.argv[2:]}))
+staged = stage_functions(sys.argv[2:], root=root)
+print(json.dumps({name: str(path) for name, path in staged.items()}))
 """
 
 

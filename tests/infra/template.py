@@ -73,8 +73,9 @@ class Synthesized:
         metadata = resource["_"].get("Metadata", {})
         if "aws:asset:path" in metadata:
             return self.out / str(metadata["aws:asset:path"])
-        key = json.dumps(resource[prop]["S3Key"]).strip('"').removesuffix(".zip")
-        return self.out / f"asset.{key}"
+        key = json.dumps(resource[prop]["S3Key"]).strip('"')
+        archive = self.out / f"asset.{key}"
+        return archive if archive.is_file() else archive.with_suffix("")
 
 
 def listed(value: Any) -> list[Any]:

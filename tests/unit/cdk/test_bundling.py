@@ -2,6 +2,8 @@
 
 import json
 import marshal
+import shutil
+import zipfile
 from pathlib import Path
 from types import CodeType
 
@@ -186,6 +188,16 @@ def pip(monkeypatch: pytest.MonkeyPatch) -> Pip:
 
 def test_a_layer_is_trimmed_of_scripts_tests_and_records(root: Path, pip: Pip) -> None:
     assert sources(bundling.build_layer("base", root=root)) == {"python/pkg/__init__.py"}
+
+
+def test_a_layer_is_packed_into_the_same_bytes_whenever_that_is(root: Path, pip: Pip) -> None:
+    packed = bundling.archive_of(bundling.build_layer("base", root=root))
+    with zipfile.ZipFile(packed) as archive:
+        assert "python/pkg/__init__.py" in archive.namelist()
+    first = packed.read_bytes()
+    shutil.rmtree(packed.parent)
+    bundling.build_layer("base", root=root)
+    assert packed.read_bytes() == first
 
 
 def test_a_layer_is_installed_once_for_the_same_inputs(root: Path, pip: Pip) -> None:
