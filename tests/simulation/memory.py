@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import Purpose
-from ratchet.domain import codec, prompt
+from ratchet.domain import codec, escalation, prompt
 from ratchet.domain.messages import Message, message_bytes
 from ratchet.domain.session_codec import decode_session
 from ratchet.domain.steps import StepRecord
@@ -38,6 +38,8 @@ def remembering() -> Iterator[None]:
 
     with (
         patch.object(codec, "pack", _packing(codec.pack)),
+        patch.object(codec, "encode_record", _Again(codec.encode_record)),
+        patch.object(escalation, "_canonical", lru_cache(ENTRIES)(escalation._canonical)),
         patch.object(InMemoryPayloads, "read_record", remembered_record),
         patch.object(InMemoryPayloads, "read_task", remembered_task),
         patch.object(store_sessions, "decode_session", lru_cache(ENTRIES)(decode_session)),
@@ -69,6 +71,20 @@ def _packing(pack: Callable[[Mapping[str, Any]], bytes]) -> Callable[[Mapping[st
         return found
 
     return packed
+
+
+class _Again:
+    """A function that is often asked twice in a row about one value, which nobody can change: put, then named."""
+
+    def __init__(self, function: Callable[[StepRecord], dict[str, Any]]) -> None:
+        self._function = function
+        self._asked: StepRecord | None = None
+        self._answer: dict[str, Any] = {}
+
+    def __call__(self, record: StepRecord) -> dict[str, Any]:
+        if record is not self._asked:
+            self._asked, self._answer = record, self._function(record)
+        return self._answer
 
 
 @contextmanager

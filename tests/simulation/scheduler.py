@@ -69,17 +69,18 @@ class Future:
 
 
 class Process:
-    """A coroutine."""
+    """A coroutine; `green` is what it runs on, from its first turn to its end."""
 
     __slots__ = ("body", "done", "green", "life")
 
-    def __init__(self, body: Callable[[], Any], life: Life, hub: greenlet) -> None:
+    def __init__(self, body: Callable[[], Any], life: Life) -> None:
         self.body = body
         self.life = life
         self.done = Future()
-        self.green = greenlet(self._main, parent=hub)
+        self.green: greenlet | None = None
 
-    def _main(self) -> None:
+    def run(self) -> None:
+        """All of it."""
         try:
             value = self.body()
         except (Exception, Killed) as exc:  # noqa: BLE001 - whoever waits for it gets the error
@@ -122,7 +123,7 @@ class Scheduler:
 
     def spawn(self, body: Callable[[], Any], life: Life, *, delay_ms: int = 0) -> Process:
         """A new coroutine of that life."""
-        process = Process(body, life, self._hub)
+        process = Process(body, life)
         self.busy += 1
         self._living[process] = None
         self.at(delay_ms, lambda: self._resume(process))
@@ -179,7 +180,7 @@ class Scheduler:
         self._heap.clear()
         for process in list(self._living):
             process.life.is_dead = True
-            if process.green:
+            if process.green is not None:
                 self.current = process
                 process.green.throw(Killed)
         self._living.clear()
@@ -192,8 +193,26 @@ class Scheduler:
 
     def _resume(self, process: Process) -> None:
         before, self.current = self.current, process
-        process.green.switch()
+        if process.green is None:
+            process.green = _IDLE.pop() if _IDLE else greenlet(_work, self._hub)
+            process.green.switch(process)
+        else:
+            process.green.switch()
         self.current = before
-        if process.green.dead and process in self._living:
+        if process.done.is_set and process in self._living:
             del self._living[process]
             self.busy -= 1
+
+
+_IDLE: list[greenlet] = []
+"""Their processes have ended, whichever world's they were: a new one, with its stack, costs more than most that run."""
+
+
+def _work(process: Process | None) -> None:
+    """Run one process after another."""
+    me = greenlet.getcurrent()
+    while process is not None:
+        process.run()
+        process = None  # its world is not kept
+        _IDLE.append(me)
+        process = me.parent.switch()
