@@ -126,5 +126,6 @@ def _heard_with_error(message: object, *_: object, extra: object = None, **__: o
 _LEVELS = {
     **dict.fromkeys(("debug", "info", "warning", "error"), _heard),
     "exception": _heard_with_error,
-    **dict.fromkeys(("append_keys", "remove_keys"), _silent),  # ids for records that are not written
+    "append_keys": _silent,  # ids for records that are not written
+    "remove_keys": _silent,
 }

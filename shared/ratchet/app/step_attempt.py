@@ -159,26 +159,25 @@ class StepAttempt:
     def _work(self, spending: Spending) -> tuple[StepResult, Step | Paused | End, bool]:
         """What was done, what follows, and whether it had effects that may happen only once."""
         owner = spending.reservation.owner
+        course, step = self._course, self._course.step
         begun = self._adopted(owner)
         before = None if begun is None else begun.plan
         agent = self.agents.get(self.history.task.agent)
-        if self._course.step.purpose is Purpose.CALLS:
+        if step.purpose is Purpose.CALLS:
             return self._make_approved(agent, before, owner)
-        directive = agent.decides.directive(self._course.step, self.history.work)
+        directive = agent.decides.directive(step, self.history.work)
         if before is not None and self.event.failure is None:
             spending.carry_on(before)
             accepted = check_again(before, agent, self.event.step)
         else:
             self._count_lost(agent, directive, spending)
             self._check_limits()
-            if self._course.step.purpose is Purpose.COMPACTION:
-                result = self._course.length(agent).run(
-                    self._turn(agent, spending), self._course.step
-                )
-                return result, self._course.after(agent, result, self.history.last_answer), False
+            if step.purpose is Purpose.COMPACTION:
+                result = course.length(agent).run(self._turn(agent, spending), step)
+                return result, course.after(agent, result, self.history.last_answer), False
             found = self._similar(agent, spending)
             if found is not None:
-                return found.result(self._course.step), found.end, False
+                return found.result(step), found.end, False
             accepted = self._ask(agent, directive, spending)
         calls = sort_calls(
             accepted.calls,
@@ -193,15 +192,15 @@ class StepAttempt:
             messages=(*opening, accepted.message, *tools.messages),
             tool_runs=tools.runs,
             rating=accepted.rating,
-            route=self._course.route.name,
+            route=course.route.name,
             untrusted=any(planned.tool.untrusted for planned in calls.free),
         )
         # What follows when every held call is refused; what is approved comes before it, and decides anew.
         runs = (*result.tool_runs, *calls.as_refused)
-        following = self._course.after(agent, replace(result, tool_runs=runs), accepted.output)
+        following = course.after(agent, replace(result, tool_runs=runs), accepted.output)
         has_effects = any(planned.tool.effect is Effect.UNSAFE for planned in calls.free)
         if tools.unknown or calls.held:
-            return result, self._course.paused(following, tools, calls.held), has_effects
+            return result, course.paused(following, tools, calls.held), has_effects
         return result, following, has_effects
 
     def _make_approved(

@@ -7,7 +7,6 @@ one is brought up to date by the upcasters between, one version at a time. The d
 import json
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple
 from typing import Any
 
 from ratchet.contracts.charge import Charge
@@ -132,7 +131,7 @@ def encode_record(record: StepRecord) -> dict[str, Any]:
         "totals": [totals.steps, totals.cost_microusd, *_encode_usage(totals.usage)],
         **_present({"lost_tokens": totals.lost_tokens or None}),
         **_present({"warned": _encode_warning(record.warning)}),
-        **_present({"runs": _trimmed(*astuple(totals.runs)) or None}),
+        **_present({"runs": _encode_runs(totals.runs) or None}),
         "at": [record.started_at_ms, record.finished_at_ms - record.started_at_ms],
         "next": _encode_next(record.next),
     }
@@ -292,6 +291,11 @@ def _present(optional: Mapping[str, Any]) -> dict[str, Any]:
 def _encode_usage(usage: Usage) -> list[int]:
     counts = [usage.input_tokens, usage.cached_tokens, usage.output_tokens, usage.reasoning_tokens]
     return _trimmed(*counts, usage.cache_write_tokens)  # 0.1.0 wrote no more than four
+
+
+def _encode_runs(runs: Runs) -> list[int]:
+    attempts = [runs.milliseconds, runs.waits, runs.retries, runs.unsafe_calls, runs.idle]
+    return _trimmed(*attempts, runs.seats, runs.cache_reads, runs.cache_writes)
 
 
 def _trimmed(*counts: int) -> list[int]:

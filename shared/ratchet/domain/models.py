@@ -39,6 +39,25 @@ class Usage:
             self.cache_write_tokens + other.cache_write_tokens,
         )
 
+    def __sub__(self, other: "Usage") -> "Usage":
+        return Usage(
+            self.input_tokens - other.input_tokens,
+            self.cached_tokens - other.cached_tokens,
+            self.output_tokens - other.output_tokens,
+            self.reasoning_tokens - other.reasoning_tokens,
+            self.cache_write_tokens - other.cache_write_tokens,
+        )
+
+    def at_least(self, other: "Usage") -> "Usage":
+        """The larger of both, in each kind of tokens."""
+        return Usage(
+            max(self.input_tokens, other.input_tokens),
+            max(self.cached_tokens, other.cached_tokens),
+            max(self.output_tokens, other.output_tokens),
+            max(self.reasoning_tokens, other.reasoning_tokens),
+            max(self.cache_write_tokens, other.cache_write_tokens),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec(PricedModel):

@@ -5,7 +5,7 @@ to its totals whatever the steps were: to the token and to the micro-dollar.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -35,12 +35,10 @@ class Amounts:
 
         What was counted was spent, and stays counted.
         """
-        now = Amounts.of(totals)
-        pairs = zip(astuple(self.usage), astuple(now.usage), strict=True)
         return Amounts(
-            max(self.steps, now.steps),
-            Usage(*(max(before, after) for before, after in pairs)),
-            max(self.cost_microusd, now.cost_microusd),
+            max(self.steps, totals.steps),
+            self.usage.at_least(totals.usage),
+            max(self.cost_microusd, totals.cost_microusd),
         )
 
     def __add__(self, other: "Amounts") -> "Amounts":
@@ -51,10 +49,9 @@ class Amounts:
         )
 
     def __sub__(self, other: "Amounts") -> "Amounts":
-        pairs = zip(astuple(self.usage), astuple(other.usage), strict=True)
         return Amounts(
             self.steps - other.steps,
-            Usage(*(mine - theirs for mine, theirs in pairs)),
+            self.usage - other.usage,
             self.cost_microusd - other.cost_microusd,
         )
 
