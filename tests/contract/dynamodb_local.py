@@ -44,7 +44,12 @@ def dynamodb_local() -> Iterator[Any]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     libraries = JAR.parent / "DynamoDBLocal_lib"
-    command = [java, f"-Djava.library.path={libraries}", "-jar", str(JAR), "-inMemory", "-sharedDb"]
+    java_options = [
+        "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",
+        f"-Djava.library.path={libraries}",
+    ]
+    command = [java, *java_options, "-jar", str(JAR), "-inMemory", "-sharedDb"]
     server = subprocess.Popen(
         [*command, "-port", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
