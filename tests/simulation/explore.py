@@ -91,8 +91,14 @@ def play(story: Story, plan: Plan, figures: Figures | None = None) -> World:
 
 def play_dice(seed: int, figures: Figures | None = None) -> World:
     """Run the random schedule of this seed."""
-    story = random_story(seed)
-    dice = Random(seed * 2)
+    return play_random(random_story(seed), figures)
+
+
+def play_random(story: Story, figures: Figures | None = None) -> World:
+    """Run a random story with the faults that its seed throws."""
+    if story.seed is None:
+        raise ValueError(f"{story.name} has no dice")
+    dice = Random(story.seed * 2)
     injector = Injector()
     injector.roll(dice, rate=dice.choice(RATES), until_ms=dice.choice(CALM_MS))
     world = World(story, injector)
@@ -144,24 +150,35 @@ def single_plans(story: Story, figures: Figures | None = None) -> Iterator[dict[
 def following_plans(world: World) -> Iterator[dict[Place, Fault]]:
     """Every plan that adds one fault after the last of this world's."""
     plan = dict(world.injector.plan)
-    seen: Counter[str] = Counter()
-    left = set(plan)
-    for site in world.injector.calls:
-        seen[site] += 1
-        place = (site, seen[site])
-        if left:
-            left.discard(place)
-            continue
-        for fault in KINDS[site]:
+    for place in _following(world):
+        for fault in KINDS[place[0]]:
             yield {**plan, place: fault}
 
 
-def _cells(calls: Iterable[str]) -> Iterator[tuple[Place, Fault]]:
+def count_following(world: World) -> int:
+    """How many plans follow this world's."""
+    return sum(len(KINDS[site]) for site, _ in _following(world))
+
+
+def _following(world: World) -> Iterator[Place]:
+    """Where calls were made after the last fault of this world's plan."""
+    left = set(world.injector.plan)
+    for place in _places(world.injector.calls):
+        if left:
+            left.discard(place)
+        else:
+            yield place
+
+
+def _places(calls: Iterable[str]) -> Iterator[Place]:
     seen: Counter[str] = Counter()
     for site in calls:
         seen[site] += 1
-        for fault in KINDS[site]:
-            yield (site, seen[site]), fault
+        yield site, seen[site]
+
+
+def _cells(calls: Iterable[str]) -> Iterator[tuple[Place, Fault]]:
+    return ((place, fault) for place in _places(calls) for fault in KINDS[place[0]])
 
 
 def as_json(failure: Failure) -> dict[str, Any]:

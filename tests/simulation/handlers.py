@@ -94,6 +94,7 @@ def installed(*, is_quiet: bool = True) -> Iterator[None]:
         patch.object(tool_runner, "ThreadPoolExecutor", Beside),
         remembering(),
         patch.object(keys, "task_key", lru_cache(maxsize=4096)(keys.task_key)),
+        patch.object(keys, "usage_partitions", lru_cache(maxsize=64)(keys.usage_partitions)),
         patch.object(keys, "DUE_SHARDS", 2),  # fewer calls for the same code
         patch.object(suspensions, "SUSPENSION_CACHE_SECONDS", CACHE_SECONDS),
         patch.object(sweeper, "sweep_metrics", _silent),

@@ -4,18 +4,20 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 from unittest.mock import patch
 
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import Purpose
 from ratchet.domain import codec, escalation, prompt
-from ratchet.domain.messages import Message, message_bytes
+from ratchet.domain.messages import message_bytes
 from ratchet.domain.session_codec import decode_session
 from ratchet.domain.steps import StepRecord
 from ratchet.domain.task import History, Task
 from ratchet.testing import store_sessions
 from ratchet.testing.store_rows import Body, Head, InMemoryPayloads
+
+T = TypeVar("T")
 
 ENTRIES = 4096
 SMALL = 4096  # larger ones are not kept: four thousand of them would fill the memory
@@ -39,6 +41,7 @@ def remembering() -> Iterator[None]:
     with (
         patch.object(codec, "pack", _packing(codec.pack)),
         patch.object(codec, "encode_record", _Again(codec.encode_record)),
+        patch.object(prompt, "tool_bytes", _measuring(prompt.tool_bytes)),
         patch.object(escalation, "_canonical", lru_cache(ENTRIES)(escalation._canonical)),
         patch.object(InMemoryPayloads, "read_record", remembered_record),
         patch.object(InMemoryPayloads, "read_task", remembered_task),
@@ -123,16 +126,16 @@ class _Flattened:
         return list(self._found)
 
 
-def _measuring(measure: Callable[[Message], int]) -> Callable[[Message], int]:
-    """`measure`, which is asked once for each message."""
+def _measuring(measure: Callable[[T], int]) -> Callable[[T], int]:
+    """`measure`, which is asked once for each message, or tool: nobody changes them."""
     known: dict[
-        int, tuple[Message, int]
-    ] = {}  # by identity; holds the message, so that no other gets its id
+        int, tuple[T, int]
+    ] = {}  # by identity; holds the thing, so that no other gets its id
 
-    def size(message: Message) -> int:
-        found = known.get(id(message))
+    def size(thing: T) -> int:
+        found = known.get(id(thing))
         if found is None:
-            found = known[id(message)] = message, measure(message)
+            found = known[id(thing)] = thing, measure(thing)
         return found[1]
 
     return size

@@ -12,16 +12,23 @@ from random import Random
 from tests.simulation.alike import differ, last_of, played_for, trace, weight
 from tests.simulation.explore import (
     Figures,
+    count_following,
     failure_of,
     following_plans,
     play,
-    play_dice,
+    play_random,
     single_plans,
 )
 from tests.simulation.faults import Fault, Place, Plan
 from tests.simulation.handlers import installed
 from tests.simulation.kill_lines import STORIES, Moments, chosen, kill
-from tests.simulation.scenarios import COMPLETE, SCENARIOS, random_story, tasks_of
+from tests.simulation.scenarios import (
+    COMPLETE,
+    SCENARIOS,
+    is_of_several,
+    random_story,
+    tasks_of,
+)
 from tests.simulation.story import Story
 from tests.simulation.world import World
 
@@ -43,12 +50,17 @@ class Dice:
     count: int
     one_in: int = 1
 
-    def seeds(self) -> Iterator[int]:
-        """Of which schedules."""
-        return islice(filter(self._is_played, count(self.first)), self.count)
+    def stories(self) -> Iterator[Story]:
+        """What the schedules tell."""
+        return islice(filter(None, map(self._story, count(self.first))), self.count)
 
-    def _is_played(self, seed: int) -> bool:
-        return seed % self.one_in == 0 or tasks_of(random_story(seed)) == 1
+    def _story(self, seed: int) -> Story | None:
+        """The story of that seed, if it is played."""
+        is_always_played = seed % self.one_in == 0
+        if not is_always_played and is_of_several(seed):
+            return None
+        story = random_story(seed)
+        return story if is_always_played or tasks_of(story) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +123,8 @@ def _spare_the_collector() -> None:
 def _worlds(piece: Piece, figures: Figures) -> Iterator[World]:
     match piece:
         case Dice():
-            for seed in piece.seeds():
-                yield play_dice(seed, figures)
+            for story in piece.stories():
+                yield play_random(story, figures)
         case Singles():
             yield from _singles(piece, figures)
         case Pairs():
@@ -138,7 +150,7 @@ def _singles(piece: Singles, figures: Figures) -> Iterator[World]:
         if is_left_out and dice.random() >= COMPARED:
             continue
         world = play(story, plan, figures)
-        figures.pairs[story.name] += weight(plan) * sum(1 for _ in following_plans(world))
+        figures.pairs[story.name] += weight(plan) * count_following(world)
         played = played_for(plan)
         if played != plan or weight(plan) > 1:
             same = traces.setdefault(frozenset(played.items()), trace(world))

@@ -269,7 +269,7 @@ def random_story(seed: int) -> Story:
     """One of many days, told by its seed."""
     dice = Random(seed * 2 + 1)
     acts: list[Act] = []
-    count = dice.choice((1, 1, 1, 2, 2, 3))
+    count = _first_throw(dice)
     for number in range(count):
         acts.append(_submit(dice, number))
     for number in range(count):
@@ -280,6 +280,16 @@ def random_story(seed: int) -> Story:
     story = places.limited(Random(f"{seed}/places"), _day(dice, seed, acts))
     story = talks.in_sessions(Random(f"{seed}/sessions"), story)
     return offices.open_some_days(Random(f"{seed}/offices"), story)
+
+
+def _first_throw(dice: Random) -> int:
+    """How many tasks are submitted, but for those of other dice."""
+    return dice.choice((1, 1, 1, 2, 2, 3))
+
+
+def is_of_several(seed: int) -> bool:
+    """Whether already the first throw says that the story of this seed has several tasks."""
+    return _first_throw(Random(seed * 2 + 1)) > 1
 
 
 def tasks_of(story: Story) -> int:

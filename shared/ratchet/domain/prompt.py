@@ -58,10 +58,15 @@ class Prompt:
 
     def estimated_tokens(self) -> int:
         """An upper estimate of the input tokens."""
-        size = sum(map(message_bytes, self.messages)) + sum(len(str(t)) for t in self.tools)
+        size = sum(map(message_bytes, self.messages)) + sum(map(tool_bytes, self.tools))
         if self.response_format is not None:
             size += len(str(self.response_format.schema))
         return size // BYTES_PER_TOKEN + 64
+
+
+def tool_bytes(schema: dict[str, Any]) -> int:
+    """What a tool adds to the prompt."""
+    return len(str(schema))
 
 
 def build_prompt(agent: Agent, history: History, type_: StepType, directive: str | None) -> Prompt:
