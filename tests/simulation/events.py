@@ -1,14 +1,14 @@
 """EventBridge: the sweeper's schedule, and the best-effort word that an execution has ended."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from tests.simulation.calls import Network
 from tests.simulation.faults import Fault
 from tests.simulation.lambdas import Lambdas
 from tests.simulation.orchestrator import Execution
-from tests.simulation.scheduler import Life
+from tests.simulation.scheduler import Future
 from tests.simulation.table import Index
 
 MINUTE_MS = 60_000
@@ -83,14 +83,14 @@ class Events:
 
         def arrive() -> None:
             self.coming -= 1
-            self._scheduler.spawn(lambda: self._invoke(event), Life("events"))
+            self._scheduler.drive(self._invoke(event))
 
         self._scheduler.at(delay_ms, arrive)
 
-    def _invoke(self, event: dict[str, Any]) -> None:
+    def _invoke(self, event: dict[str, Any]) -> Iterator[Future | int]:
         for tries in range(1, TRIES + 1):
-            invocation = self._lambdas.invoke("sweeper", event)
-            self._scheduler.wait(invocation.done)
-            if invocation.done.error is None:
+            done = self._lambdas.invoke("sweeper", event).done
+            yield done
+            if done.error is None:
                 return
-            self._scheduler.sleep(tries * MINUTE_MS)
+            yield tries * MINUTE_MS

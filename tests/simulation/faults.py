@@ -287,10 +287,10 @@ class Injector:
 
     def next(self, site: str, *, now_ms: int) -> Fault | None:
         """What goes wrong at this call."""
-        self.places[site] += 1
+        number = self.places[site] = self.places.get(site, 0) + 1
         self.calls.append(site)
-        place = (site, self.places[site])
-        fault = self.plan.get(place)
+        place = (site, number)
+        fault = self.plan.get(place) if self.plan else None
         dice = self._dice if now_ms < self._until_ms else None
         if fault is None and dice is not None and dice.random() < self._rate:
             thrown = dice.choice(KINDS[site])

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 from unittest.mock import patch
 
 from ratchet.contracts.messages import TaskRef
@@ -18,6 +18,7 @@ from ratchet.testing import store_sessions
 from ratchet.testing.store_rows import Body, Head, InMemoryPayloads
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 ENTRIES = 4096
 SMALL = 4096  # larger ones are not kept: four thousand of them would fill the memory
@@ -39,8 +40,10 @@ def remembering() -> Iterator[None]:
         return decode(head.ref, head.created_at_ms, packed)
 
     with (
-        patch.object(codec, "pack", _packing(codec.pack)),
+        patch.object(codec, "pack", _Again(_packing(codec.pack))),
         patch.object(codec, "encode_record", _Again(codec.encode_record)),
+        patch.object(codec, "encode_task", _Again(codec.encode_task)),
+        patch.object(codec, "encode_plan", _Again(codec.encode_plan)),
         patch.object(prompt, "tool_bytes", _measuring(prompt.tool_bytes)),
         patch.object(escalation, "_canonical", lru_cache(ENTRIES)(escalation._canonical)),
         patch.object(InMemoryPayloads, "read_record", remembered_record),
@@ -76,18 +79,17 @@ def _packing(pack: Callable[[Mapping[str, Any]], bytes]) -> Callable[[Mapping[st
     return packed
 
 
-class _Again:
-    """A function that is often asked twice in a row about one value, which nobody can change: put, then named."""
+class _Again(Generic[T, R]):
+    """A function that is often asked about a value twice in a row, to put it and to name it: nobody changes it."""
 
-    def __init__(self, function: Callable[[StepRecord], dict[str, Any]]) -> None:
+    def __init__(self, function: Callable[[T], R]) -> None:
         self._function = function
-        self._asked: StepRecord | None = None
-        self._answer: dict[str, Any] = {}
+        self._last: tuple[T, R] | None = None
 
-    def __call__(self, record: StepRecord) -> dict[str, Any]:
-        if record is not self._asked:
-            self._asked, self._answer = record, self._function(record)
-        return self._answer
+    def __call__(self, value: T) -> R:
+        if self._last is None or self._last[0] is not value:
+            self._last = value, self._function(value)
+        return self._last[1]
 
 
 @contextmanager

@@ -260,11 +260,11 @@ class Orchestrator:
             raise TaskFailed("Lambda.Unknown", "the sandbox died")
         if error is not None:
             raise TaskFailed(type(error).__name__, str(error))
-        text = json.dumps(invocation.done.value)
+        text = invocation.done.value
         self._network.passed("the output of a step", text)
         if len(text) > MAX_PAYLOAD_BYTES:
             raise TaskFailed("States.DataLimitExceeded")
-        return invocation.done.value
+        return json.loads(text)
 
     def _count(self, execution: Execution, events: int) -> None:
         execution.events += events

@@ -1,11 +1,12 @@
 """SQS with its Lambda poller: at least once, in any order, five times before the dead-letter queue."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tests.simulation.calls import Network
 from tests.simulation.faults import Fault
 from tests.simulation.lambdas import Lambdas
-from tests.simulation.scheduler import Life
+from tests.simulation.scheduler import Future
 
 RECEIVES = 5
 MAX_MESSAGE_BYTES = 1024 * 1024
@@ -55,8 +56,7 @@ class Queue:
         batch = [m for m in self.messages if m.visible_at_ms <= now][:BATCH]
         ready = [m for m in batch if self._is_received(m)]
         if ready:
-            life = Life(self.name)
-            self._scheduler.spawn(lambda: self._hand_out(ready), life)
+            self._scheduler.drive(self._hand_out(ready))
 
     def _is_received(self, message: Message) -> bool:
         """Whether the message reaches the function now; else it comes back."""
@@ -86,13 +86,13 @@ class Queue:
         message.visible_at_ms = self._scheduler.now_ms + ms
         self._scheduler.at(ms, self._poll)
 
-    def _hand_out(self, batch: list[Message]) -> None:
+    def _hand_out(self, batch: list[Message]) -> Iterator[Future]:
         records = [{"messageId": m.id, "body": m.body} for m in batch]
-        invocation = self._lambdas.invoke(self._role, {"Records": records})
-        self._scheduler.wait(invocation.done)
-        if invocation.done.error is not None:
+        done = self._lambdas.invoke(self._role, {"Records": records}).done
+        yield done
+        if done.error is not None:
             return
-        failed = {f["itemIdentifier"] for f in invocation.done.value["batchItemFailures"]}
+        failed = {f["itemIdentifier"] for f in done.value["batchItemFailures"]}
         for message in batch:
             if message.id not in failed and not message.is_kept:
                 self.messages.pop(message, None)

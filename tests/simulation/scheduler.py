@@ -1,7 +1,8 @@
 """Virtual time and coroutines: one runs at a time, and who is next is a pure function of the schedule."""
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from greenlet import greenlet
@@ -126,8 +127,23 @@ class Scheduler:
         process = Process(body, life)
         self.busy += 1
         self._living[process] = None
-        self.at(delay_ms, lambda: self._resume(process))
+        self.at(delay_ms, partial(self._resume, process))
         return process
+
+    def drive(self, waits: Iterator[Future | int]) -> None:
+        """Run what makes no calls and never dies: it yields each future that it waits for, or how many ms."""
+        self.busy += 1
+
+        def go_on() -> None:
+            awaited = next(waits, None)
+            if awaited is None:
+                self.busy -= 1
+            elif isinstance(awaited, int):
+                self.at(awaited, go_on)
+            else:
+                awaited.on_settled(partial(self.at, 0, go_on))
+
+        self.at(0, go_on)
 
     def sleep(self, ms: int) -> None:
         """Let the others run for so long."""
@@ -136,24 +152,19 @@ class Scheduler:
         if wakes_at_ms <= self._until_ms and not (self._heap and self._heap[0][0] <= wakes_at_ms):
             self.now_ms = wakes_at_ms  # nobody's turn comes before: the same, without a switch
             return
-        self.at(ms, lambda: self._resume(me))
+        self.at(ms, partial(self._resume, me))
         self._yield(me)
 
     def wait(self, future: Future, *, timeout_ms: int | None = None) -> bool:
         """Wait until it is set; False when the time is up before."""
         if future.is_set:
             return True
-        me, woken = self.me(), False
-
-        def wake() -> None:
-            nonlocal woken
-            if not woken:
-                woken = True
-                self._resume(me)
-
-        future.on_settled(lambda: self.at(0, wake))
+        me = self.me()
+        wake: Callable[[], None] = partial(self._resume, me)
         if timeout_ms is not None:
+            wake = _once(wake)
             self.at(timeout_ms, wake)
+        future.on_settled(partial(self.at, 0, wake))
         self._yield(me)
         return future.is_set
 
@@ -204,6 +215,19 @@ class Scheduler:
             self.busy -= 1
 
 
+def _once(wake: Callable[[], None]) -> Callable[[], None]:
+    """What wakes a process that is woken by whatever comes first."""
+    is_awake = False
+
+    def wake_once() -> None:
+        nonlocal is_awake
+        if not is_awake:
+            is_awake = True
+            wake()
+
+    return wake_once
+
+
 _IDLE: list[greenlet] = []
 """Their processes have ended, whichever world's they were: a new one, with its stack, costs more than most that run."""
 
@@ -213,6 +237,6 @@ def _work(process: Process | None) -> None:
     me = greenlet.getcurrent()
     while process is not None:
         process.run()
-        process = None  # its world is not kept
+        process = None  # so that its world is not kept
         _IDLE.append(me)
         process = me.parent.switch()

@@ -6,6 +6,7 @@ from random import Random
 from typing import Protocol, TypeVar
 
 from ratchet.contracts.messages import TaskRef
+from ratchet.contracts.names import TaskStatus
 from ratchet.delivery_log import DeadPage, Delivery, DeliveryAttempt, DeliveryState
 from ratchet.domain import codec, keys
 from ratchet.domain.steps import StepPlan, StepRecord
@@ -117,11 +118,15 @@ class Checkpoints(SessionCalls, UsageCalls, SlotCalls):
 
     def due_now(self, ref: TaskRef) -> DueTask | None:
         """When the task is due, from the table itself."""
+        due = self._due(ref)
+        return None if due is None else DueTask(ref, *due)
+
+    def _due(self, ref: TaskRef) -> tuple[TaskStatus, int] | None:
         partition = self.twin._partitions.get(keys.task_key(ref))
         head = None if partition is None else partition.head
         if head is None or head.ref != ref:
             return None
-        return DueTask(ref, head.state.status, head.due_at_ms)
+        return head.state.status, head.due_at_ms
 
     def _read(self, name: str, ref: TaskRef | None, effect: Callable[[], T]) -> T:
         if ref is not None:
@@ -137,11 +142,10 @@ class Checkpoints(SessionCalls, UsageCalls, SlotCalls):
 
         def written() -> tuple[T, list[str]]:
             self.fence.wrote(name, ref)
-            before = self.due_now(ref)
+            before = self._due(ref)
             answer, named = self.bucket.reading(effect)
-            after = self.due_now(ref)
-            if after != before:
-                self.index.changed(ref, after)
+            if self._due(ref) != before:
+                self.index.changed(ref, self.due_now(ref))
             self._ledger.wrote(ref)
             self.seats.look()
             self.sittings.look()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import lru_cache
 from random import Random
 from typing import Any
 
@@ -347,7 +348,7 @@ class World:
 
     def _batch(self, role: str, use: Callable[[Any], Any], event: Event) -> Any:
         bodies = [record["body"] for record in event["Records"] if record["body"] != "{}"]
-        bells = [Doorbell.from_json(body) for body in bodies]
+        bells = map(_doorbell, bodies)
         self.network.life().subject = frozenset(bell.task for bell in bells)
         return handle(role, use, event, _ENDLESS)
 
@@ -377,10 +378,14 @@ class World:
             def remaining_ms() -> float:
                 return float(life.ends_at_ms - self.scheduler.now_ms)
 
-            answer = handle("step_executor", use, event, Context(remaining_ms))
-            return json.loads(json.dumps(answer))
+            return json.dumps(handle("step_executor", use, event, Context(remaining_ms)))
 
         return body
+
+
+@lru_cache(maxsize=1024)
+def _doorbell(body: str) -> Doorbell:
+    return Doorbell.from_json(body)
 
 
 def _subject(life: Life) -> frozenset[TaskRef]:
