@@ -55,13 +55,16 @@ class Events:
         now = self._scheduler.now_ms + START_MS
         due = [d.due_at_ms for d in self._index.shown().values()]
         is_waited = self._is_waited()
-        if is_waited or any(at <= now + self._skew_ms for at in due):
+        skew_ms = self._lambdas.skew_of_next_ms("sweeper")
+        if skew_ms is None:
+            skew_ms = self._skew_ms
+        if is_waited or any(at <= now + skew_ms for at in due):
             self._send("events:schedule", {"source": "aws.events"})
         wait = MINUTE_MS
         is_quiet = self._is_idle() and not self.coming and not is_waited
         if self.may_skip and is_quiet and self._index.is_settled and due:
             visit = self._next_visit_ms()
-            early = min(due) - self._skew_ms - now
+            early = min(due) - skew_ms - now
             early = early if visit is None else min(early, visit - self._scheduler.now_ms)
             wait = max(MINUTE_MS, early // MINUTE_MS * MINUTE_MS)
         self._scheduler.at(wait, self._tick)

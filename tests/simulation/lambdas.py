@@ -40,6 +40,11 @@ class Lambdas:
         """New code: from now on it runs where no version is asked for; the versions before it stay."""
         self.version += 1
 
+    def skew_of_next_ms(self, role: str) -> int | None:
+        """How wrong the clock of the sandbox is that would be invoked now; None: it has yet to start."""
+        idle = self._idle[role, self.version]
+        return idle[-1].skew_ms if idle else None
+
     def invoke(
         self, role: str, event: Event, *, version: int | None = None, stillborn: bool = False
     ) -> Process:
