@@ -25,7 +25,7 @@ ONE_IN = 10
 With `make sim` and `make soak` all are, 35,000 of 50,000."""
 STORIES_OF_A_LINE = 3
 """Processes die at each line in the shortest stories that reach it; in all of them with `make sim`."""
-NICE = 10
+NICE = 19
 """Whatever else runs goes first."""
 
 
