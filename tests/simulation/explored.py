@@ -5,6 +5,7 @@ import pickle
 import signal
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,5 +58,7 @@ def _quiet(_: Figures) -> None: ...
 def explore_to(path: str) -> None:
     """Write what was found to a file. The whole process group ends with whoever holds the other end of stdin."""
     os.nice(NICE)
+    with suppress(OSError):  # Linux weighs sessions first, then the processes in them: see sched(7)
+        Path("/proc/self/autogroup").write_text(str(NICE))
     threading.Thread(target=_end_with_stdin, daemon=True).start()
     Path(path).write_bytes(pickle.dumps(explore()))
