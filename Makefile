@@ -30,7 +30,7 @@ dev: $(READY) ## keep the local stack up (Ctrl-C ends it)
 WORKERS ?= 2
 
 test: $(READY) ## the whole suite, in so many processes: WORKERS=n
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 SCHEDULES ?= 50000
 SEED ?= 1

@@ -15,8 +15,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     ordered = sorted([items[n] for n in places], key=_needs_own_stack)
     for place, item in zip(places, ordered, strict=True):
         item.add_marker(pytest.mark.e2e)
-        if not _needs_own_stack(item):
-            item.add_marker(pytest.mark.xdist_group("stage"))
         items[place] = item
 
 

@@ -1,6 +1,5 @@
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,13 +7,6 @@ import pytest
 from tests.contract.dynamodb_local import Unavailable, dynamodb_local
 from tests.contract.moto_aws import mocked_aws
 from tests.contract.store.benches import Bench, DynamoDbBench, MemoryBench
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One process runs them all: one DynamoDB Local is fetched and started."""
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.xdist_group("store"))
 
 
 @pytest.fixture(scope="module")
