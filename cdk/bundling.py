@@ -67,7 +67,7 @@ def build_bundle(architecture: str, *, models: str, root: Path = ROOT) -> Bundle
             name: archive_of(build_layer(name, architecture=architecture, root=root))
             for name in LAYERS
         },
-        functions=stage_functions(root=root, models=models),
+        functions=archive_functions(root=root, models=models),
     )
 
 
@@ -86,10 +86,24 @@ def runtime_version(version: tuple[int, ...] = sys.version_info[:2]) -> str:
     return f"{major}.{minor}"
 
 
+def archive_functions(*, root: Path = ROOT, models: str) -> dict[str, Path]:
+    """The archives of what the functions carry, which are their assets.
+
+    Raises:
+        BundlingError: as `stage_functions` does.
+    """
+    package = _zip(_package(root))
+    folder = root / ".build" / "archives"
+    return {
+        name: _zip(_replace(folder / name, _own_code(name, root=root, models=models)), package)
+        for name in FUNCTIONS
+    }
+
+
 def stage_functions(
     names: Iterable[str] = FUNCTIONS, *, root: Path = ROOT, models: str | None = None
 ) -> dict[str, Path]:
-    """The folders that are zipped for `functions/<name>`; their handlers have the names they have in tests.
+    """The folders of what `functions/<name>` carry; their handlers have the names they have in tests.
 
     Without `models` those of a deployment with the default context go in.
 
@@ -97,13 +111,18 @@ def stage_functions(
         BundlingError: there is no such function, its code does not compile, or an agent names an embedding model
             that is none or has no price.
     """
+    package = _package(root)
 
-    def fill(target: Path) -> None:
-        _copy(root / "shared" / "ratchet", target / "ratchet", without=NOT_SHIPPED)
-        _compile(target, "/var/task")
+    def stage(name: str) -> Path:
+        own_code = _own_code(name, root=root, models=models)
 
-    package = _replace(root / ".build" / "package", fill)  # compiled once for all
-    return {name: _stage(name, root=root, models=models, package=package) for name in names}
+        def fill(target: Path) -> None:
+            own_code(target)
+            shutil.copytree(package, target, dirs_exist_ok=True)
+
+        return _replace(root / ".build" / "functions" / name, fill)
+
+    return {name: stage(name) for name in names}
 
 
 def stage_function(name: str, *, root: Path = ROOT, models: str | None = None) -> Path:
@@ -111,7 +130,18 @@ def stage_function(name: str, *, root: Path = ROOT, models: str | None = None) -
     return stage_functions([name], root=root, models=models)[name]
 
 
-def _stage(name: str, *, root: Path, models: str | None, package: Path) -> Path:
+def _package(root: Path) -> Path:
+    """What every function carries: compiled, and packed, once for all."""
+
+    def fill(target: Path) -> None:
+        _copy(root / "shared" / "ratchet", target / "ratchet", without=NOT_SHIPPED)
+        _compile(target, "/var/task")
+
+    return _replace(root / ".build" / "package", fill)
+
+
+def _own_code(name: str, *, root: Path, models: str | None) -> Callable[[Path], None]:
+    """Fills a folder with what only this function, or only some, carry."""
     source = root / "functions" / name
     if not source.is_dir():
         raise BundlingError(f"{source} does not exist")
@@ -130,9 +160,8 @@ def _stage(name: str, *, root: Path, models: str | None, package: Path) -> Path:
             document = _default_models() if models is None else models
             (target / MODELS_FILE).write_text(document, encoding="utf-8")
         _compile(target, "/var/task")
-        shutil.copytree(package, target, dirs_exist_ok=True)
 
-    return _replace(root / ".build" / "functions" / name, fill)
+    return fill
 
 
 def build_layer(layer: str, *, architecture: str = "arm64", root: Path = ROOT) -> Path:
@@ -157,23 +186,28 @@ def build_layer(layer: str, *, architecture: str = "arm64", root: Path = ROOT) -
         _compile(python, "/opt/python")
 
     stamp.unlink(missing_ok=True)
-    _zip(_replace(target, fill), archive_of(target))
+    _zip(_replace(target, fill))
     stamp.write_text(wanted, encoding="utf-8")
     return target
 
 
-def archive_of(layer: Path) -> Path:
-    """The layer's folder as one file, which is the asset: the CDK hashes and copies assets at every synth."""
-    return layer.with_suffix(".zip")
+def archive_of(folder: Path) -> Path:
+    """A folder as one file, which is the asset: the CDK hashes and copies assets at every synth, file by file."""
+    return folder.with_suffix(".zip")
 
 
-def _zip(folder: Path, archive: Path) -> None:
-    """The same content gives the same bytes."""
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as target:
+def _zip(folder: Path, beginning: Path | None = None) -> Path:
+    """The archive of a folder, after what another begins it with; the same content gives the same bytes."""
+    archive = archive_of(folder)
+    archive.unlink(missing_ok=True)
+    if beginning is not None:
+        shutil.copyfile(beginning, archive)
+    with zipfile.ZipFile(archive, "a", zipfile.ZIP_DEFLATED) as target:
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             info = zipfile.ZipInfo(path.relative_to(folder).as_posix())
             info.external_attr = 0o644 << 16
             target.writestr(info, path.read_bytes(), zipfile.ZIP_DEFLATED)
+    return archive
 
 
 def pip_platforms(architecture: str, python: str) -> list[str]:

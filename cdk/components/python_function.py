@@ -28,10 +28,10 @@ class Platform:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """One folder of functions/, as staged, with the layers it imports from."""
+    """The archive of one folder of functions/, with the layers it imports from."""
 
     name: str
-    folder: Path
+    archive: Path
     layers: Sequence[lambda_.ILayerVersion]
 
 
@@ -62,7 +62,7 @@ class PythonFunction(lambda_.Function):
             runtime=platform.runtime,
             architecture=platform.architecture,
             handler=f"functions.{code.name}.handler.lambda_handler",
-            code=lambda_.Code.from_asset(str(code.folder)),
+            code=lambda_.Code.from_asset(str(code.archive)),
             layers=list(code.layers),
             memory_size=size.memory_mb,
             timeout=size.timeout,

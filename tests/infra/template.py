@@ -1,6 +1,7 @@
 """A synthesized template, asked in the words of the tests."""
 
 import json
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,8 +75,15 @@ class Synthesized:
         if "aws:asset:path" in metadata:
             return self.out / str(metadata["aws:asset:path"])
         key = json.dumps(resource[prop]["S3Key"]).strip('"')
-        archive = self.out / f"asset.{key}"
-        return archive if archive.is_file() else archive.with_suffix("")
+        return self.out / f"asset.{key}"
+
+    def code_of(self, function: str) -> Path:
+        """What a function's archive holds, unpacked as a sandbox has it."""
+        folder = self.out / "unpacked" / function
+        if not folder.exists():
+            with zipfile.ZipFile(self.asset(self.functions()[function])) as archive:
+                archive.extractall(folder)
+        return folder
 
 
 def listed(value: Any) -> list[Any]:

@@ -43,7 +43,7 @@ def test_a_handler_loads_from_what_it_carries(
         for layer in ["base", *EXTRAS.get(function, [])]
     ]
     paths = [
-        keyed.asset(keyed.functions()[function]),
+        keyed.code_of(function),
         *(layer / "python" for layer in layers),
         runtime_sdk,
     ]

@@ -92,7 +92,7 @@ def test_a_route_to_a_model_without_a_price_is_not_synthesized() -> None:
 
 def test_the_models_reach_the_functions_that_price_and_refuse(other: Synthesized) -> None:
     for name in ("api", "step_executor"):
-        deployed = DeployedModels.load(other.asset(other.functions()[name]) / MODELS_FILE)
+        deployed = DeployedModels.load(other.code_of(name) / MODELS_FILE)
         assert deployed.catalogue.spec("big-model").price.cache_write == 3750
         assert {model for route in deployed.routes for model in route.models} == {
             "house-model",
@@ -100,7 +100,7 @@ def test_the_models_reach_the_functions_that_price_and_refuse(other: Synthesized
             "gpt-4o",
         }
         deployed.check()
-    assert not (other.asset(other.functions()["dispatcher"]) / MODELS_FILE).exists()
+    assert not (other.code_of("dispatcher") / MODELS_FILE).exists()
 
 
 def test_a_wrong_list_of_providers_is_named_without_a_stack_trace(tmp_path: Path) -> None:

@@ -298,7 +298,7 @@ def test_functions_run_what_was_staged_for_this_python(template: Synthesized) ->
     for name, function in template.functions().items():
         assert function["Handler"] == f"functions.{name}.handler.lambda_handler"
         assert function["Runtime"] == f"python{runtime_version()}"
-        code = template.asset(function)
+        code = template.code_of(name)
         assert (code / "functions" / name / "handler.py").is_file()
         assert not NOT_SHIPPED & {path.name for path in (code / "ratchet").iterdir()}
 
@@ -315,7 +315,7 @@ def test_who_carries_which_layers(template: Synthesized) -> None:
 
 def test_step_executor_stays_below_fifty_megabytes(template: Synthesized) -> None:
     layers = template.of_type("AWS::Lambda::LayerVersion")
-    code = template.asset(template.functions()["step_executor"])
+    code = template.code_of("step_executor")
     archives = [
         template.asset(layer, "Content")
         for name, layer in layers.items()

@@ -167,7 +167,7 @@ def deployed(warm: Synthesized) -> Iterator[dict[str, str]]:
                     variable,
                     arns.get(str(value.get("Ref")), "somewhere") if is_reference else value,
                 )
-        patch.setattr(api_wiring, "_BUNDLE", warm.asset(warm.functions()["api"]))
+        patch.setattr(api_wiring, "_BUNDLE", warm.code_of("api"))
         _forget()
         (header,) = origin(warm)["OriginCustomHeaders"]
         (reference,) = (p for p in header["HeaderValue"]["Fn::Join"][1] if isinstance(p, dict))

@@ -130,6 +130,19 @@ def test_the_same_sources_give_the_same_bytes_wherever_they_are(root: Path, tmp_
     )
 
 
+def test_a_function_is_packed_into_the_same_bytes_wherever_its_sources_are(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundling, "FUNCTIONS", ("api",))
+    elsewhere = make_tree(tmp_path / "elsewhere")
+    archives = [bundling.archive_functions(root=r, models="{}")["api"] for r in (root, elsewhere)]
+    assert archives[0].read_bytes() == archives[1].read_bytes()
+    with zipfile.ZipFile(archives[0]) as archive:
+        packed = {name: archive.read(name) for name in archive.namelist()}
+        assert len(packed) == len(archive.namelist())
+    assert packed == contents(bundling.stage_function("api", root=root, models="{}"))
+
+
 def test_code_that_does_not_compile_is_named(root: Path) -> None:
     (root / "functions/api/handler.py").write_text("def broken(:\n", encoding="utf-8")
     with pytest.raises(bundling.BundlingError, match=r"handler\.py"):
