@@ -12,6 +12,8 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 from moto.cloudformation import parsing
+from moto.core import serialize
+from moto.dynamodb.models.dynamo_type import Item
 from moto.sqs import models as sqs_models
 from moto.stepfunctions.parser import utils
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
@@ -101,6 +103,55 @@ class _Names(dict[str, str]):
 
     def __missing__(self, key: str) -> str:
         return key
+
+
+@probe("dynamodb-transactions")
+def a_transaction_leaves_other_items_alone(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> bool:
+    dynamodb, copied = machines.stack.client("dynamodb"), list[str]()
+    table = _table(dynamodb, f"copied-{folder.name}")
+    dynamodb.put_item(TableName=table, Item={"pk": {"S": "other"}})
+    original = Item.__deepcopy__
+
+    def deepcopy(self: Item, memo: dict[int, Any]) -> Item:
+        copied.append(self.hash_key.value)
+        return original(self, memo)
+
+    monkeypatch.setattr(Item, "__deepcopy__", deepcopy)
+    dynamodb.transact_write_items(
+        TransactItems=[{"Put": {"TableName": table, "Item": {"pk": {"S": "one"}}}}]
+    )
+    return "other" not in copied
+
+
+@probe("dynamodb-attributes")
+def an_attribute_is_not_sought(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> bool:
+    dynamodb, sought = machines.stack.client("dynamodb"), list[str]()
+    table = _table(dynamodb, f"sought-{folder.name}")
+    item = {"pk": {"S": "one"}, "map": {"M": {"list": {"L": [{"N": "1"}, {"B": b"1"}]}}}}
+    dynamodb.put_item(TableName=table, Item=item)
+    original = serialize.get_value
+
+    def get_value(value: Any, key: Any, default: Any) -> Any:
+        sought.append(key)
+        return original(value, key, default)
+
+    monkeypatch.setattr(serialize, "get_value", get_value)
+    assert dynamodb.get_item(TableName=table, Key={"pk": {"S": "one"}})["Item"] == item
+    return "BOOL" not in sought
+
+
+def _table(dynamodb: Any, name: str) -> str:
+    dynamodb.create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+    )
+    return name
 
 
 @probe("events-put")

@@ -4,6 +4,7 @@ from functools import cache
 
 from ratchet.local.patches import (
     cloudformation,
+    dynamodb,
     events,
     sfn_api,
     sfn_integrations,
@@ -19,6 +20,7 @@ from ratchet.local.patches.patch import Patch
 
 _MODULES = (
     cloudformation,
+    dynamodb,
     events,
     sfn_api,
     sfn_integrations,
