@@ -6,7 +6,7 @@ from hypothesis import settings
 
 import functions  # noqa: F401 - starting up as a sandbox does puts garbage collection off
 
-pytest_plugins = ("tests.beside", "tests.figures", "tests.processes")
+pytest_plugins = ("tests.beside", "tests.economy", "tests.figures", "tests.processes")
 gc.enable()
 
 # An example may take as long as it takes: a busy machine must not fail a test.
