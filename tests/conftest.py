@@ -1,10 +1,8 @@
 """What holds for every test."""
 
-import gc
-
 from hypothesis import settings
 
-import functions  # noqa: F401 - starting up as a sandbox does puts garbage collection off
+import functions  # noqa: F401 - starting up as a sandbox does puts garbage collection off: see tests/economy.py
 
 pytest_plugins = (
     "tests.beside",
@@ -13,7 +11,6 @@ pytest_plugins = (
     "tests.one_app",
     "tests.processes",
 )
-gc.enable()
 
 # An example may take as long as it takes: a busy machine must not fail a test.
 settings.register_profile("ratchet", deadline=None)

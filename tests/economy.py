@@ -14,9 +14,10 @@ ROUNDS = 20
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """All modules are imported: no cycle is looked for among them again."""
+    """All modules are imported: cycles are looked for from now on, and not among them."""
     gc.collect()
     gc.freeze()
+    gc.enable()
     gc.set_threshold(NEW_OBJECTS, ROUNDS, ROUNDS)
 
 

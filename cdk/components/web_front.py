@@ -17,7 +17,7 @@ from ratchet.contracts.access import ORIGIN_HEADER
 
 # CloudFront keeps these for 10 s if nobody says otherwise, and gives one caller's to all who ask for the same path:
 # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/HTTPStatusCodes.html
-KEPT_ERRORS = (400, 403, 404, 405, 414, 500, 501, 502, 503, 504)
+_KEPT_ERRORS = (400, 403, 404, 405, 414, 500, 501, 502, 503, 504)
 ORIGIN_TIMEOUT = Duration.seconds(35)
 """API Gateway gives up after 30 s, and says so; CloudFront must not before it."""
 
@@ -106,7 +106,7 @@ class WebFront(Construct):
             default_behavior=_everything_to(origin_host, shows),
             error_responses=[
                 cloudfront.ErrorResponse(http_status=status, ttl=Duration.seconds(0))
-                for status in KEPT_ERRORS
+                for status in _KEPT_ERRORS
             ],
             domain_names=[own.name] if own else None,
             certificate=self._certificate(),

@@ -15,7 +15,7 @@ from tests.figures import Tell
 
 Json = Any
 SEED = 7
-TRANSACTIONS = 400
+TRANSACTIONS = 150
 KEYS = [(f"p{p}", f"s{s}") for p in range(2) for s in range(3)]
 _KINDS = 3 * ("Put", "Update") + 2 * ("Delete",) + ("ConditionCheck", "Refused", "Wrong")
 
