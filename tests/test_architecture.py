@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -182,6 +183,26 @@ def test_only_settings_read_the_environment() -> None:
         or "getenv" in path.read_text(encoding="utf-8")
     ]
     assert offenders == []
+
+
+def test_the_types_of_the_cdk_modules_in_use_are_checked() -> None:
+    """mypy leaves out the other services': see pyproject.toml."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    (listed,) = (
+        set(override["module"])
+        for override in project["tool"]["mypy"]["overrides"]
+        if override.get("follow_imports") == "normal"
+    )
+    imports = [
+        node
+        for path in python_files("cdk", "tests")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("aws_cdk")
+    ]
+    used = {node.module for node in imports} | {
+        f"aws_cdk.{alias.name}" for node in imports for alias in node.names if alias.name.islower()
+    }
+    assert listed == used | {"aws_cdk.interfaces.*"}
 
 
 def test_files_and_functions_fit_a_glance() -> None:
