@@ -203,9 +203,20 @@ def quick() -> Iterator[None]:
 def play_many(first: int, count: int) -> Figures:
     """Runs of consecutive seeds."""
     figures = Figures()
-    gc.disable()  # worlds are taken apart by hand; a sweep at the end takes the rest
-    with quick():
+    with quick(), _sweeping_once():
         for seed in range(first, first + count):
             vars(play(seed, figures)).clear()
-    gc.collect()
     return figures
+
+
+@contextmanager
+def _sweeping_once() -> Iterator[None]:
+    """Worlds are taken apart by hand: cycles are looked for at the end."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.collect()
+        if was_enabled:
+            gc.enable()
