@@ -1,4 +1,4 @@
-"""What the suite need not do over and over: a fifth of its time."""
+"""What the suite need not do over and over."""
 
 import gc
 from typing import Any
