@@ -126,8 +126,10 @@ def _step(route: Route, timeout_seconds: int) -> State:
             "attempt.$": "$.tries.count",
         },
         "TimeoutSeconds": timeout_seconds,
-        "Retry": [THROTTLED, _again(retryable_error_names(), attempts=6, longest_seconds=60)],
+        # An hour: as long as an outage of the store may last, before which no attempt can do anything.
+        "Retry": [THROTTLED, _again(retryable_error_names(), attempts=30, longest_seconds=300)],
         "Catch": [
+            {"ErrorEquals": THROTTLED["ErrorEquals"], "ResultPath": None, "Next": "Route"},
             {"ErrorEquals": [*MAY_HAVE_SPENT], "ResultPath": "$.failure", "Next": "Count"},
             {"ErrorEquals": ["States.ALL"], "ResultPath": "$.failure", "Next": "Give up"},
         ],

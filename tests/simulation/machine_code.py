@@ -37,7 +37,7 @@ class Catcher:
     """One entry of `Catch`."""
 
     errors: frozenset[str]
-    result_path: str
+    result_path: str | None
     next: str
 
     def takes(self, error: str) -> bool:

@@ -39,7 +39,7 @@ from ratchet.testing.workflow import InMemoryWorkflow
 
 TENANT = "test"
 RETRIES, GIVE_UP_RETRIES = 6, 30
-"""As in the state machine's Retry lists (cdk/components/asl.py)."""
+"""How often the state machine (cdk/components/asl.py) runs a step again that may have spent money, and its end."""
 STEP_SECONDS = 300.0
 MAX_INVOCATIONS = 20_000
 

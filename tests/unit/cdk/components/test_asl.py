@@ -198,6 +198,26 @@ def test_half_an_hour_without_free_sandboxes_does_not_fail_a_task(
 
 
 @pytest.mark.parametrize("pair", PAIRS)
+def test_a_step_that_never_got_a_sandbox_is_not_given_up(pair: tuple[StepType, Complexity]) -> None:
+    state = STATES[state_name(TABLE.route(*pair))]
+    first = next(c for c in state["Catch"] if "Lambda.TooManyRequestsException" in c["ErrorEquals"])
+    assert (first["Next"], first["ResultPath"]) == ("Route", None)
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_half_an_hour_without_the_store_does_not_fail_a_task(
+    pair: tuple[StepType, Complexity],
+) -> None:
+    retries = STATES[state_name(TABLE.route(*pair))]["Retry"]
+    (again,) = [retry for retry in retries if "StoreUnavailable" in retry["ErrorEquals"]]
+    delays = [
+        min(again["MaxDelaySeconds"], again["IntervalSeconds"] * 2**attempt) / 2
+        for attempt in range(again["MaxAttempts"])
+    ]
+    assert sum(delays) > 30 * 60
+
+
+@pytest.mark.parametrize("pair", PAIRS)
 def test_what_stays_wrong_is_given_up_with_its_reason(pair: tuple[StepType, Complexity]) -> None:
     *_, catch = STATES[state_name(TABLE.route(*pair))]["Catch"]
     assert catch == {"ErrorEquals": ["States.ALL"], "ResultPath": "$.failure", "Next": "Give up"}
