@@ -58,9 +58,12 @@ class Inbox(Construct):
         )
 
     def bury(self, consumer: lambda_.Function) -> None:
-        """Invoke the consumer with dead letters: it ends the tasks that cannot be started."""
+        """Invoke the consumer with dead letters, one at a time: it ends the tasks that cannot be started.
+
+        Those beside a letter that kills it, or that waits long for a service, would seem to have killed it too.
+        """
         consumer.add_event_source(
             event_sources.SqsEventSource(
-                self.dead_letters, max_concurrency=2, report_batch_item_failures=True
+                self.dead_letters, batch_size=1, max_concurrency=2, report_batch_item_failures=True
             )
         )

@@ -165,6 +165,12 @@ def test_dead_letters_have_a_consumer(template: Synthesized) -> None:
     assert taken == [queues[name] for name in letters]
 
 
+def test_a_letter_that_kills_its_consumer_takes_no_other_with_it(template: Synthesized) -> None:
+    for queue, mapping, _function in consumed(template):
+        if "RedrivePolicy" not in queue:
+            assert mapping["BatchSize"] == 1
+
+
 def test_one_bad_message_does_not_bring_its_batch_back(template: Synthesized) -> None:
     for _queue, mapping, _function in consumed(template):
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
