@@ -12,6 +12,7 @@ from ratchet.contracts.limits import MAX_TOOL_CALLS_PER_STEP
 from ratchet.contracts.messages import StepRef
 from ratchet.contracts.names import Complexity, Json, StepType
 from ratchet.domain.agent import Agent
+from ratchet.domain.finite_json import check_finite
 from ratchet.domain.messages import Message, ToolCall
 from ratchet.domain.steps import StepPlan
 from ratchet.domain.tools import ToolArgumentsInvalid
@@ -110,14 +111,18 @@ def _with_unique_ids(calls: tuple[ToolCall, ...]) -> tuple[ToolCall, ...]:
 def _check_output(message: Message, agent: Agent) -> Accepted | Repair:
     if agent.output is None:
         return Accepted(message, output=message.content)
+    text = _unfenced(message.content or "")
     try:
-        value = agent.output.model_validate_json(_unfenced(message.content or ""))
+        value = agent.output.model_validate_json(text)
+        check_finite(text)  # what is announced of the output must be JSON to its receivers
     except ValidationError as exc:
         problems = "; ".join(
             f"{'.'.join(map(str, e['loc'])) or 'answer'}: {e['msg']}"
             for e in exc.errors(include_url=False, include_input=False)
         )
         return Repair(f"Your answer does not fit the JSON schema it must have: {problems}")
+    except ValueError as exc:
+        return Repair(f"Your answer does not fit the JSON schema it must have: {exc}")
     dumped: dict[str, Any] = value.model_dump(mode="json")
     return Accepted(message, output=dumped)
 

@@ -123,7 +123,10 @@ def _approval(interrupt: Interrupt, request: DecisionRequest, by: str) -> Decisi
         return Decision(interrupt.id, said, reason=reason, by=by)
     if request.arguments is None:
         raise InvalidRequest("arguments: say with which arguments the tool is to be called instead")
-    arguments = canonical(json.dumps(request.arguments))
+    try:
+        arguments = canonical(json.dumps(request.arguments, allow_nan=False))
+    except ValueError:
+        raise InvalidRequest("arguments: NaN and Infinity are no JSON") from None
     return Decision(interrupt.id, said, arguments, reason=reason, by=by)
 
 

@@ -11,6 +11,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from ratchet.contracts import limits
 from ratchet.contracts.names import Effect, InterruptKind, Json
+from ratchet.domain.finite_json import check_finite
 from ratchet.domain.memory import RememberedByTask
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -84,7 +85,7 @@ class Tool:
         }
 
     def parse(self, arguments: str) -> dict[str, Any]:
-        """Validate the model's JSON text strictly: unknown, missing and mistyped arguments are refused.
+        """Validate the model's JSON text strictly: unknown, missing and mistyped arguments are refused, and NaN.
 
         Raises:
             ToolArgumentsInvalid: says what is wrong, in words for the model.
@@ -97,6 +98,10 @@ class Tool:
                 for e in exc.errors(include_url=False, include_input=False)
             )
             raise ToolArgumentsInvalid(f"invalid arguments for {self.name}: {problems}") from exc
+        try:
+            check_finite(arguments or "{}")
+        except ValueError as exc:
+            raise ToolArgumentsInvalid(f"invalid arguments for {self.name}: {exc}") from exc
         return {name: getattr(parsed, name) for name in type(parsed).model_fields}
 
     def call(self, arguments: dict[str, Any], context: ToolContext) -> str:

@@ -110,6 +110,7 @@ def test_another_decision_is_409_and_the_same_is_200(world: World, asked: dict[s
         {"decision": "maybe"},
         {"decision": "edit"},
         {"decision": "edit", "arguments": [1]},
+        '{"decision": "edit", "arguments": {"amount": NaN}}',
         {"decision": "approve", "by": "the boss"},
         {"answer": ""},
         {"answer": "x" * 10_001},

@@ -202,6 +202,23 @@ def test_a_structured_answer_must_fit_its_schema() -> None:
     assert "answer: Field required" in retry
 
 
+class Sum(BaseModel):
+    dollars: float
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999"])
+def test_a_result_that_no_json_can_say_is_asked_for_again(number: str) -> None:
+    agent = Agent("sums", "Add up.", output=Sum, policy="react")
+    bad, good = says(f'{{"dollars": {number}}}'), says('{"dollars": 4.5}')
+    world = World(agent, chat=[READY, bad, good])
+    ref = world.submitted()
+    world.run(ref)
+    world.announce_all(ref)
+    assert ended(world, ref).output == {"dollars": 4.5}
+    retry = world.chat.calls[-1].prompt.messages[-1].content or ""
+    assert f"{number} is not a finite number" in retry
+
+
 @pytest.mark.parametrize(
     "refusal",
     [

@@ -66,6 +66,25 @@ def test_arguments_that_do_not_fit_are_refused_in_words_for_the_model(
     assert complaint in str(caught.value)
 
 
+class Order(BaseModel):
+    amount: float
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999"])
+@pytest.mark.parametrize(
+    "text", ['{"amount":%s}', '{"amount":1,"order":{"amount":%s}}', '{"amount":1,"more":[%s]}']
+)
+def test_a_number_that_passes_by_every_bound_is_refused_wherever_it_stands(
+    text: str, number: str
+) -> None:
+    @tool(effect="unsafe", approval=lambda amount, **_: amount > 100)
+    def pay(amount: float, order: Order | None = None, more: Any = None) -> str:
+        return "paid"
+
+    with pytest.raises(ToolArgumentsInvalid, match=f"pay: {number} is not a finite number"):
+        as_tool(pay).parse(text % number)
+
+
 def test_an_undeclared_effect_is_taken_as_unsafe() -> None:
     @tool
     def act() -> str:
