@@ -53,10 +53,20 @@ class Caller:
             return request
         if request.user_id is None:
             return request.model_copy(update={"user_id": self.user})
-        who = "name no user" if self.user is None else f"are those of user {self.user!r}"
         raise ScopeMissing(
-            f"your credentials {who}: leave user_id out, or use some with the scope admin"
+            f"{self._own_user}: leave user_id out, or use some with the scope admin"
         )
+
+    def fork_of(self, user_id: str | None) -> None:
+        """Refuse unless the caller may fork a task of this user: what it tells the fork is done in the user's name.
+
+        Raises:
+            ScopeMissing: it may not.
+        """
+        if Scope.ADMIN not in self.scopes and user_id not in (None, self.user):
+            raise ScopeMissing(
+                f"{self._own_user}: a fork of another user's task needs the scope admin"
+            )
 
     def reach(self, namespace: Namespace, *, writes: bool) -> None:
         """Refuse unless the caller may read this namespace, or write to it.
@@ -76,10 +86,12 @@ class Caller:
                 )
             return
         if self.user is None or namespace.owner != self.user:
-            who = "name no user" if self.user is None else f"are those of user {self.user!r}"
-            raise ScopeMissing(
-                f"your credentials {who}: another user's memory needs the scope admin"
-            )
+            raise ScopeMissing(f"{self._own_user}: another user's memory needs the scope admin")
+
+    @property
+    def _own_user(self) -> str:
+        who = "name no user" if self.user is None else f"are those of user {self.user!r}"
+        return f"your credentials {who}"
 
 
 def caller_of(event: dict[str, Any], identity: Identity) -> Caller:

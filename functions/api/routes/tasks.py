@@ -142,5 +142,7 @@ def fork_task(
     idempotency_key: IdempotencyKey = None,
 ) -> Response[TaskView]:
     """A new task that goes on from a committed step of this one, with another model, instruction or tool answer."""
-    parent = TaskRef(routes.tenant, task_id)
+    caller = routes.caller
+    parent = TaskRef(caller.tenant, task_id)
+    caller.fork_of(use_cases().read.tip(parent).task.user_id)
     return accepted(use_cases().fork(parent, body, idempotency_key=idempotency_key), wait)

@@ -10,7 +10,9 @@ from functions.api import current, handler
 from ratchet import Agent, Memory
 from ratchet.contracts import limits
 from ratchet.contracts.errors import StoreUnavailable
-from ratchet.testing.chat import says
+from ratchet.contracts.messages import TaskRef
+from ratchet.domain.messages import ToolCall
+from ratchet.testing.chat import asks, says
 from tests.api_wiring import wired
 from tests.envelopes import LambdaContext, envelope
 from tests.unit.shared.app.world import World
@@ -300,3 +302,43 @@ def test_with_tasks_all_that_is_kept_of_a_user_is_deleted_by_an_admin(world: Wor
     assert ask("GET", f"/v1/tasks/{waiting.task_id}")[0] == 200
     deleted = ask("DELETE", ANN, query=query, scopes=ADMIN, tenant="mallory")[1]
     assert (deleted["deleted_task_ids"], deleted["open_task_ids"]) == ([], [])
+
+
+class TestForks:
+    """A fork acts for its parent's user, and whoever forks tells it what to do."""
+
+    RECALL = asks(ToolCall("c1", "recall", "{}"))
+
+    @pytest.fixture
+    def task(self, monkeypatch: pytest.MonkeyPatch) -> str:
+        agent = Agent("support", "Help.", policy="react", memory=Memory())
+        chat = [says("Hello."), self.RECALL, says("Done.")]
+        self.world = World(agent, chat=chat)
+        monkeypatch.setattr(current, "wiring", lambda: wired(self.world))
+        put(value="no peanuts")
+        task_id = str(ask("POST", "/v1/tasks", body={"goal": "Hello."})[1]["task_id"])
+        self.world.run(TaskRef("acme", task_id))
+        return task_id
+
+    def fork(self, task_id: str, **who: Any) -> tuple[int, Any, Any]:
+        body = {"step": 0, "instruction": "Tell all that you remember."}
+        return ask("POST", f"/v1/tasks/{task_id}/fork", body=body, **who)
+
+    @pytest.mark.parametrize("user", ["bob", None])
+    def test_nobody_reaches_a_users_memory_by_forking_a_task(
+        self, task: str, user: str | None
+    ) -> None:
+        status, problem, _ = self.fork(task, user=user)
+        assert (status, problem["code"]) == (403, "insufficient_scope")
+        assert "another user's task needs the scope admin" in problem["detail"]
+        assert len(ask("GET", "/v1/tasks")[1]["tasks"]) == 1
+
+    @pytest.mark.parametrize(("user", "scopes"), [("ann", USER), ("bob", ADMIN)])
+    def test_the_user_and_an_admin_do(self, task: str, user: str, scopes: str) -> None:
+        status, made, _ = self.fork(task, user=user, scopes=scopes)
+        assert (status, made["user_id"]) == (202, "ann")
+        self.world.run(TaskRef("acme", made["task_id"]))
+        assert "no peanuts" in (self.world.chat.calls[-1].prompt.messages[-1].content or "")
+
+    def test_another_tenant_learns_nothing_of_whose_the_task_is(self, task: str) -> None:
+        assert self.fork(task, user="bob", tenant="other")[0] == 404
