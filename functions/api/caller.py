@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ratchet.contracts.access import Identity
+from ratchet.contracts.limits import MAX_USER_ID_CHARS
 from ratchet.contracts.names import MemoryScope, Scope
 from ratchet.contracts.request_errors import BadCredentials, ScopeMissing
 from ratchet.contracts.task_api import GoalRequest
@@ -53,9 +54,7 @@ class Caller:
             return request
         if request.user_id is None:
             return request.model_copy(update={"user_id": self.user})
-        raise ScopeMissing(
-            f"{self._own_user}: leave user_id out, or use some with the scope admin"
-        )
+        raise ScopeMissing(f"{self._own_user}: leave user_id out, or use some with the scope admin")
 
     def fork_of(self, user_id: str | None) -> None:
         """Refuse unless the caller may fork a task of this user: what it tells the fork is done in the user's name.
@@ -98,7 +97,7 @@ def caller_of(event: dict[str, Any], identity: Identity) -> Caller:
     """The verified caller of a request.
 
     Raises:
-        BadCredentials: the request came past no authorizer of this deployment's kind, or without a usable tenant.
+        BadCredentials: the request came past no authorizer of this kind, or its tenant or user is of no usable form.
     """
     authorizer = event.get("requestContext", {}).get("authorizer") or {}
     caller = None
@@ -114,6 +113,12 @@ def caller_of(event: dict[str, Any], identity: Identity) -> Caller:
     if not is_tenant_name(caller.tenant):
         raise BadCredentials(
             "the tenant of your credentials is not 1 to 128 letters, digits, _ . : @ or -"
+        )
+    if (
+        len(caller.user or "") > MAX_USER_ID_CHARS
+    ):  # what is kept of it could not be named, or deleted
+        raise BadCredentials(
+            f"the user of your credentials has more than {MAX_USER_ID_CHARS} characters: another claim may be shorter"
         )
     return caller
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from ratchet.contracts.limits import MAX_USER_ID_CHARS
 from ratchet.contracts.names import Scope
 from ratchet.contracts.request_errors import InvalidRequest, KeyNotFound
 from ratchet.domain.api_keys import (
@@ -66,12 +67,14 @@ class ManageKeys:
         """A new key of the tenant.
 
         Raises:
-            InvalidRequest: no tenant can be called that, or the key could do nothing.
+            InvalidRequest: no tenant or user can be called that, or the key could do nothing.
         """
         if not is_tenant_name(tenant):
             raise InvalidRequest(
                 f"{tenant!r} is no name of a tenant: use 1 to 128 letters, digits, _ . : @ and -"
             )
+        if user is not None and not 1 <= len(user) <= MAX_USER_ID_CHARS:
+            raise InvalidRequest(f"a user's id has 1 to {MAX_USER_ID_CHARS} characters")
         if not scopes:
             raise InvalidRequest("a key without a scope can do nothing: give it one")
         now = self.clock.now_ms()

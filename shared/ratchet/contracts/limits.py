@@ -8,6 +8,8 @@ MAX_BODY_DEPTH = 32
 MAX_GOAL_CHARS = 100_000
 MAX_METADATA_ENTRIES = 20
 MAX_METADATA_VALUE_CHARS = 512
+MAX_USER_ID_CHARS = 128
+"""Of callers' requests and of their credentials: in keys of the table it may be four times as many bytes."""
 MAX_IDEMPOTENCY_KEY_CHARS = 255
 """As Stripe: https://docs.stripe.com/api/idempotent_requests."""
 IDEMPOTENCY_RETENTION_SECONDS = 7 * 24 * 3600

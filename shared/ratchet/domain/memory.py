@@ -26,7 +26,6 @@ from ratchet.contracts.request_errors import (
 
 _AGENT = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _ENCODED = "user64"
-_MAX_USER_CHARS = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ class Namespace:
             kind, owner = MemoryScope.USER.value, _decoded(owner)
         if text == MemoryScope.TENANT.value:
             return cls(MemoryScope.TENANT)
-        if kind == MemoryScope.USER.value and 1 <= len(owner) <= _MAX_USER_CHARS:
+        if kind == MemoryScope.USER.value and 1 <= len(owner) <= limits.MAX_USER_ID_CHARS:
             return cls(MemoryScope.USER, owner)
         if kind == MemoryScope.AGENT.value and _AGENT.fullmatch(owner):
             return cls(MemoryScope.AGENT, owner)

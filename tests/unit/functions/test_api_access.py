@@ -10,6 +10,7 @@ from functions.api import current
 from functions.api.application import openapi_document
 from functions.api.wiring import Wiring
 from ratchet.contracts.access import ROUTE_SCOPES, Identity
+from ratchet.contracts.limits import MAX_USER_ID_CHARS
 from ratchet.contracts.names import Scope
 from tests.api_wiring import wired
 from tests.envelopes import envelope
@@ -107,6 +108,18 @@ def test_a_verified_tenant_that_could_leave_its_place_in_a_key_is_refused(
     monkeypatch.setattr(current, "identity", lambda: JWT)
     status, problem, _ = call(request("GET /v1/tasks", jwt(tenant=claimed, scope="read")))
     assert (status, problem["code"]) == (401, "unauthorized")
+
+
+def test_a_verified_user_whose_memory_could_not_be_named_is_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(current, "identity", lambda: JWT)
+    longest = "u" * MAX_USER_ID_CHARS
+    assert call(request("GET /v1/tasks", jwt(sub=longest, scope="read")))[0] == 200
+    longer = jwt(sub=f"{longest}u", scope="read")
+    status, problem, _ = call(request("GET /v1/tasks", longer))
+    assert (status, problem["code"]) == (401, "unauthorized")
+    assert "more than 128 characters" in problem["detail"]
 
 
 @pytest.mark.parametrize(

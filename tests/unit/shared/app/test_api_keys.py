@@ -91,6 +91,12 @@ def test_a_tenant_that_could_leave_its_place_in_a_key_gets_none(tenant: str) -> 
         Door().manage.create(tenant, READ)
 
 
+@pytest.mark.parametrize("user", ["", "u" * 129])
+def test_a_user_whom_the_api_would_refuse_gets_no_key(user: str) -> None:
+    with pytest.raises(InvalidRequest, match="1 to 128 characters"):
+        Door().manage.create("acme", READ, user=user)
+
+
 def test_a_key_without_scopes_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="scope"):
         Door().manage.create("acme", frozenset())
