@@ -70,8 +70,10 @@ def make_deliverer(ground: Ground, *, api_url: str) -> PythonFunction:
     ground.announcements.topic.grant_publish(function)
     ground.secrets.webhook.grant_read(function)
     ground.traces.grant(function)
+    # One by one: a receiver may hang for as long as it is given. A batch of those outlasts the function, and then the
+    # messages of other tenants come back, too.
     ground.outbox.ring(
-        function, batch_size=5, max_concurrency=ground.deployment.deliverer_concurrency
+        function, batch_size=1, max_concurrency=ground.deployment.deliverer_concurrency
     )
     return function
 

@@ -177,6 +177,12 @@ def test_one_bad_message_does_not_bring_its_batch_back(template: Synthesized) ->
         assert mapping["ScalingConfig"]["MaximumConcurrency"] >= 2
 
 
+def test_receivers_that_hang_hold_up_nobody_elses_announcement(template: Synthesized) -> None:
+    name = "functions.deliverer.handler.lambda_handler"
+    (mapping,) = (m for _, m, f in consumed(template) if f["Handler"] == name)
+    assert mapping["BatchSize"] == 1
+
+
 def test_logs_are_kept_for_a_time_that_was_chosen(template: Synthesized) -> None:
     groups = template.of_type("AWS::Logs::LogGroup")
     assert {group["RetentionInDays"] for group in groups.values()} == {30}
