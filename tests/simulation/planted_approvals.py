@@ -40,9 +40,10 @@ def _makes_twice(original: Any, attempt: Any, *args: Any) -> Any:
     return result, following, has_effects
 
 
-def _forgets(original: Any, results: Any, agent: Any) -> bool:
+def _forgets(original: Any, history: Any, agent: Any) -> bool:
     """What was before the last summary counts no more."""
-    return bool(original(results[summary_position(results) or 0 :], agent))
+    since = summary_position(history.results) or 0
+    return bool(original(replace(history, records=history.records[since:]), agent))
 
 
 def _approves_in_silence(original: Any, sweep: Any, tip: Any) -> None:

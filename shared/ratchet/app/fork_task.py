@@ -65,6 +65,7 @@ class ForkTask(NewTasks):
             fork=Fork(parent.ref.task_id, point.step, inherited),
             priority=parent.priority,
             earlier=parent.earlier,
+            earlier_untrusted=parent.earlier_untrusted,
         )
 
     def _priced(self, model: str | None) -> str | None:

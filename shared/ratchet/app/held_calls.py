@@ -11,7 +11,8 @@ from ratchet.domain.agent import Agent
 from ratchet.domain.approvals import held_call
 from ratchet.domain.identifiers import interrupt_id
 from ratchet.domain.messages import valid_text
-from ratchet.domain.steps import HeldCall, Interrupt, StepResult, ToolRun
+from ratchet.domain.steps import HeldCall, Interrupt, ToolRun
+from ratchet.domain.task import History
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +44,14 @@ def sort_calls(
     return SortedCalls(tuple(c for c in calls if c.call.id not in ids), held)
 
 
-def is_tainted(results: Sequence[StepResult], agent: Agent) -> bool:
-    """Whether untrusted content has entered this history; nothing takes it out again, so all of it counts."""
+def is_tainted(history: History, agent: Agent) -> bool:
+    """Whether untrusted content has entered this history; nothing takes it out again, so all of it counts.
+
+    What the session told the task is part of it.
+    """
     names = {name for name, tool in agent.toolbox.items() if tool.untrusted}
-    if any(r.untrusted for r in results):
+    results = history.results
+    if history.task.earlier_untrusted or any(r.untrusted for r in results):
         return True
     return bool(names) and any(run.name in names for r in results for run in r.tool_runs)
 

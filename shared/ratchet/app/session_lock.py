@@ -111,8 +111,10 @@ class SessionLock:
     def _take(self, session: Session, tip: History) -> History | None:
         """The first in line as the holder: what it is told of the session is pinned in it, once and for all."""
         now = self.clock.now_ms()
-        task, earlier = tip.task, session.said_before(tip.task.ref.task_id)
-        pinned = task if task.earlier is not None else replace(task, earlier=earlier)
+        task, mine = tip.task, tip.task.ref.task_id
+        earlier, untrusted = session.said_before(mine), session.tells_untrusted(mine)
+        told = replace(task, earlier=earlier, earlier_untrusted=untrusted)
+        pinned = task if task.earlier is not None else told
         due = now + limits.RING_AGAIN_SECONDS * 1000
         after = session.taken(now_ms=now)
         changed = None if pinned is task else pinned

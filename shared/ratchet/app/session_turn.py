@@ -23,14 +23,18 @@ def turn_of(tip: History, begun: Begun | None = None) -> Turn | None:
     if not task.goal or not isinstance(end, End):
         return None
     said = [Message("user", task.goal)]
+    lost = _lost(tip, begun)
+    # Whether the tool of a lost call is trusted is for its agent to say, which is not at hand.
+    is_doubtful = any(message.role == "tool" for message in lost)
+    untrusted = is_doubtful or task.earlier_untrusted or any(r.untrusted for r in tip.results)
     if end.status is TaskStatus.SUCCEEDED:
         said.append(Message("assistant", tip.records[-1].result.answer))
     else:
         reason = f": {end.failure.message}" if end.failure else ""
-        steps = repaired([*tip.messages, *_lost(tip, begun)])
+        steps = repaired([*tip.messages, *lost])
         last = Message("user", f"{MARK} The task before ended as {end.status.value}{reason}")
         said += [*steps, last]
-    return shortened(Turn(task.ref.task_id, tuple(said)))
+    return shortened(Turn(task.ref.task_id, tuple(said), untrusted))
 
 
 def repaired(messages: Sequence[Message]) -> list[Message]:

@@ -179,11 +179,9 @@ class StepAttempt:
             if found is not None:
                 return found.result(step), found.end, False
             accepted = self._ask(agent, directive, spending)
-        calls = sort_calls(
-            accepted.calls,
-            is_tainted=is_tainted(self.history.results, agent),
-            begun=begun.call_ids if begun else (),
-        )
+        tainted = is_tainted(self.history, agent)
+        begun_ids = begun.call_ids if begun else ()
+        calls = sort_calls(accepted.calls, is_tainted=tainted, begun=begun_ids)
         tools = self._run_tools(calls.free, spending.plan(owner, accepted.message))
         opening = (Message("user", directive),) if directive else ()
         result = StepResult(
@@ -193,7 +191,7 @@ class StepAttempt:
             tool_runs=tools.runs,
             rating=accepted.rating,
             route=course.route.name,
-            untrusted=any(planned.tool.untrusted for planned in calls.free),
+            untrusted=tainted or any(planned.tool.untrusted for planned in calls.free),
         )
         # What follows when every held call is refused; what is approved comes before it, and decides anew.
         runs = (*result.tool_runs, *calls.as_refused)

@@ -102,7 +102,7 @@ class TaskMemory:
         return f"forgot {key!r} ({scope})" if gone else f"nothing was kept under {key!r} ({scope})"
 
     def _source(self) -> Source:
-        tainted = is_tainted(self.history.results, self.agent)
+        tainted = is_tainted(self.history, self.agent)
         return Source(self.task.ref.task_id, self.task.agent, is_untrusted=tainted)
 
     def _once(self, call: Call, do: Callable[[], Fact | None]) -> bool:

@@ -228,6 +228,7 @@ def encode_task(task: Task) -> dict[str, Any]:
         "priority": None if task.priority == DEFAULT_PRIORITY else task.priority,
         "session": [task.session.session_id, task.session.number] if task.session else None,
         "earlier": None if task.earlier is None else [m.to_chat() for m in task.earlier],
+        "earlier_untrusted": task.earlier_untrusted or None,
         "schedule": task.schedule_id,
     }
     return {
@@ -265,6 +266,7 @@ def decode_task(ref: TaskRef, created_at_ms: int, data: Mapping[str, Any]) -> Ta
         priority=data.get("priority", DEFAULT_PRIORITY),
         session=SessionPlace(*data["session"]) if "session" in data else None,
         earlier=tuple(map(Message.from_chat, data["earlier"])) if "earlier" in data else None,
+        earlier_untrusted=data.get("earlier_untrusted", False),
         schedule_id=data.get("schedule"),
     )
 

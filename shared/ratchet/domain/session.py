@@ -25,10 +25,11 @@ _CUT = " [cut]"
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What an ended task leaves to those after it."""
+    """What an ended task leaves to those after it; `untrusted` if it came of what strangers wrote."""
 
     task_id: str
     messages: tuple[Message, ...]
+    untrusted: bool = False
 
     @property
     def size(self) -> int:
@@ -87,6 +88,10 @@ class Session:
     def said_before(self, task_id: str) -> tuple[Message, ...]:
         """What a task is told when it starts: the ended tasks that fit, oldest first, without itself."""
         return tuple(m for turn in self.turns if turn.task_id != task_id for m in turn.messages)
+
+    def tells_untrusted(self, task_id: str) -> bool:
+        """Whether something of that came of what strangers wrote."""
+        return any(turn.untrusted for turn in self.turns if turn.task_id != task_id)
 
     def joined(self, task_id: str, on_conflict: OnConflict, *, now_ms: int) -> "Session":
         """With one more task, the one numbered `last_number`.
@@ -176,7 +181,7 @@ def shortened(turn: Turn) -> Turn:
         return turn
     ends = dict.fromkeys((turn.messages[0], turn.messages[-1]))
     share = TURN_BYTES // 2 - 32 - len(_CUT)
-    return Turn(turn.task_id, tuple(_cut(message, share) for message in ends))
+    return replace(turn, messages=tuple(_cut(message, share) for message in ends))
 
 
 def _cut(message: Message, most: int) -> Message:

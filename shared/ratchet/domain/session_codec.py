@@ -18,6 +18,10 @@ def encode_session(session: Session) -> bytes:
         "turns": [[turn.task_id, [m.to_chat() for m in turn.messages]] for turn in session.turns],
         "at": session.updated_at_ms,
     }
+    if untrusted := [turn.task_id for turn in session.turns if turn.untrusted]:
+        data["untrusted"] = (
+            untrusted  # beside the turns: releases before this one take them apart by two
+        )
     return pack(data)
 
 
@@ -28,6 +32,7 @@ def decode_session(body: bytes, *, tenant: str, session_id: str, version: int) -
         DataMissing: it is damaged, or was written by a newer release.
     """
     data = unpack(body)
+    untrusted = data.get("untrusted", ())
     return Session(
         tenant=tenant,
         session_id=session_id,
@@ -36,6 +41,9 @@ def decode_session(body: bytes, *, tenant: str, session_id: str, version: int) -
         holder=data["holder"],
         ending=None if data["ending"] is None else OnConflict(data["ending"]),
         line=tuple(Waiter(task_id, is_urgent) for task_id, is_urgent in data["line"]),
-        turns=tuple(Turn(id_, tuple(map(Message.from_chat, said))) for id_, said in data["turns"]),
+        turns=tuple(
+            Turn(id_, tuple(map(Message.from_chat, said)), id_ in untrusted)
+            for id_, said in data["turns"]
+        ),
         updated_at_ms=data["at"],
     )

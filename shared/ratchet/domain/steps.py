@@ -161,9 +161,7 @@ class StepResult:
     reserved: Charge = NO_CHARGE  # of the step's reservations, what the figures above account for
     decision: Decision | None = None  # of a step that a person took
     purpose: Purpose = Purpose.WORK
-    untrusted: bool = (
-        False  # it brought what a tool declared untrusted has returned into the history
-    )
+    untrusted: bool = False  # it brought what a tool declared untrusted has returned into the history, or followed that
     expected_cached_tokens: int = 0  # of the input, what the provider's cache should have held
     prompt_tokens: int = 0  # of the first call, where there were several
     others: tuple[ModelUse, ...] = ()  # of usage and cost, the part of models other than `model`

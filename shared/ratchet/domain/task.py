@@ -70,6 +70,7 @@ class Task:
     priority: int = bounds.DEFAULT_PRIORITY
     session: SessionPlace | None = None
     earlier: tuple[Message, ...] | None = None  # what its session had said when it first started
+    earlier_untrusted: bool = False  # whether that came of what strangers wrote
     schedule_id: str | None = None  # of the schedule that submitted it
 
     def rated(self, step: Step) -> Step:

@@ -173,7 +173,7 @@ def tool(  # noqa: PLR0913 - each keyword is something of its own that a tool's 
     arguments (but no `ToolContext`; it must say the same whenever it is asked, and where it raises, a person is asked),
     or `untrusted`: once untrusted content is in the task's history. That is so from the step on that follows the first
     call of a tool with `untrusted=True` (one that returns what strangers wrote: web pages, mails), whatever it gave,
-    and for ever: a summary, a fork and a resume keep it.
+    and for ever: a summary, a fork, a resume and the later tasks of its session keep it.
 
     Raises:
         TypeError: a parameter has no annotation, or is `*args`/`**kwargs`; or `verify` is given to a tool that is not

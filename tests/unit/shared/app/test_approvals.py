@@ -296,6 +296,35 @@ class TestUntrusted:
         assert any(r.result.is_summary for r in shop.world.steps(ref))
         assert shop.paid == []
 
+    @pytest.mark.parametrize("is_cancelled", [True, False])
+    def test_the_later_tasks_of_its_session_are_told_of_it(self, is_cancelled: bool) -> None:
+        shop = Shop(self.BROWSE, approval="untrusted")
+        world, first = shop.world, shop.world.submitted("Read it.", session_id="talk")
+        state = world.step(world.first(first))
+        world.cancel(first) if is_cancelled else world.continue_from(state)
+        world.announce_all(first)
+        between = world.submitted("Thanks.", session_id="talk")
+        world.chat._decide = lambda _: says("You are welcome.")
+        assert world.run(between).state.status is TaskStatus.SUCCEEDED
+        world.announce_all(between)
+        last = world.submitted("Go on.", session_id="talk")
+        world.chat._decide = lambda _: asks(PAY)
+        assert world.run(last).state.status is TaskStatus.INPUT_REQUIRED
+        assert world.tip(last).task.earlier_untrusted
+        fork = world.fork(last, ForkRequest(step=0)).task.ref
+        assert world.run(fork).state.status is TaskStatus.INPUT_REQUIRED
+        assert shop.paid == []
+
+    def test_a_session_in_which_nobody_read_any_stays_trusted(self) -> None:
+        shop = Shop(ToolCall("c0", "look", "{}"), approval="untrusted")
+        world, first = shop.world, shop.world.submitted("Look.", session_id="talk")
+        world.run(first)
+        world.announce_all(first)
+        world.chat._decide = lambda _: says("Done.") if shop.paid else asks(PAY)
+        last = world.run(world.submitted("Go on.", session_id="talk"))
+        assert last.state.status is TaskStatus.SUCCEEDED
+        assert len(shop.paid) == 1
+
     def test_it_stays_so_when_a_later_version_of_the_agent_trusts_the_tool(self) -> None:
         shop = Shop(self.BROWSE, approval="untrusted")
         ref = shop.world.submitted()

@@ -158,6 +158,7 @@ tasks = st.builds(
     rating=st.none()
     | st.builds(Rating, st.sampled_from(Complexity), st.sampled_from(ComplexitySource)),
     routes=st.none() | tables,
+    earlier_untrusted=st.booleans(),
 )
 
 

@@ -137,11 +137,12 @@ def test_a_session_ends_when_its_last_task_is_erased() -> None:
     assert (over.turns, over.version, over.last_number) == ((), session.version, 1)
 
 
-@given(st.text(), st.sampled_from([None, *OnConflict]))
-def test_what_is_written_is_read_again(text: str, ending: OnConflict | None) -> None:
+@given(st.text(), st.sampled_from([None, *OnConflict]), st.booleans())
+def test_what_is_written_is_read_again(
+    text: str, ending: OnConflict | None, untrusted: bool
+) -> None:
     said = Message("user", text.encode("utf-8", "replace").decode())
-    session = Session(
-        "acme", "talk", 3, 2, "a", ending, joined(EMPTY, "b").line, (Turn("z", (said,)),), 9
-    )
+    turns = (Turn("z", (said,), untrusted), turn("y"))
+    session = Session("acme", "talk", 3, 2, "a", ending, joined(EMPTY, "b").line, turns, 9)
     body = encode_session(session)
     assert decode_session(body, tenant="acme", session_id="talk", version=3) == session
