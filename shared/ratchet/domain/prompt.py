@@ -6,6 +6,7 @@ ids, counters) is ever put in, because one changed byte throws away the provider
 https://platform.openai.com/docs/guides/prompt-caching
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -25,6 +26,24 @@ PLAN_SCHEMA: dict[str, Any] = {
     "required": ["plan", "complexity"],
     "additionalProperties": False,
 }
+
+
+# What strict mode knows; of the rest, what may be left out since it allows or forbids nothing.
+_STRICT_KEYWORDS = frozenset(
+    {
+        *("type", "title", "description", "enum", "const", "anyOf", "$defs", "pattern", "format"),
+        *("properties", "required", "additionalProperties", "items", "minItems", "maxItems"),
+        *("multipleOf", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),
+    }
+)
+_IGNORED = frozenset({"default", "discriminator"})
+_STRICT_FORMATS = frozenset(
+    {
+        *(None, "date-time", "time", "date", "duration"),
+        *("email", "hostname", "ipv4", "ipv6", "uuid"),
+    }
+)
+_LOOKAROUND = re.compile(r"\(\?<?[=!]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +122,21 @@ def _response_format(agent: Agent, type_: StepType) -> ResponseFormat | None:
 def strict_schema(schema: dict[str, Any]) -> dict[str, Any] | None:
     """The schema in the form that strict structured outputs ask for, or None when it cannot be put so.
 
-    Strict mode wants every property required and no additional ones, and knows no defaults:
+    Strict mode wants an object with every property required and no additional ones, knows no defaults, and refuses the
+    whole request for one keyword or format that it does not know:
     https://platform.openai.com/docs/guides/structured-outputs#supported-schemas
     """
-    if schema.get("additionalProperties") not in (None, False):
+    return _strict(schema) if schema.get("type") == "object" else None
+
+
+def _strict(schema: dict[str, Any]) -> dict[str, Any] | None:
+    changed = {name: value for name, value in schema.items() if name not in _IGNORED}
+    if "oneOf" in changed:  # pydantic's discriminated unions: no answer fits two of them
+        changed["anyOf"] = changed.pop("oneOf")
+    if not _is_known(changed):
         return None
-    changed = dict(schema)
-    changed.pop("default", None)
     if "properties" in schema:
-        properties = {name: strict_schema(sub) for name, sub in schema["properties"].items()}
+        properties = {name: _strict(sub) for name, sub in schema["properties"].items()}
         if any(sub is None for sub in properties.values()):
             return None
         changed |= {
@@ -122,21 +147,34 @@ def strict_schema(schema: dict[str, Any]) -> dict[str, Any] | None:
     elif schema.get("type") == "object":
         return None
     if isinstance(schema.get("items"), dict):
-        changed["items"] = strict_schema(schema["items"])
+        changed["items"] = _strict(schema["items"])
         if changed["items"] is None:
             return None
     return _strict_branches(changed)
+
+
+def _is_known(schema: dict[str, Any]) -> bool:
+    """Whether strict mode takes these keywords, each with its value."""
+    if "$ref" in schema:
+        return len(schema) == 1
+    return (
+        schema.keys() <= _STRICT_KEYWORDS
+        and ("type" in schema or "anyOf" in schema)
+        and schema.get("additionalProperties") in (None, False)
+        and schema.get("format") in _STRICT_FORMATS
+        and not _LOOKAROUND.search(schema.get("pattern", ""))
+    )
 
 
 def _strict_branches(schema: dict[str, Any]) -> dict[str, Any] | None:
     for key in ("anyOf", "$defs"):
         branches = schema.get(key)
         if isinstance(branches, list):
-            schema[key] = [strict_schema(b) for b in branches]
+            schema[key] = [_strict(b) for b in branches]
             if None in schema[key]:
                 return None
         elif isinstance(branches, dict):
-            schema[key] = {name: strict_schema(b) for name, b in branches.items()}
+            schema[key] = {name: _strict(b) for name, b in branches.items()}
             if None in schema[key].values():
                 return None
     return schema

@@ -1,10 +1,10 @@
 import json
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, HttpUrl, RootModel, TypeAdapter
 
 from ratchet import Agent, tool
 from ratchet.contracts.names import StepType
@@ -84,6 +84,13 @@ def test_tools_and_schema_do_not_depend_on_the_step_except_for_the_answer_format
     assert final.response_format.schema["required"] == ["text", "score"]
 
 
+NOT_STRICT: tuple[Any, ...] = (
+    *(HttpUrl, set[str], tuple[int, str], dict[str, int], Any),
+    Annotated[str, Field(min_length=1)],
+    Annotated[str, Field(examples=["x"])],
+)
+
+
 @pytest.mark.parametrize(
     "schema",
     [
@@ -92,10 +99,34 @@ def test_tools_and_schema_do_not_depend_on_the_step_except_for_the_answer_format
         {"type": "object", "properties": {"a": {"type": "object"}}},
         {"type": "array", "items": {"type": "object"}},
         {"anyOf": [{"type": "object"}, {"type": "null"}]},
+        {"type": "string", "pattern": "^(?!x)"},
+        {"$ref": "#/$defs/Kind", "description": "Which."},
+        *(TypeAdapter(annotation).json_schema() for annotation in NOT_STRICT),
     ],
 )
 def test_schemas_that_strict_mode_cannot_hold_are_sent_plain(schema: dict[str, Any]) -> None:
-    assert strict_schema(schema) is None
+    assert strict_schema({"type": "object", "properties": {"a": schema}}) is None
+
+
+def test_strict_mode_takes_objects_only() -> None:
+    assert strict_schema(RootModel[list[str]].model_json_schema()) is None
+
+
+def test_a_discriminated_union_stays_strict() -> None:
+    class Cat(BaseModel):
+        kind: Literal["cat"]
+
+    class Dog(BaseModel):
+        kind: Literal["dog"]
+
+    class Owner(BaseModel):
+        pet: Annotated[Cat | Dog, Field(discriminator="kind")]
+
+    strict = strict_schema(Owner.model_json_schema())
+    assert strict is not None
+    pet = strict["properties"]["pet"]
+    assert pet == {"anyOf": [{"$ref": "#/$defs/Cat"}, {"$ref": "#/$defs/Dog"}], "title": "Pet"}
+    assert strict["$defs"]["Cat"]["additionalProperties"] is False
 
 
 def test_a_strict_schema_requires_everything_and_allows_nothing_else() -> None:
