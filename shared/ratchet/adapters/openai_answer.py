@@ -111,9 +111,21 @@ def _usage(data: Any) -> Usage | None:
     details = data.get("prompt_tokens_details")
     written = min(_cache_writes(data, details), prompt)
     # Written comes first: what counts as both must not be counted as the cheaper one.
-    cached = min(_count(details, "cached_tokens") or 0, prompt - written)
+    cached = min(_cache_reads(data, details), prompt - written)
     reasoning = _count(data.get("completion_tokens_details"), "reasoning_tokens") or 0
-    return Usage(prompt, cached, completion, min(reasoning, completion), written)
+    # xAI and Gemini leave reasoning out of completion_tokens, and count it in the total, as in the bill.
+    output = max(completion, (_count(data, "total_tokens") or 0) - prompt)
+    return Usage(prompt, cached, output, min(max(reasoning, output - completion), output), written)
+
+
+def _cache_reads(usage: Any, details: Any) -> int:
+    """Most say the first, Moonshot the second and DeepSeek's older servers the third."""
+    return (
+        _count(details, "cached_tokens")
+        or _count(usage, "cached_tokens")
+        or _count(usage, "prompt_cache_hit_tokens")
+        or 0
+    )
 
 
 def _cache_writes(usage: Any, details: Any) -> int:

@@ -69,6 +69,41 @@ def test_cache_writes_are_read_as_each_gateway_reports_them(details: Any, beside
     assert (found.input_tokens, found.cache_write_tokens) == (1000, 700)
 
 
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"prompt_tokens_details": {"cached_tokens": 700}},
+        {"prompt_tokens_details": None, "cached_tokens": 700},  # Moonshot
+        {"prompt_cache_hit_tokens": 700, "prompt_cache_miss_tokens": 300},  # DeepSeek
+    ],
+)
+def test_cached_tokens_are_read_as_each_provider_reports_them(usage: dict[str, Any]) -> None:
+    counts = {"prompt_tokens": 1000, "completion_tokens": 1}
+    assert parsed({"content": "hi"}, counts | usage).usage == Usage(1000, 700, 1)
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        # xAI: https://docs.x.ai/docs/key-information/consumption-and-rate-limits
+        (
+            {
+                "completion_tokens": 1499,
+                "total_tokens": 14428,
+                "completion_tokens_details": {"reasoning_tokens": 2809},
+            },
+            Usage(10120, 0, 4308, 2809),
+        ),
+        # Gemini's OpenAI-compatible endpoint
+        ({"completion_tokens": 198, "total_tokens": 10723}, Usage(10120, 0, 603, 405)),
+        ({"completion_tokens": 198, "total_tokens": 5}, Usage(10120, 0, 198)),
+        ({"completion_tokens": 198, "total_tokens": "many"}, Usage(10120, 0, 198)),
+    ],
+)
+def test_reasoning_that_only_the_total_counts_is_output_too(usage: Any, expected: Usage) -> None:
+    assert parsed({"content": "hi"}, {"prompt_tokens": 10120} | usage).usage == expected
+
+
 def test_tokens_said_to_be_both_written_and_cached_count_as_written() -> None:
     details = {"cached_tokens": 800, "cache_write_tokens": 900}
     usage = {"prompt_tokens": 1000, "completion_tokens": 1, "prompt_tokens_details": details}
