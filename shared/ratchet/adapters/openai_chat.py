@@ -9,7 +9,8 @@ import httpx2
 import openai
 
 from ratchet.adapters.openai_answer import UnreadableAnswer, parse_answer, parse_embedding
-from ratchet.adapters.openai_errors import Refusal
+from ratchet.adapters.openai_dialect import Dialect
+from ratchet.adapters.openai_errors import Refusal, said
 from ratchet.adapters.openai_transport import DeadlineTransport
 from ratchet.contracts.errors import ModelError, ModelRejected, ModelUnavailable
 from ratchet.domain.chat_request import request_body
@@ -57,6 +58,8 @@ class OpenAiChat:
         self._names = names or Names()
         host = urlsplit(base_url).netloc.rpartition("@")[2]
         self._host = f"{host} (deployment {self._names.here})" if self._names.here else host
+        # By model: behind one address there may be several providers.
+        self._dialects: dict[str, Dialect] = {}
         self._transport = DeadlineTransport(clock)
         self._client = openai.OpenAI(
             base_url=base_url,
@@ -67,6 +70,8 @@ class OpenAiChat:
 
     def complete(self, call: ModelCall) -> ModelAnswer:
         """One call; a refused key is fetched again once, and only a new one is tried.
+
+        What the server refuses to take of the request is put as it takes it, from then on.
 
         Raises:
             ModelThrottled, ModelUnavailable, ModelRejected, ContextOverflow
@@ -101,11 +106,11 @@ class OpenAiChat:
         is_wanted = call.is_wanted if isinstance(call, ModelCall) else None
         with self._transport.within(seconds, is_wanted):
             key = self._checked(self._api_key())
-            answer = self._post(path, body, key, timeout=seconds)
+            answer = self._send(path, body, key, timeout=seconds)
             if isinstance(answer, openai.AuthenticationError):
                 rotated = self._checked(self._api_key(fresh=True))
                 if rotated != key:
-                    answer = self._post(path, body, rotated, timeout=seconds)
+                    answer = self._send(path, body, rotated, timeout=seconds)
         # Raised out here, an error carries no context: the SDK's holds the request, key and prompt included.
         if isinstance(answer, openai.OpenAIError):
             raise self._failure(answer, call.model)
@@ -125,6 +130,21 @@ class OpenAiChat:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _send(
+        self, path: str, body: dict[str, Any], key: str, *, timeout: float
+    ) -> bytes | openai.OpenAIError:
+        dialect = self._dialects.get(body["model"], Dialect())
+        answer = self._post(path, dialect.spoken(body), key, timeout=timeout)
+        while isinstance(answer, openai.APIStatusError):
+            learnt = dialect.after(answer.status_code, said(answer.body), body)
+            if learnt == dialect:
+                return answer
+            dialect = learnt
+            answer = self._post(path, dialect.spoken(body), key, timeout=timeout)
+        if isinstance(answer, bytes):
+            self._dialects[body["model"]] = dialect
+        return answer
 
     def _post(
         self, path: str, body: dict[str, Any], key: str, *, timeout: float
@@ -161,7 +181,7 @@ class OpenAiChat:
                 code=error.code,
                 type=error.type if isinstance(error.type, str) else None,
                 param=error.param if isinstance(error.param, str) else None,
-                message=error.message,
+                message=said(error.body),
                 headers=error.response.headers,
             ).to_error(self._clock.now_ms())
         # Without a connection nothing was sent; after that the answer may be on its way, and paid for.

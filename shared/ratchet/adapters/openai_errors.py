@@ -19,8 +19,17 @@ _NO_MONEY = frozenset(
     {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "access_terminated"}
 )
 _OVERFLOW_CODES = frozenset({"context_length_exceeded", "string_above_max_length"})
-# Other servers (vLLM, LiteLLM, llama.cpp) say it in words only.
-_OVERFLOW_WORDS = re.compile(r"context (length|window|size)|prompt is too long", re.IGNORECASE)
+# Other servers say it in words only; each of the later lines is one provider's.
+_OVERFLOW_WORDS = re.compile(
+    r"context (length|window|size|limit)|prompt is too long"  # vLLM, LiteLLM, llama.cpp, Anthropic, Mistral
+    r"|input token count.{0,40} exceeds the maximum"  # Gemini
+    r"|input is too long for (the )?requested model"  # Bedrock
+    r"|maximum prompt length is"  # xAI
+    r"|longer than the maximum model length"  # vLLM
+    r"|exceeded model token limit"  # Moonshot
+    r"|prompt exceeds max length",  # Z.ai
+    re.IGNORECASE,
+)
 _TOO_LARGE_FOR_RATE = re.compile(r"request too large", re.IGNORECASE)
 # Answered instead of the call (RFC 9110 15.5.9 and 15.6.4; 529: overloaded): the model has not run.
 _NOT_RUN = frozenset({408, 409, 503, 529})
@@ -111,6 +120,23 @@ class Refusal:
             text += f", parameter {self.param}"
         request_id = self.headers.get("x-request-id", "")
         return f"{text}, request {request_id}" if _IDENTIFIER.fullmatch(request_id) else text
+
+
+def said(body: object) -> str:
+    """All words of a refusal's JSON: providers put them under `error`, `detail`, `metadata`, or into a list.
+
+    Without what it quotes of the request (`input`): a prompt may hold any words.
+    """
+    found, left = list[str](), [body]
+    while left:
+        item = left.pop()
+        if isinstance(item, str):
+            found.append(item)
+        elif isinstance(item, list):
+            left += item
+        elif isinstance(item, dict):
+            left += (value for name, value in item.items() if name != "input")
+    return "\n".join(found)
 
 
 def retry_after_seconds(headers: Mapping[str, str], now_ms: int) -> float | None:

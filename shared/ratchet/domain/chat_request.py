@@ -19,8 +19,9 @@ _NO_PART_OF_THE_QUESTION = frozenset({OUTPUT_LIMIT, PREFIX_KEY})
 def request_body(prompt: Prompt, spec: ModelSpec, *, max_output_tokens: int) -> dict[str, Any]:
     """The JSON of the request, keys in a fixed order.
 
-    Every server is sent `max_completion_tokens` (OpenAI's reasoning models refuse `max_tokens`; vLLM, LiteLLM, Groq,
-    OpenRouter and Azure accept the new name) and `prompt_cache_key` (servers that do not know it ignore it).
+    Every server is first sent `max_completion_tokens` (OpenAI's reasoning models refuse `max_tokens`; vLLM, LiteLLM,
+    Groq, OpenRouter and Azure accept the new name) and `prompt_cache_key` (most servers that do not know it ignore it).
+    The adapter turns to what a server takes when it refuses them.
     """
     messages = [message.to_chat() for message in prompt.messages]
     body: dict[str, Any] = {"model": spec.name, "messages": messages}
@@ -29,7 +30,7 @@ def request_body(prompt: Prompt, spec: ModelSpec, *, max_output_tokens: int) -> 
     if prompt.response_format is not None:
         body["response_format"] = _response_format(prompt.response_format, spec)
         if not spec.has_json_schema:
-            messages.append(_schema_in_words(prompt.response_format).to_chat())
+            messages.append(schema_in_words(prompt.response_format.schema).to_chat())
     body[OUTPUT_LIMIT] = min(max_output_tokens, spec.max_output_tokens)
     if not spec.is_reasoning:
         body["temperature"] = 0
@@ -53,7 +54,7 @@ def _response_format(wanted: ResponseFormat, spec: ModelSpec) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": schema}
 
 
-def _schema_in_words(wanted: ResponseFormat) -> Message:
+def schema_in_words(schema: dict[str, Any]) -> Message:
     """What json_object cannot say; without the word JSON in the messages OpenAI refuses that mode."""
-    schema = json.dumps(wanted.schema, ensure_ascii=False, separators=(",", ":"))
-    return Message("user", f"Answer with one JSON object that fits this JSON schema:\n{schema}")
+    text = json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
+    return Message("user", f"Answer with one JSON object that fits this JSON schema:\n{text}")

@@ -309,6 +309,96 @@ def test_the_same_prompt_gives_the_same_bytes() -> None:
     assert seen[0] == json.dumps(request_body(CALL), separators=(",", ":")).encode()
 
 
+MISTRAL = {"detail": [{"type": "extra_forbidden", "loc": ["body", "max_completion_tokens"]}]}
+GROQ = {"error": {"message": "property 'prompt_cache_key' is unsupported"}}
+GEMINI = [{"error": {"message": 'Unknown name "prompt_cache_key": Cannot find field.'}}]
+GROQ_JSON = {"error": {"message": "json mode cannot be combined with tool/function calling"}}
+NO_JSON = "Function calling with a response mime type: 'application/json' is unsupported"
+GEMINI_JSON = [{"error": {"message": NO_JSON}}]
+PLAN = replace(PROMPT, response_format=ResponseFormat("plan", SCHEMA, strict=True))
+IN_WORDS = {
+    "role": "user",
+    "content": "Answer with one JSON object that fits this JSON schema:\n"
+    + json.dumps(SCHEMA, separators=(",", ":")),
+}
+
+
+class Picky:
+    """Refuses every request that has one of these fields; keeps what it was sent."""
+
+    def __init__(self, **refusals: Any) -> None:
+        self._refusals = refusals
+        self.bodies: list[dict[str, Any]] = []
+
+    def __call__(self, connection: socket.socket) -> None:
+        self.bodies.append(json.loads(read_request(connection).partition(b"\r\n\r\n")[2]))
+        refused = [self._refusals[name] for name in self._refusals if name in self.bodies[-1]]
+        response = http(completion({"content": "hi"}), headers="Connection: close\r\n")
+        if refused:
+            status = "422 No" if refused[0] is MISTRAL else "400 No"
+            body = json.dumps(refused[0]).encode()
+            response = http(body, status=status, headers="Connection: close\r\n")
+        connection.sendall(response)
+
+
+@pytest.mark.parametrize(
+    ("refusals", "left_out", "put_in"),
+    [
+        ({"prompt_cache_key": GROQ}, {"prompt_cache_key"}, {}),
+        ({"prompt_cache_key": GEMINI}, {"prompt_cache_key"}, {}),
+        ({"max_completion_tokens": MISTRAL}, {"max_completion_tokens"}, {"max_tokens": 500}),
+        (
+            {"prompt_cache_key": GROQ, "response_format": GROQ_JSON},
+            {"prompt_cache_key", "response_format"},
+            {"messages": [*(m.to_chat() for m in PLAN.messages), IN_WORDS]},
+        ),
+        (
+            {"response_format": GEMINI_JSON},
+            {"response_format"},
+            {"messages": [*(m.to_chat() for m in PLAN.messages), IN_WORDS]},
+        ),
+    ],
+)
+def test_what_a_server_refuses_to_take_is_put_as_it_takes_it_from_then_on(
+    refusals: dict[str, Any], left_out: set[str], put_in: dict[str, Any]
+) -> None:
+    picky, call = Picky(**refusals), replace(CALL, prompt=PLAN)
+    sent = request_body(call)
+    expected = {name: sent[name] for name in sent if name not in left_out} | put_in
+    with RawServer(picky) as server, chat_with(server.port) as chat:
+        assert chat.complete(call).content == "hi"
+        assert picky.bodies[0] == sent
+        assert picky.bodies[-1] == expected
+        assert len(picky.bodies) == 1 + len(refusals)
+        assert chat.complete(call).content == "hi"
+        assert picky.bodies[1 + len(refusals) :] == [expected]
+
+
+def test_a_format_is_still_sent_where_there_are_no_tools_beside_it() -> None:
+    picky, call = Picky(tools=GROQ_JSON), replace(CALL, prompt=replace(PLAN, tools=()))
+    with RawServer(picky) as server, chat_with(server.port) as chat:
+        with pytest.raises(ModelRejected):
+            chat.complete(replace(call, prompt=PLAN))
+        assert chat.complete(call).content == "hi"
+    assert picky.bodies[-1]["response_format"]["type"] == "json_schema"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "max_completion_tokens is too large: 20000. This model supports at most 16384 tokens",
+        "Unsupported value: 'temperature' does not support 0 with this model.",
+        "Invalid schema for response_format 'plan'",
+    ],
+)
+def test_any_other_refusal_is_not_argued_with(message: str) -> None:
+    body = json.dumps({"error": {"message": message}}).encode()
+    with RawServer(answers(http(body, status="400 No"))) as server:
+        with chat_with(server.port) as chat, pytest.raises(ModelRejected):
+            chat.complete(replace(CALL, prompt=PLAN))
+        assert server.connections == 1
+
+
 @pytest.mark.parametrize("status", ["400 Bad Request", "401 No", "429 No", "500 No", "302 Found"])
 def test_neither_the_key_nor_the_prompt_is_in_an_error_or_behind_it(status: str) -> None:
     echo = json.dumps({"error": {"message": f"bad {KEY} {SECRET_PROMPT}", "code": None}}).encode()

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from ratchet.adapters.openai_errors import Refusal, retry_after_seconds
+from ratchet.adapters.openai_errors import Refusal, retry_after_seconds, said
 from ratchet.contracts.errors import (
     ContextOverflow,
     ModelError,
@@ -51,6 +51,36 @@ def test_a_refusal_becomes_the_error_that_says_what_happens_next(
     raised = said.to_error(0)
     assert type(raised) is error
     assert hint in str(raised)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "The input token count (1048577) exceeds the maximum number of tokens allowed (1048576).",
+        "input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000",
+        "Input is too long for requested model.",
+        "This model's maximum prompt length is 131072 but the request contains 537812 tokens.",
+        "The decoder prompt (length 5000) is longer than the maximum model length of 4096.",
+        "Invalid request: Your request exceeded model token limit: 262144",
+        "Prompt exceeds max length",
+    ],
+)
+def test_a_prompt_that_is_too_long_is_known_by_each_providers_words(words: str) -> None:
+    assert isinstance(refusal(400, message=words).to_error(0), ContextOverflow)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [{"error": {"code": 400, "message": "too long"}}],  # Gemini
+        {"detail": [{"msg": "too long", "input": CANARY}]},  # FastAPI
+        {"message": "no", "metadata": {"raw": '{"message": "too long"}'}},  # OpenRouter
+        "too long",
+    ],
+)
+def test_the_words_of_a_refusal_are_found_wherever_a_provider_puts_them(body: object) -> None:
+    assert "too long" in said(body)
+    assert CANARY not in said(body)
 
 
 @pytest.mark.parametrize(
