@@ -3,11 +3,17 @@
 import json
 import math
 import re
+from itertools import count
 from typing import Any
 
 from ratchet.domain.messages import BYTES_PER_TOKEN, ToolCall, valid_text
 from ratchet.domain.models import ModelSpec, Usage
 from ratchet.model_ports import Embedding, EmbeddingCall, ModelAnswer, ModelCall
+
+# How Mistral and others say "length".
+_LENGTH = frozenset({"model_length", "max_tokens"})
+# The provider broke off (OpenRouter, Mistral; DeepSeek): what there is of the answer is no answer.
+_BROKEN_OFF = frozenset({"error", "insufficient_system_resource"})
 
 
 class UnreadableAnswer(ValueError):
@@ -18,7 +24,7 @@ def parse_answer(body: bytes, call: ModelCall, spec: ModelSpec) -> ModelAnswer:
     """The answer to a call of that model.
 
     Raises:
-        UnreadableAnswer: not JSON, no choices, or fields of the wrong type.
+        UnreadableAnswer: not JSON, no choices, fields of the wrong type, or broken off by the provider.
     """
     try:
         data = json.loads(body)
@@ -31,18 +37,20 @@ def parse_answer(body: bytes, call: ModelCall, spec: ModelSpec) -> ModelAnswer:
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(message, dict):
         raise UnreadableAnswer("its first choice has no message")
-    content = _text(message, "content")
+    finish = _finish_reason(choice)
+    if finish in _BROKEN_OFF:
+        raise UnreadableAnswer("the provider broke it off")
+    content = _content(message)
     calls = _tool_calls(message.get("tool_calls"))
     refusal = _text(message, "refusal")
     usage = _usage(data.get("usage"))
     if usage is None:
         texts = (content or "", refusal or "", *(c.name + c.arguments for c in calls))
         usage = _estimate(call, texts, spec)
-    finish = choice.get("finish_reason")
     return ModelAnswer(
         content=content,
         tool_calls=calls,
-        finish_reason=valid_text(finish)[:64] if isinstance(finish, str) else "unknown",
+        finish_reason=finish,
         usage=usage,
         refusal=refusal or None,
     )
@@ -68,6 +76,38 @@ def parse_embedding(body: bytes, call: EmbeddingCall) -> Embedding:
     return Embedding(numbers, Usage(input_tokens=tokens))
 
 
+def error_in(body: bytes) -> dict[str, Any] | None:
+    """The error that a body holds instead of an answer, if it does and says what status it stands for.
+
+    OpenRouter answers 200 once a model has begun, whatever happens then: https://openrouter.ai/docs/errors
+    """
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    error = data.get("error") if isinstance(data, dict) else None
+    status = _count(error, "code")
+    return error if status is not None and 400 <= status <= 599 else None
+
+
+def _finish_reason(choice: dict[str, Any]) -> str:
+    value = choice.get("finish_reason")
+    if not isinstance(value, str):
+        return "unknown"
+    return "length" if value in _LENGTH else valid_text(value)[:64]
+
+
+def _content(message: dict[str, Any]) -> str | None:
+    """The text, also where it comes in parts: Mistral's reasoning models send their thinking beside it."""
+    parts = message.get("content")
+    if not isinstance(parts, list):
+        return _text(message, "content")
+    if not all(isinstance(part, dict) for part in parts):
+        raise UnreadableAnswer("its content is not text")
+    texts = [_text(part, "text") for part in parts if part.get("type") == "text"]
+    return "".join(text or "" for text in texts)
+
+
 def _text(message: dict[str, Any], name: str) -> str | None:
     value = message.get(name)
     if value is not None and not isinstance(value, str):
@@ -84,8 +124,9 @@ def _tool_calls(value: Any) -> tuple[ToolCall, ...]:
         if not isinstance(function, dict):
             raise UnreadableAnswer("a tool call names no function")
         id_ = item.get("id")
-        if not isinstance(id_, str) or not id_ or any(id_ == call.id for call in calls):
-            id_ = f"call_{index}"
+        taken = {call.id for call in calls}
+        if not isinstance(id_, str) or not id_ or id_ in taken:
+            id_ = next(free for n in count(index) if (free := f"call_{n}") not in taken)
         calls.append(ToolCall(valid_text(id_), _name(function), _arguments(function)))
     return tuple(calls)
 

@@ -8,7 +8,12 @@ from urllib.parse import urlsplit
 import httpx2
 import openai
 
-from ratchet.adapters.openai_answer import UnreadableAnswer, parse_answer, parse_embedding
+from ratchet.adapters.openai_answer import (
+    UnreadableAnswer,
+    error_in,
+    parse_answer,
+    parse_embedding,
+)
 from ratchet.adapters.openai_dialect import Dialect
 from ratchet.adapters.openai_errors import Refusal, said
 from ratchet.adapters.openai_transport import DeadlineTransport
@@ -85,7 +90,7 @@ class OpenAiChat:
         try:
             return parse_answer(answer, call, spec)
         except UnreadableAnswer as exc:
-            raise ModelUnavailable(f"{self._host} gave an unreadable answer: {exc}") from exc
+            raise self._unreadable(answer, exc, call.model) from exc
 
     def embed(self, call: EmbeddingCall) -> Embedding:
         """One call for one vector, with the same care for the key.
@@ -98,7 +103,7 @@ class OpenAiChat:
         try:
             return parse_embedding(answer, call)
         except UnreadableAnswer as exc:
-            raise ModelUnavailable(f"{self._host} gave an unreadable answer: {exc}") from exc
+            raise self._unreadable(answer, exc, call.model) from exc
 
     def _ask(self, path: str, body: dict[str, Any], call: ModelCall | EmbeddingCall) -> bytes:
         seconds = call.timeout_seconds
@@ -171,6 +176,22 @@ class OpenAiChat:
                 "or the deployment's in providers.yaml)"
             )
         return key
+
+    def _unreadable(self, answer: bytes, why: UnreadableAnswer, model: str) -> ModelError:
+        error = error_in(answer)
+        if error is None:
+            return ModelUnavailable(f"{self._host} gave an unreadable answer: {why}")
+        refusal = Refusal(
+            host=self._host,
+            model=model,
+            status=error["code"],
+            code=None,
+            type=None,
+            param=None,
+            message=said(error),
+            headers={},
+        )
+        return refusal.to_error(self._clock.now_ms())
 
     def _failure(self, error: openai.OpenAIError, model: str) -> ModelError:
         if isinstance(error, openai.APIStatusError):

@@ -127,6 +127,12 @@ def test_tool_calls_without_or_with_doubled_ids_get_ids_by_their_place() -> None
     assert [c.id for c in parsed({"tool_calls": items}).tool_calls] == ["call_0", "a", "call_2"]
 
 
+def test_an_id_that_is_made_up_is_not_one_that_the_answer_has() -> None:
+    function = {"name": "look", "arguments": "{}"}
+    items = [{"id": "call_1", "function": function}, {"id": None, "function": function}]
+    assert [c.id for c in parsed({"tool_calls": items}).tool_calls] == ["call_1", "call_2"]
+
+
 @pytest.mark.parametrize(
     ("function", "expected"),
     [
@@ -148,6 +154,24 @@ def test_tool_calls_come_out_in_a_form_that_the_next_request_can_repeat(
 @pytest.mark.parametrize("finish", ["length", "content_filter", "something new"])
 def test_finish_reasons_are_kept_as_they_came(finish: str) -> None:
     assert parsed({"content": ""}, finish=finish).finish_reason == finish
+
+
+@pytest.mark.parametrize("finish", ["model_length", "max_tokens"])
+def test_an_answer_that_was_cut_off_says_so_in_openais_word(finish: str) -> None:
+    assert parsed({"content": "half an ans"}, finish=finish).finish_reason == "length"
+
+
+@pytest.mark.parametrize("finish", ["error", "insufficient_system_resource"])
+def test_what_the_provider_broke_off_is_no_answer(finish: str) -> None:
+    with pytest.raises(UnreadableAnswer, match="broke it off"):
+        parsed({"content": "half an ans"}, finish=finish)
+
+
+def test_content_in_parts_is_its_text_without_the_thinking() -> None:
+    thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
+    parts = [thinking, {"type": "text", "text": "Hi "}, {"type": "text", "text": "there."}]
+    assert parsed({"content": parts}).content == "Hi there."
+    assert parsed({"content": [thinking]}).content == ""
 
 
 def test_a_missing_finish_reason_and_an_empty_message_are_an_answer_too() -> None:
@@ -177,6 +201,7 @@ def test_lone_surrogates_do_not_reach_the_checkpoint() -> None:
         b'{"choices": ["no"]}',
         b'{"choices": [{"message": 5}]}',
         b'{"choices": [{"message": {"content": ["parts"]}}]}',
+        b'{"choices": [{"message": {"content": [{"type": "text", "text": 5}]}}]}',
         b'{"choices": [{"message": {"tool_calls": {"a": 1}}}]}',
         b'{"choices": [{"message": {"tool_calls": [{"id": "x"}]}}]}',
         b'{"choices": [{"message": {"tool_calls": ["x"]}}]}',

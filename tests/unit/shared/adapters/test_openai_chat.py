@@ -14,8 +14,10 @@ from ratchet.adapters.openai_chat import OpenAiChat
 from ratchet.adapters.system import SystemClock
 from ratchet.contracts.errors import (
     AttemptSuperseded,
+    ContextOverflow,
     ModelError,
     ModelRejected,
+    ModelThrottled,
     ModelUnavailable,
     UnpricedModel,
 )
@@ -283,6 +285,27 @@ def test_broken_answers_are_unavailability(response: bytes) -> None:
         error = failure_of(server.port)
     assert isinstance(error, ModelUnavailable)
     assert error.may_have_spent  # the request was sent, and the answer may be paid for
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "may_have_spent"),
+    [
+        (429, ModelThrottled, False),
+        (402, ModelRejected, False),
+        (400, ContextOverflow, False),
+        (502, ModelUnavailable, True),
+        (200, ModelUnavailable, True),
+        ("boom", ModelUnavailable, True),
+    ],
+)
+def test_an_error_that_comes_as_an_answer_is_the_error_that_it_says(
+    code: object, error: type[ModelError], may_have_spent: bool
+) -> None:
+    told = {"code": code, "message": "maximum context length" if code == 400 else "no"}
+    with RawServer(answers(http(json.dumps({"error": told}).encode()))) as server:
+        raised = failure_of(server.port)
+    assert type(raised) is error
+    assert raised.may_have_spent is may_have_spent
 
 
 def test_a_redirect_is_not_followed_so_the_key_stays_with_its_host() -> None:
