@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from ratchet.contracts.errors import ModelThrottled, StoreUnavailable
 from ratchet.domain import quota as lines
+from ratchet.domain.backoff import MAX_WAIT_SECONDS
 from ratchet.domain.deployments import Deployment, fraction
 from ratchet.domain.models import Usage
 from ratchet.domain.quota import SECOND, Line, Place, Quota, Seen
@@ -89,10 +90,13 @@ class Places:
             account.input_share += _LEARNED * (share - account.input_share)
 
     def refused(self, deployment: Deployment, call: ModelCall, error: ModelThrottled) -> None:
-        """The provider itself said no: here nobody asks before the time it named, and nobody is given a place."""
+        """The provider itself said no: here nobody asks before the time it named, and nobody is given a place.
+
+        No longer than a step waits for a model: the line has no way back, were the time a mistake or the quota raised.
+        """
         if not error.retry_after_seconds:
             return
-        until = self._now() + int(error.retry_after_seconds * SECOND)
+        until = self._now() + int(min(error.retry_after_seconds, MAX_WAIT_SECONDS) * SECOND)
         self._account(deployment.name).throttled_until = until
         if deployment.quota is None:
             return

@@ -11,7 +11,7 @@ def wait_seconds(waits: int, *, retry_after: float | None = None) -> int:
     step must decide the same way on every attempt.
     """
     if retry_after is not None:
-        return max(1, min(-(-int(retry_after * 1000) // 1000), MAX_WAIT_SECONDS))
+        return max(1, -(-int(min(retry_after, MAX_WAIT_SECONDS) * 1000) // 1000))
     return int(min(_FIRST * 2 ** min(waits, 10), MAX_WAIT_SECONDS))
 
 

@@ -19,6 +19,7 @@ from ratchet.contracts.errors import (
 )
 from ratchet.contracts.messages import Route, StepInput
 from ratchet.contracts.names import Action
+from ratchet.domain.backoff import wait_seconds
 from ratchet.domain.circuit import FAILURES_TO_OPEN, OPEN_MS, PROBE_MS
 from ratchet.domain.deployments import Deployment, preference
 from ratchet.domain.messages import Message
@@ -496,6 +497,18 @@ def test_a_429_stops_this_sandbox_and_holds_the_line_for_the_others() -> None:
     assert site.asked == ["eu"]
     site.clock.advance(10)
     assert site.box.complete(call("task-2")).deployment == "eu"
+
+
+@pytest.mark.parametrize("seconds", [86_400.0, 1e306])
+def test_no_429_holds_the_line_for_longer_than_a_step_waits(seconds: float) -> None:
+    site = limited(rpm=600)
+    site.errors["eu"] = ModelThrottled("429", seconds)
+    with pytest.raises(ModelThrottled):
+        site.box.complete(call())
+    site.errors.clear()
+    site.clock.advance(wait_seconds(0, retry_after=seconds))
+    for box in (site.box, site.sandbox()):
+        assert box.complete(call("task-2")).deployment == "eu"
 
 
 class DeadState(InMemoryProviders):
