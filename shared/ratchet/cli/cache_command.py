@@ -21,6 +21,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")
 _OPENAI = "https://api.openai.com/v1"
 _CALL_SECONDS = 60.0
 _THRESHOLDS = tuple(percent / 100 for percent in range(50, 101, 2))
+_NEAR_MISSES = "Take near misses with the same numbers: another name, month or verb, or a 'not'."
 _FORM = 'Each line is  {"a": "one goal", "b": "another one", "same": true}  (or false).'
 
 app = typer.Typer(no_args_is_help=True, help="Semantic caches of agents.")
@@ -50,19 +51,26 @@ def measure(
     lowest = lowest_without_false_hit(measured)
     thresholds = {*_THRESHOLDS, *(() if lowest is None else (lowest,))}
     rows = tried(measured, thresholds)
-    best = None if lowest is None else row(measured, lowest)
+    found = None if lowest is None else row(measured, lowest)
+    best = found if found is not None and found.hits else None
+    unlike = sum(not one.is_compared for one in labelled)
     if as_json:
         write_document(
             {
                 "model": model,
                 "pairs": len(measured),
+                "other_numbers": unlike,
                 "rows": [_to_json(one) for one in rows],
                 "best": None if best is None else _to_json(best),
             }
         )
         return
     _print(rows)
-    _advise(best, different=sum(not pair.same for pair in measured), model=model)
+    if unlike:
+        note(
+            f"{unlike} of {len(measured)} pairs name other numbers: the cache never takes those for the same."
+        )
+    _advise(best, different=sum(one.is_near_miss for one in labelled), model=model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +79,23 @@ class _Labelled:
     b: str
     same: bool
 
+    @property
+    def is_compared(self) -> bool:
+        """Whether the deployed cache compares them: not when they name different numbers."""
+        from ratchet.domain.semantic_cache import numbers_in  # noqa: PLC0415
+
+        return numbers_in(self.a) == numbers_in(self.b)
+
+    @property
+    def is_near_miss(self) -> bool:
+        """Whether only the threshold keeps the cache from taking them for the same."""
+        return self.is_compared and not self.same
+
 
 def _pair(labelled: _Labelled, vectors: "dict[str, GoalVector]") -> Pair:
-    """As the deployed cache sees it: it does not compare goals with different numbers."""
-    from ratchet.domain.semantic_cache import numbers_in  # noqa: PLC0415
-
-    a, b = labelled.a, labelled.b
-    is_compared = numbers_in(a) == numbers_in(b)
-    return Pair(vectors[a].similarity(vectors[b]) if is_compared else 0.0, labelled.same)
+    """As the deployed cache sees it."""
+    a, b = vectors[labelled.a], vectors[labelled.b]
+    return Pair(a.similarity(b) if labelled.is_compared else 0.0, labelled.same)
 
 
 def _read(path: Path) -> list[_Labelled]:
@@ -90,7 +107,13 @@ def _read(path: Path) -> list[_Labelled]:
     if {one.same for one in found} != {True, False}:
         raise CliError(
             f"{path} needs pairs that mean the same and pairs that do not",
-            f"{_FORM} Take near misses: another number, date, name, or a 'not'.",
+            f"{_FORM} {_NEAR_MISSES}",
+        )
+    if not any(one.is_near_miss for one in found):
+        raise CliError(
+            f"in {path} all pairs that do not mean the same name other numbers, which the cache never compares: any "
+            "threshold would do",
+            _NEAR_MISSES,
         )
     return found
 
@@ -180,8 +203,8 @@ def _advise(best: Row | None, *, different: int, model: str) -> None:
         return
     console().print(
         f"\nLowest threshold with no false hit: {best.threshold:.3f} (it finds {best.recall:.0%} of the pairs that "
-        f"mean the same).\nNone of {different} different pairs is not never: their true share may still be "
-        f"{min(3 / different, 1):.0%} (95 % sure). Measure with your own goals, near misses above all.",
+        f"mean the same).\nNone of {different} different pairs with the same numbers is not never: their true "
+        f"share may still be {min(3 / different, 1):.0%} (95 % sure). Measure with your own goals, near misses above all.",
         soft_wrap=True,
         highlight=False,
     )

@@ -15,6 +15,7 @@ EASY = [
     ("What does a battery of 600 Wh cost?", "What does a battery of 900 Wh cost?", False),
     ("Cancel the order.", "Cancel the order, please.", True),
     ("Cancel the order.", "Ship the parcel.", False),
+    ("Cancel the order.", "Paint a wall.", False),
 ]
 
 
@@ -37,7 +38,8 @@ def test_it_names_the_lowest_threshold_without_a_false_hit(
     ratchet: Command, server: ModelServer
 ) -> None:
     done = ratchet("cache", "measure", written(EASY), "--json")
-    assert (done.code, done.json["pairs"], done.json["model"]) == (0, 4, "text-embedding-3-small")
+    assert (done.code, done.json["pairs"], done.json["model"]) == (0, 5, "text-embedding-3-small")
+    assert done.json["other_numbers"] == 1
     best = done.json["best"]
     assert (best["false_hits"], best["hits"], best["precision"], best["recall"]) == (0, 2, 1.0, 1.0)
     assert best in done.json["rows"]
@@ -53,7 +55,25 @@ def test_people_are_told_what_the_figure_does_not_say(
 ) -> None:
     done = ratchet("cache", "measure", written(EASY))
     assert "Lowest threshold with no false hit: 0." in done.out
-    assert "None of 2 different pairs is not never" in done.out
+    assert "None of 2 different pairs with the same numbers is not never" in done.out
+    assert "1 of 5 pairs name other numbers" in done.err
+
+
+def test_pairs_that_only_differ_in_numbers_measure_nothing(
+    ratchet: Command, server: ModelServer
+) -> None:
+    done = ratchet("cache", "measure", written(EASY[:3]))
+    assert (done.code, done.out, server.requests()) == (1, "", [])
+    assert "name other numbers, which the cache never compares" in done.err
+
+
+def test_a_threshold_that_finds_nothing_is_not_the_best(
+    ratchet: Command, server: ModelServer
+) -> None:
+    pairs = [("Cancel order A.", "Stop it.", True), ("Cancel order A.", "Cancel order B.", False)]
+    done = ratchet("cache", "measure", written(pairs), "--json")
+    assert done.json["rows"][-1]["hits"] == 0
+    assert done.json["best"] is None
 
 
 def test_a_model_that_cannot_tell_goals_apart_is_not_recommended(
