@@ -204,7 +204,8 @@ def _advise(best: Row | None, *, different: int, model: str) -> None:
     console().print(
         f"\nLowest threshold with no false hit: {best.threshold:.3f} (it finds {best.recall:.0%} of the pairs that "
         f"mean the same).\nNone of {different} different pairs with the same numbers is not never: their true "
-        f"share may still be {min(3 / different, 1):.0%} (95 % sure). Measure with your own goals, near misses above all.",
+        f"share may still be {min(3 / different, 1):.0%} (95 % sure). Measure with your own goals, near misses "
+        "above all.",
         soft_wrap=True,
         highlight=False,
     )
