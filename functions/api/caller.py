@@ -114,9 +114,8 @@ def caller_of(event: dict[str, Any], identity: Identity) -> Caller:
         raise BadCredentials(
             "the tenant of your credentials is not 1 to 128 letters, digits, _ . : @ or -"
         )
-    if (
-        len(caller.user or "") > MAX_USER_ID_CHARS
-    ):  # what is kept of it could not be named, or deleted
+    # What is kept of a longer one could not be named, nor deleted.
+    if len(caller.user or "") > MAX_USER_ID_CHARS:
         raise BadCredentials(
             f"the user of your credentials has more than {MAX_USER_ID_CHARS} characters: another claim may be shorter"
         )

@@ -18,10 +18,9 @@ def encode_session(session: Session) -> bytes:
         "turns": [[turn.task_id, [m.to_chat() for m in turn.messages]] for turn in session.turns],
         "at": session.updated_at_ms,
     }
+    # Beside the turns, since releases before this one take those apart by two.
     if untrusted := [turn.task_id for turn in session.turns if turn.untrusted]:
-        data["untrusted"] = (
-            untrusted  # beside the turns: releases before this one take them apart by two
-        )
+        data["untrusted"] = untrusted
     return pack(data)
 
 
