@@ -146,15 +146,20 @@ class ExecuteStep:
         return self._after(ended.records[-1], event)
 
     def _commit(self, history: History, done: Attempted, event: StepInput) -> StepOutput:
-        record, due_at_ms = done.record, announce_by(done.record)
         try:
-            stored = self.store.commit(
-                history.task, record, due_at_ms=due_at_ms, effects_of=done.effects_of
-            )
+            return self._committed(history, done, event)
         except (AttemptSuperseded, StoreUnavailable) as exc:
-            if record.result.charged:
+            # Also when it is written and what follows cannot be read: who believes that nothing was spent may trust
+            # what a warm sandbox knows, and ask a model again.
+            if done.record.result.charged:
                 raise AttemptLost(f"{type(exc).__name__}: {exc}") from exc
             raise
+
+    def _committed(self, history: History, done: Attempted, event: StepInput) -> StepOutput:
+        record = done.record
+        stored = self.store.commit(
+            history.task, record, due_at_ms=announce_by(record), effects_of=done.effects_of
+        )
         self.warm.put(history.with_record(stored))
         if stored == record:
             self.metrics.step_finished(record, task=history.task)

@@ -368,3 +368,26 @@ def test_the_simple_route_comes_last_and_only_for_want_of_money() -> None:
     ref = world.submitted()
     event = StepInput(ref, world.first(ref).step, route)
     assert world.executor()(event, remaining_seconds=lambda: 300).action is Action.WAIT
+
+
+def test_a_step_that_is_written_before_the_store_goes_away_has_spent() -> None:
+    world = World(LOOP, chat=[LOOKS, ModelThrottled("429", 1.0), LOOKS, says("Done.")])
+    ref = world.submitted()
+    knows_the_first_step = world.executor()
+    state = world.step(world.first(ref), executor=knows_the_first_step)
+    waited = world.step(state, executor=knows_the_first_step)
+    reserved = world.store.reserved
+
+    def gone_once_it_is_written(ref: TaskRef, *, step: int) -> object:
+        if len(world.steps(ref)) == step:
+            raise StoreUnavailable("throttled")
+        return reserved(ref, step=step)
+
+    world.store.reserved = gone_once_it_is_written  # type: ignore[method-assign, assignment]
+    with pytest.raises(AttemptLost, match="StoreUnavailable: throttled"):
+        world.step(waited)
+    world.store.reserved = reserved  # type: ignore[method-assign]
+    asked = len(world.chat.calls)
+    # The state machine counts it, so that even who knows only the step before it reads anew.
+    following = world.step(waited, executor=knows_the_first_step, attempt=1)
+    assert (following.step.number, len(world.chat.calls)) == (3, asked)
