@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from ratchet.admission_ports import Throttles
 from ratchet.app.model_turn import is_worth_waiting
 from ratchet.contracts.errors import ModelError, ModelThrottled, StoreUnavailable
-from ratchet.contracts.limits import SUSPENDED_LOOK_SECONDS
-from ratchet.contracts.messages import StepInput, StepOutput
+from ratchet.contracts.limits import SUSPENDED_LOOK_SECONDS, WAITS_PER_EXECUTION
+from ratchet.contracts.messages import ExecutionRef, StepInput, StepOutput
 from ratchet.contracts.names import Action
 from ratchet.domain.backoff import outage_wait_seconds, wait_seconds
 from ratchet.domain.task import History
@@ -25,10 +25,16 @@ def parked(event: StepInput) -> StepOutput:
         event.task,
         Action.WAIT,
         step,
-        event.execution,
+        _counted(
+            event.execution
+        ),  # not rolled over when full: nobody starts the next one of a suspended tenant
         wait_seconds=seconds,
         attempts=event.attempt,
     )
+
+
+def _counted(execution: ExecutionRef) -> ExecutionRef:
+    return replace(execution, waits=execution.waits + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,9 @@ class StepWaits:
     def _after(self, seconds: int, *, waited_seconds: int, place: str = "") -> StepOutput:
         step = self.event.step
         again = replace(step, waits=step.waits + 1, waited_seconds=waited_seconds, place=place)
-        return StepOutput(
-            self.event.task, Action.WAIT, again, self.event.execution, wait_seconds=seconds
-        )
+        execution = _counted(self.event.execution)
+        # The next execution knows nothing of the patience that an outage has used up; but that bounds its waits.
+        is_endless = waited_seconds == step.waited_seconds
+        is_full = is_endless and execution.waits >= WAITS_PER_EXECUTION
+        action = Action.ROLL_OVER if is_full else Action.WAIT
+        return StepOutput(self.event.task, action, again, execution, wait_seconds=seconds)

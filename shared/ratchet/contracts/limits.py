@@ -147,6 +147,8 @@ DEAD_LETTER_TRIES = 2
 """How often a dead letter is tried once more. Who died of it twice did not do so by chance."""
 STEPS_PER_EXECUTION = 500
 """Some 7 history events a step and 3 a retry, against the 25,000 that an execution may have."""
+WAITS_PER_EXECUTION = 1_000
+"""And 13 a wait. A model that answers 429 with a Retry-After of a second fills an execution in an hour."""
 
 INTERRUPT_SECONDS = 7 * 24 * 3600
 """How long a question to a person stays open. Then a call counts as rejected and a question of the agent as unanswered,

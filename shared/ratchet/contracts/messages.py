@@ -144,15 +144,16 @@ class ExecutionRef:
     first_step: int = 1
     version: str | None = None  # of the state machine that it runs, where one is known
     restarts: int = 0  # how many dead ones in a row it replaces: they may have spent
+    waits: int = 0  # of all its steps so far: what fills its history when its steps do not
 
     def to_dict(self) -> dict[str, int | str]:
-        """The JSON object that travels through the execution unchanged."""
+        """The JSON object that travels through the execution; only its waits are counted on."""
         data: dict[str, int | str] = {
             "generation": self.generation,
             "first_step": self.first_step,
         }
-        if self.restarts:
-            data["restarts"] = self.restarts
+        counters = {"restarts": self.restarts, "waits": self.waits}
+        data.update({name: count for name, count in counters.items() if count})
         return data if self.version is None else {**data, "version": self.version}
 
     @classmethod
@@ -168,6 +169,7 @@ class ExecutionRef:
                 int(data["first_step"]),
                 data.get("version"),
                 int(data.get("restarts", 0)),
+                int(data.get("waits", 0)),
             )
         except _NOT_OURS as exc:
             raise MalformedMessage(f"not an execution: {exc!r}") from exc

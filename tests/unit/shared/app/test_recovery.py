@@ -5,11 +5,15 @@ from dataclasses import replace
 import pytest
 
 from ratchet import Agent, Limits
-from ratchet.contracts.errors import ModelRejected, StoreUnavailable
+from ratchet.app import step_waits
+from ratchet.contracts.charge import NO_CHARGE
+from ratchet.contracts.errors import ModelRejected, ModelThrottled, StoreUnavailable
 from ratchet.contracts.limits import (
     MAX_RESTARTS,
     RING_AGAIN_SECONDS,
+    STEPS_PER_EXECUTION,
     TERMINAL_RETENTION_SECONDS,
+    WAITS_PER_EXECUTION,
     WATCH_SECONDS,
 )
 from ratchet.contracts.messages import Doorbell, TaskRef
@@ -159,6 +163,24 @@ def test_a_long_task_goes_on_in_execution_after_execution() -> None:
     assert world.run(ref).state.status is TaskStatus.SUCCEEDED
     assert len(world.steps(ref)) == 121
     assert len(world.workflow.executions) == 5
+
+
+def test_a_step_that_waits_again_and_again_goes_on_in_execution_after_execution(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(step_waits, "WAITS_PER_EXECUTION", 3)
+    throttled = [ModelThrottled("slow down", 1.0)] * 2
+    world = World(LOOP, chat=[*throttled, LOOK, *throttled, *throttled, says("Done.")])
+    ref = world.submitted()
+    tip = world.run(ref)
+    assert tip.state.status is TaskStatus.SUCCEEDED
+    assert (tip.state.generation, tip.state.restarts) == (3, 0)
+    assert tip.totals.cost_microusd == sum(r.result.cost_microusd for r in world.steps(ref))
+    assert [r.result.lost for r in world.steps(ref)] == [NO_CHARGE, NO_CHARGE]
+
+
+def test_steps_and_waits_leave_room_for_retries_in_the_history_of_an_execution() -> None:
+    assert 7 * STEPS_PER_EXECUTION + 13 * WAITS_PER_EXECUTION < 25_000 * 0.7
 
 
 def test_a_failed_task_resumes_with_the_step_that_failed() -> None:

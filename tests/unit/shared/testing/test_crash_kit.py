@@ -58,8 +58,9 @@ def test_an_agent_survives_roll_overs_waits_and_failovers_too() -> None:
         user_id="u-7",
     )
     # Each of four executions after the first looks at what an attempt before it had begun.
-    # For what they may have spent: two looks each by both later executions and three by the waits, which write twice.
-    assert report.boundaries == 42 + 2 * (4 + 4) + 2 * (2 * 2 + 3 + 2)
+    # For what they may have spent: two looks each by both later executions and three by the waits, which write twice;
+    # and one more after the first step of an execution that did not end with it.
+    assert report.boundaries == 42 + 2 * (4 + 4) + 2 * (2 * 2 + 3 + 2 + 1)
     assert shop.users == {"u-7"}
 
 
