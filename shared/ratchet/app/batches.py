@@ -51,9 +51,8 @@ class SubmitBatch(NewTasks):
         """
         self._check_tenant(tenant)
         tasks = [self._member(asked, tenant, at) for at, asked in enumerate(request.tasks)]
-        # In a form that no caller can send, so that no key of a task is one of a batch.
-        key = None if idempotency_key is None else f"batch\n{idempotency_key}"
-        claim = self.claim(key, request.model_dump_json(exclude_none=True))
+        content = request.model_dump_json(exclude_none=True)
+        claim = self.claim(idempotency_key, content, kind="batch")
         batch = Batch(
             tenant,
             "batch_" + self.ids.task_id().removeprefix("task_"),

@@ -125,8 +125,8 @@ class NewTasks:
             self.models.check()
         return override
 
-    def claim(self, key: str | None, content: str) -> IdempotencyClaim | None:
-        """The caller's key for a request of that content.
+    def claim(self, key: str | None, content: str, *, kind: str = "") -> IdempotencyClaim | None:
+        """The caller's key for a request of that content; of each kind of request the keys are their own.
 
         Raises:
             InvalidRequest: it is too long, or empty.
@@ -138,7 +138,9 @@ class NewTasks:
                 f"Idempotency-Key must have 1 to {bounds.MAX_IDEMPOTENCY_KEY_CHARS} characters"
             )
         expires = self.clock.now_ms() // 1000 + bounds.IDEMPOTENCY_RETENTION_SECONDS
-        return IdempotencyClaim(key, hashlib.sha256(content.encode()).hexdigest(), expires)
+        # With a newline, which no header can hold, so that no key of a task is one of another kind.
+        own = f"{kind}\n{key}" if kind else key
+        return IdempotencyClaim(own, hashlib.sha256(content.encode()).hexdigest(), expires)
 
     def _webhook_url(self, webhook: WebhookRequest | None) -> str | None:
         if webhook is None:

@@ -48,8 +48,8 @@ class Schedules:
             StoreUnavailable: nothing was promised; send the same request again.
         """
         task = self.submit.check(request.task, tenant)
-        key = None if idempotency_key is None else f"schedule\n{idempotency_key}"
-        claim = self.submit.claim(key, request.model_dump_json(exclude_none=True))
+        content = request.model_dump_json(exclude_none=True)
+        claim = self.submit.claim(idempotency_key, content, kind="schedule")
         timing = _timing(request)
         known = None if claim is None else self.store.created_by(tenant, claim)
         if known is None:

@@ -12,6 +12,7 @@ from ratchet.contracts.errors import StoreUnavailable
 from ratchet.contracts.limits import (
     BATCH_RETENTION_SECONDS,
     MAX_BATCH_TASKS,
+    MAX_IDEMPOTENCY_KEY_CHARS,
     TERMINAL_RETENTION_SECONDS,
 )
 from ratchet.contracts.messages import Doorbell, TaskRef
@@ -89,6 +90,15 @@ def test_a_key_of_a_task_is_none_of_a_batch(desk: Desk) -> None:
     asked = TaskRequest(goal="a")
     assert not desk.world.submit(asked, tenant="acme", idempotency_key="k").is_replay
     assert not desk.submit(of("a"), tenant="acme", idempotency_key="k").is_replay
+
+
+def test_a_key_may_be_as_long_for_a_batch_as_for_a_task_and_no_shorter(desk: Desk) -> None:
+    longest = "x" * MAX_IDEMPOTENCY_KEY_CHARS
+    first = desk.submit(of("a"), tenant="acme", idempotency_key=longest)
+    assert desk.submit(of("a"), tenant="acme", idempotency_key=longest).batch == first.batch
+    for key in ("", f"{longest}x"):
+        with pytest.raises(InvalidRequest, match="1 to 255"):
+            desk.submit(of("a"), tenant="acme", idempotency_key=key)
 
 
 def test_one_goal_that_cannot_be_carried_out_refuses_all_and_is_named(desk: Desk) -> None:

@@ -12,7 +12,7 @@ from ratchet.app.run_schedule import RunSchedule
 from ratchet.app.schedules import Schedules
 from ratchet.contracts.errors import ServiceRefused, StoreUnavailable
 from ratchet.contracts.firing import Firing
-from ratchet.contracts.limits import MAX_SCHEDULES
+from ratchet.contracts.limits import MAX_IDEMPOTENCY_KEY_CHARS, MAX_SCHEDULES
 from ratchet.contracts.messages import TaskRef
 from ratchet.contracts.names import ScheduleStatus
 from ratchet.contracts.request_errors import (
@@ -111,6 +111,13 @@ def test_what_could_not_be_carried_out_is_refused_at_once(
         create(world, **fields)
     assert world.schedules.list("acme", limit=9, cursor=None) == ([], None)
     assert timers(world) == set()
+
+
+def test_a_key_may_be_as_long_for_a_schedule_as_for_a_task_and_no_shorter(world: World) -> None:
+    create(world, "x" * MAX_IDEMPOTENCY_KEY_CHARS)
+    for key in ("", "x" * (MAX_IDEMPOTENCY_KEY_CHARS + 1)):
+        with pytest.raises(InvalidRequest, match="1 to 255"):
+            create(world, key)
 
 
 def test_the_same_key_and_body_make_one_schedule(world: World) -> None:
