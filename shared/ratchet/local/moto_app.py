@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 from functools import cache
 from threading import RLock
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -11,7 +12,7 @@ from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from ratchet.local.endpoint import ACCESS_KEY, Endpoint
-from ratchet.local.events.scheduler import refusal
+from ratchet.local.events.scheduler import refusal, restore
 from ratchet.local.json_types import JsonObject
 from ratchet.local.storage.journal import Journal
 from ratchet.local.storage.recording import (
@@ -81,8 +82,12 @@ class MotoApp:
         """Makes an EventBridge Scheduler schedule as its journal record says."""
         path = f"/schedules/{record['name'].rpartition('/')[2]}"
         headers = {"content-type": "application/json", **self._signed_for("scheduler")}
-        body = json.dumps(record["body"]).encode()
-        return call(self._app, make_environ(Request("POST", path, "", headers, body)))
+        asked = {name: value for name, value in record["body"].items() if name != "StartDate"}
+        request = Request("POST", path, "", headers, json.dumps(asked).encode())
+        response = call(self._app, make_environ(request))
+        if response.is_success:
+            restore(self._endpoint, record)
+        return response
 
     def reset(self) -> None:
         """Forgets everything that moto holds."""
@@ -120,7 +125,7 @@ class MotoApp:
         with self._lock:
             response = call(self._app, environ)
             if response.is_success:
-                self._record(schedule_record(request))
+                self._record(schedule_record(request, since=time.time()))
             return response
 
     def _secret(self, environ: WSGIEnvironment) -> Response:

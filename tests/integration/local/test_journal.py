@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 import textwrap
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -165,15 +166,28 @@ def test_an_answered_write_survives_kill_9(cdk_out: Path, tmp_path: Path) -> Non
         assert Store(stack).count("a") == "7"
 
 
-def test_schedules_outlive_the_stack_that_made_them(cdk_out: Path, tmp_path: Path) -> None:
+def an_hour_passes(journal: Path) -> None:
+    records = [json.loads(line) for line in journal.read_text().splitlines()]
+    for record in records:
+        if record["service"] == "scheduler" and record["body"] is not None:
+            record["since"] -= 3600
+            record["body"]["StartDate"] -= 3600
+    journal.write_text("".join(f"{json.dumps(record)}\n" for record in records))
+
+
+def test_schedules_outlive_the_stack_that_made_them_and_keep_their_age(
+    cdk_out: Path, tmp_path: Path
+) -> None:
+    begin = datetime.now(UTC).replace(microsecond=0)  # noqa: TID251 - moto takes no start that is long over
     wanted = {
         "ScheduleExpression": "cron(0 9 ? * MON *)",
         "ScheduleExpressionTimezone": "Europe/Berlin",
+        "StartDate": begin,
         "FlexibleTimeWindow": {"Mode": "OFF"},
         "ActionAfterCompletion": "DELETE",
         "Target": {"Arn": "arn:aws:lambda:us-east-1:123456789012:function:f", "RoleArn": "r"},
     }
-    for left in (["one", "two"], ["two"], ["two"]):
+    for hours, left in enumerate((["one", "two"], ["two"], ["two"])):
         with LocalStack.start(cdk_out, stack_name=STACK, state_dir=tmp_path / "state") as stack:
             client, group = stack.client("scheduler"), stack.outputs["Group"]
             if len(left) == 2:
@@ -182,13 +196,16 @@ def test_schedules_outlive_the_stack_that_made_them(cdk_out: Path, tmp_path: Pat
             kept = client.list_schedules(GroupName=group)["Schedules"]
             assert {s["Name"] for s in kept} >= set(left)
             shown = client.get_schedule(GroupName=group, Name="two")
-            assert {name: shown[name] for name in list(wanted)[:2]} == dict(
-                list(wanted.items())[:2]
-            )
+            assert shown["ScheduleExpression"] == wanted["ScheduleExpression"]
+            assert shown["ScheduleExpressionTimezone"] == "Europe/Berlin"
+            assert shown["StartDate"] == begin - timedelta(hours=hours)
+            age = begin - shown["CreationDate"]
+            assert round(age / timedelta(hours=1)) == hours
             if "one" in {s["Name"] for s in kept} and len(left) == 1:
                 client.delete_schedule(GroupName=group, Name="one")
             names = {s["Name"] for s in client.list_schedules(GroupName=group)["Schedules"]}
             assert names == set(left)
+        an_hour_passes(tmp_path / "state" / "journal.jsonl")
 
 
 def test_a_schedule_that_eventbridge_would_refuse_is_refused(cdk_out: Path) -> None:

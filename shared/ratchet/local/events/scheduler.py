@@ -4,6 +4,7 @@ The minute may be shortened; then their time runs ahead of the clock on the wall
 """
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -46,8 +47,9 @@ class ScheduleClock:
         self._deliver = deliver
         self._minute_seconds = minute_seconds
         self._wall = wall
-        self._began = wall()
-        self._origin = self._now = datetime.fromtimestamp(self._began // 60 * 60, UTC)
+        began = wall()
+        self._began = began // minute_seconds * minute_seconds
+        self._origin = self._now = datetime.fromtimestamp(began // 60 * 60, UTC)
         self._paces: dict[tuple[str, float], datetime] = {}
 
     def tick(self) -> None:
@@ -89,13 +91,21 @@ class ScheduleClock:
     def _paced(self, schedule: Any, pace: timedelta, bounds: _Bounds) -> Iterator[datetime]:
         """A rate begins at once, or when it is to start."""
         key = schedule.arn, schedule.creation_date
-        following = self._paces.get(key) or bounds.start or self._now
+        following = self._paces.get(key) or self._first(schedule, pace, bounds)
         if following > self._now or (bounds.end is not None and following > bounds.end):
             return
         yield following
         while following <= self._now:
             following += pace
         self._paces[key] = following
+
+    def _first(self, schedule: Any, pace: timedelta, bounds: _Bounds) -> datetime:
+        """When a rate is first due by this clock; one that is older than the clock keeps its pace."""
+        minutes = math.floor((schedule.creation_date - self._began) / self._minute_seconds) + 1
+        first = bounds.start or self._origin + minutes * _MINUTE
+        if first > self._origin:
+            return first
+        return first + ((self._origin - first) // pace + 1) * pace
 
     def _has_fired(self, schedule: Any) -> bool:
         return (schedule.arn, schedule.creation_date) in self._paces
@@ -124,6 +134,15 @@ class ScheduleClock:
             self._deliver(schedule.target["Arn"], json.loads(text))
         except (BotoCoreError, ClientError, FunctionNotFound):
             return  # the stack is closing, or the target is gone
+
+
+def restore(endpoint: Endpoint, record: JsonObject) -> None:
+    """Give a schedule that was made again the age and the start that it had: moto takes no start that is over."""
+    group, _, name = record["name"].rpartition("/")
+    backend: Any = scheduler_backends[endpoint.account][endpoint.region]
+    schedule = backend.schedule_groups[group].schedules[name]
+    schedule.start_date = record["body"].get("StartDate")
+    schedule.creation_date = record.setdefault("since", schedule.creation_date)
 
 
 def refusal(asked: JsonObject) -> str | None:

@@ -93,12 +93,17 @@ def is_schedule_write(request: Request) -> bool:
     return is_schedule and request.method in ("POST", "PUT", "DELETE")
 
 
-def schedule_record(request: Request) -> JsonObject:
-    """The record of a successful write of a schedule; a deletion has no body."""
+def schedule_record(request: Request, *, since: float) -> JsonObject:
+    """The record of a successful write of a schedule, made at `since`; a deletion has no body."""
     asked = json.loads(request.body or b"{}")
     group = asked.get("GroupName") or parse_qs(request.query).get("groupName", ["default"])[0]
     name = request.raw_path.removeprefix("/schedules/")
-    return {"service": "scheduler", "name": f"{group}/{name}", "body": asked or None}
+    return {
+        "service": "scheduler",
+        "name": f"{group}/{name}",
+        "body": asked or None,
+        "since": since,
+    }
 
 
 def dynamodb_record(request: Request) -> JsonObject:

@@ -25,14 +25,18 @@ class Town:
     def __init__(self, minute_seconds: float = 60.0) -> None:
         self.now = BEGIN.timestamp()
         self.heard: list[tuple[str, Any]] = []
+        self._minute_seconds = minute_seconds
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin a new clock, as a stack that is started again with the same state."""
         endpoint = Endpoint("http://127.0.0.1", region=REGION, account=ACCOUNT)
         self.clock = ScheduleClock(
             endpoint,
             lambda arn, body: self.heard.append((arn, body)),
-            minute_seconds=minute_seconds,
+            minute_seconds=self._minute_seconds,
             wall=lambda: self.now,
         )
-        self._minute_seconds = minute_seconds
 
     def add(self, expression: str, **fields: Any) -> None:
         wanted = {
@@ -50,7 +54,8 @@ class Town:
             "action_after_completion": "DELETE",
             **fields,
         }
-        scheduler_backends[ACCOUNT][REGION].create_schedule(**wanted)
+        made = scheduler_backends[ACCOUNT][REGION].create_schedule(**wanted)
+        made.creation_date = self.now
 
     @property
     def names(self) -> list[str]:
@@ -76,6 +81,23 @@ def test_a_rate_fires_at_once_and_then_at_its_pace(town: Town) -> None:
     town.add("rate(5 minutes)")
     assert town.minutes(12) == ["24T23:04", "24T23:09", "24T23:14"]
     assert town.heard[0] == (TARGET["Arn"], {"at": "2026-10-24T23:04:00Z", "id": "x"})
+
+
+@pytest.mark.parametrize("kept_from", [None, "23:03:30"])
+def test_a_rate_keeps_its_pace_over_a_restart(town: Town, kept_from: str | None) -> None:
+    start = None
+    if kept_from is not None:
+        start = datetime.fromisoformat(f"2026-10-24T{kept_from}+00:00").timestamp()
+    town.minutes(3)
+    town.add("rate(1 hour)", start_date=start)
+    assert len(town.minutes(10)) == 1
+    for seconds in (2, 7 * 60, 3 * 3600):
+        town.now += seconds
+        town.restart()
+    assert town.minutes(120) == [
+        "25T03:03" if start else "25T03:04",
+        "25T04:03" if start else "25T04:04",
+    ]
 
 
 def test_a_rate_keeps_to_its_bounds_and_is_gone_after_them(town: Town) -> None:
