@@ -2,9 +2,10 @@
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from pydantic import BaseModel
@@ -16,7 +17,7 @@ from ratchet.domain.memory_tools import Memory, memory_tools
 from ratchet.domain.policy import POLICIES, AgentTraits, Policy
 from ratchet.domain.semantic_cache import SemanticCache
 from ratchet.domain.task import TaskLimits as Limits
-from ratchet.domain.tools import Tool, as_tool
+from ratchet.domain.tools import Tool, as_tool, refuse_async
 
 __all__ = ["Agent", "Limits"]
 
@@ -71,6 +72,8 @@ class Agent:
     def __post_init__(self) -> None:
         if not _NAME.match(self.name):
             raise ValueError(f"agent name {self.name!r}: use lower-case letters, digits, _ and -")
+        _check_types(self)
+        _check_limits(self)
         if self.policy not in POLICIES:
             raise ValueError(f"agent {self.name!r}: policy is one of {', '.join(sorted(POLICIES))}")
         if self.compact_at_tokens is not None and self.compact_at_tokens < 1:
@@ -137,3 +140,29 @@ class Agent:
             shape.append(self.compact_at_tokens)
         text = json.dumps(shape, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _check_types(agent: Agent) -> None:
+    output, found = agent.output, f"agent {agent.name!r}"
+    if output is not None and not (isinstance(output, type) and issubclass(output, BaseModel)):
+        raise TypeError(f"{found}: output is a pydantic model (the class), or None for text")
+    for name, kind in (("memory", Memory), ("semantic_cache", SemanticCache)):
+        value = getattr(agent, name)
+        if value is not None and not isinstance(value, kind):
+            raise TypeError(f"{found}: {name} is {kind.__name__}(...), or None")
+    if agent.check is not None and not callable(agent.check):
+        raise TypeError(f"{found}: check is a function of an Answer, or None")
+    refuse_async(f"{found}, check", agent.check)
+
+
+def _check_limits(agent: Agent) -> None:
+    """Whatever a task could neither keep to nor fail by, such as NaN, is refused here."""
+    found = f"agent {agent.name!r}"
+    if not isinstance(agent.limits, Limits):
+        raise TypeError(f"{found}: limits is Limits(...)")
+    for name in (limit.name for limit in fields(Limits)):
+        value, is_cost = getattr(agent.limits, name), name == "max_cost_usd"
+        is_number = isinstance(value, (int, float) if is_cost else int) and value is not True
+        if not is_number or not 0 < value < math.inf:
+            kind = "a number" if is_cost else "a whole number"
+            raise ValueError(f"{found}: limits: {name} is {kind} above 0, not {value!r}")

@@ -2,11 +2,19 @@
 
 import inspect
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeVar, get_type_hints, overload
+from typing import Any, Literal, TypeVar, get_args, get_type_hints, overload
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    PydanticUserError,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+)
 from pydantic.json_schema import GenerateJsonSchema
 
 from ratchet.contracts import limits
@@ -17,6 +25,8 @@ from ratchet.domain.memory import RememberedByTask
 F = TypeVar("F", bound=Callable[..., Any])
 Approval = Literal["always", "never", "untrusted"] | Callable[..., bool]
 """When a call of a tool needs a person's approval."""
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""What providers take: https://platform.openai.com/docs/api-reference/chat/create"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,24 +112,23 @@ class Tool:
             check_finite(arguments or "{}")
         except ValueError as exc:
             raise ToolArgumentsInvalid(f"invalid arguments for {self.name}: {exc}") from exc
-        return {name: getattr(parsed, name) for name in type(parsed).model_fields}
+        return dict(vars(parsed))
 
     def call(self, arguments: dict[str, Any], context: ToolContext) -> str:
         """Run the function; its result as text for the model, cut at the documented length."""
-        result = self.function(**self._filled(arguments, context))
-        text = result if isinstance(result, str) else _dump(result)
-        if len(text) <= limits.MAX_TOOL_RESULT_CHARS:
-            return text
-        return f"{text[: limits.MAX_TOOL_RESULT_CHARS]}\n[cut: {len(text)} characters in all]"
+        return _text(self.function(**self._filled(arguments, context)))
 
     def check(self, arguments: dict[str, Any], context: ToolContext) -> str | None:
         """Ask `verify` whether a call that gave no answer has happened: its result if so, None if surely not.
 
-        Raises whatever `verify` raises: it cannot tell.
+        Raises whatever `verify` raises, or TypeError for a plain True or False: it cannot tell.
         """
         if self.verify is None:
             raise TypeError(f"tool {self.name!r} has no verify")
-        return self.verify(**self._filled(arguments, context))
+        found: object = self.verify(**self._filled(arguments, context))
+        if isinstance(found, bool):
+            raise TypeError(f"tool {self.name!r}: verify gives the call's result, or None")
+        return None if found is None else _text(found)
 
     def _filled(self, arguments: dict[str, Any], context: ToolContext) -> dict[str, Any]:
         if self.context_parameter is None:
@@ -167,7 +176,8 @@ def tool(  # noqa: PLR0913 - each keyword is something of its own that a tool's 
 
     `verify` is for unsafe tools: it takes the same arguments, and says what became of a call that gave no answer (the
     sandbox died, or the tool raised TimeoutError or ConnectionError). It returns the call's result if it happened, None
-    if it surely has not and will not, and raises if it cannot tell: then a person is asked, as without `verify`.
+    if it surely has not and will not, and raises if it cannot tell: then a person is asked, as without `verify`. A
+    plain True or False is no result, and tells nothing.
 
     `approval` says when a person has to approve a call before it is made: `never`, `always`, a function of the same
     arguments (but no `ToolContext`; it must say the same whenever it is asked, and where it raises, a person is asked),
@@ -176,12 +186,14 @@ def tool(  # noqa: PLR0913 - each keyword is something of its own that a tool's 
     and for ever: a summary, a fork, a resume and the later tasks of its session keep it.
 
     Raises:
-        TypeError: a parameter has no annotation, or is `*args`/`**kwargs`; or `verify` is given to a tool that is not
-            unsafe; or `approval` is none of these.
+        TypeError: a parameter has no annotation, or cannot be given by name; or `verify` is given to a tool that is not
+            unsafe; or `approval` is none of these; or one of the functions is `async`.
+        ValueError: the name is not one that providers take.
     """
 
     def mark(f: F) -> F:
         kind = Effect(effect)
+        refuse_async(f"tool {(name or f.__name__)!r}", f, verify, approval)
         beside = kind is Effect.READ if parallel is None else parallel
         described = _describe(f, name or f.__name__, effect=kind, parallel=beside)
         if verify is not None and kind is not Effect.UNSAFE:
@@ -210,33 +222,81 @@ def as_tool(function: Callable[..., Any]) -> Tool:
     return found
 
 
+def refuse_async(what: str, *functions: object) -> None:
+    """Nothing awaits a team's functions: an `async` one would do nothing, and its coroutine pass for its result.
+
+    Raises:
+        TypeError: one of them is `async`.
+    """
+    if any(inspect.iscoroutinefunction(f) or inspect.isasyncgenfunction(f) for f in functions):
+        raise TypeError(
+            f"{what}: use a plain function, not `async`; asyncio.run may be called in it"
+        )
+
+
 def _describe(function: Callable[..., Any], name: str, *, effect: Effect, parallel: bool) -> Tool:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"tool {name!r}: use 1 to 64 letters (a-z, A-Z), digits, _ and -")
     hints = get_type_hints(function, include_extras=True)
     fields: dict[str, Any] = {}
     context = None
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise TypeError(f"tool {name!r}: *args and **kwargs have no schema")
+        if parameter.kind is parameter.POSITIONAL_ONLY:
+            raise TypeError(f"tool {name!r}: parameter {parameter.name!r} cannot be given by name")
         if parameter.name not in hints:
             raise TypeError(f"tool {name!r}: parameter {parameter.name!r} needs a type")
         if hints[parameter.name] is ToolContext:
             context = parameter.name
             continue
+        if ToolContext in get_args(hints[parameter.name]):
+            raise TypeError(
+                f"tool {name!r}: the type of {parameter.name!r} must be ToolContext alone"
+            )
         default = ... if parameter.default is parameter.empty else parameter.default
         fields[parameter.name] = (hints[parameter.name], default)
-    model = create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
     return Tool(
         name=name,
         description=inspect.cleandoc(function.__doc__ or ""),
         effect=effect,
         parallel=parallel,
         function=function,
-        arguments=model,
+        arguments=_arguments(name, fields),
         context_parameter=context,
     )
 
 
-def _dump(value: Any) -> str:
+def _arguments(name: str, fields: dict[str, Any]) -> type[BaseModel]:
+    try:
+        model = create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
+    except PydanticUserError as exc:
+        raise TypeError(
+            f"tool {name!r}: a parameter's type has no JSON schema: {str(exc).splitlines()[0]}"
+        ) from exc
+    lost = sorted(set(fields) - set(model.model_fields))
+    if lost:  # pydantic takes _x and model_config for something else
+        raise TypeError(f"tool {name!r}: a parameter cannot be named {', '.join(lost)}")
+    return model
+
+
+def _text(result: object) -> str:
+    text = result if isinstance(result, str) else _dump(result)
+    if len(text) <= limits.MAX_TOOL_RESULT_CHARS:
+        return text
+    return f"{text[: limits.MAX_TOOL_RESULT_CHARS]}\n[cut: {len(text)} characters in all]"
+
+
+def _dump(value: object) -> str:
     # The tool has run by now: whatever it returned must become text, or its effect would look like a failure.
+    for dump in (_json, repr):
+        try:
+            return dump(value)
+        except Exception:  # noqa: BLE001 - bytes that are no text, a cycle, a repr that raises
+            continue
+    return f"<{type(value).__name__}>"
+
+
+def _json(value: object) -> str:
     plain: Json = TypeAdapter(Any).dump_python(value, mode="json", fallback=repr)
     return json.dumps(plain, ensure_ascii=False, separators=(",", ":"))

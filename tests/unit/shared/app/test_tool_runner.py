@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -105,10 +106,15 @@ def test_a_call_that_was_begun_and_cannot_be_looked_up_is_asked_about_too() -> N
 
 
 @pytest.mark.parametrize(
-    ("verdict", "told", "ok"), [("paid, says the bank", "paid, says", True), (None, "not", False)]
+    ("verdict", "told", "ok"),
+    [
+        ("paid, says the bank", "paid, says", True),
+        ({"paid": 5}, '{"paid":5}', True),
+        (None, "not", False),
+    ],
 )
 def test_a_call_that_was_begun_is_looked_up_and_not_made_whatever_is_found(
-    verdict: str | None, told: str, ok: bool
+    verdict: Any, told: str, ok: bool
 ) -> None:
     shop = Shop(verify=lambda: verdict)
     shop.begun(1)
@@ -118,6 +124,14 @@ def test_a_call_that_was_begun_is_looked_up_and_not_made_whatever_is_found(
     assert told in (heard(results)["c-pay"] or "")
     assert results.runs[1].ok is ok
     assert shop.made == []
+
+
+@pytest.mark.parametrize("verdict", [True, False])
+def test_a_verdict_without_a_result_leaves_the_call_to_a_person(verdict: Any) -> None:
+    shop = Shop(verify=lambda: verdict)
+    shop.begun(1)
+    shop.clock.advance(ALIVE_SECONDS + 1)
+    assert [unknown.call_id for unknown in shop.run().unknown] == ["c-buy", "c-pay"]
 
 
 def test_while_the_attempt_before_may_still_be_making_the_call_it_is_waited_for() -> None:

@@ -1,10 +1,11 @@
 import json
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 import pytest
 from pydantic import BaseModel, Field
 
-from ratchet import Agent, ToolContext, tool
+from ratchet import Agent, Limits, ToolContext, tool
 from ratchet.contracts.limits import MAX_TOOL_RESULT_CHARS
 from ratchet.contracts.names import Effect
 from ratchet.domain.tools import ToolArgumentsInvalid, as_tool
@@ -129,6 +130,88 @@ def test_a_result_that_no_schema_knows_is_still_a_result() -> None:
     assert as_tool(act).call({}, CONTEXT) == '{"made":"<odd>"}'
 
 
+def in_a_circle() -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    found["again"] = found
+    return found
+
+
+class Mute:
+    def __repr__(self) -> str:
+        raise RuntimeError("says nothing")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(b"\xff", "b'\\xff'"), (in_a_circle(), "{'again': {...}}"), (Mute(), "<Mute>")],
+)
+def test_a_result_that_json_cannot_hold_is_still_a_result(value: object, text: str) -> None:
+    @tool(effect="unsafe")
+    def act() -> object:
+        return value
+
+    assert as_tool(act).call({}, CONTEXT) == text
+
+
+async def later(n: int = 0) -> None: ...
+
+
+async def one_by_one(n: int = 0) -> AsyncIterator[int]:
+    yield n
+
+
+@pytest.mark.parametrize(
+    "said", [{"function": later}, {"function": one_by_one}, {"verify": later}, {"approval": later}]
+)
+def test_what_nobody_would_await_is_refused_where_it_is_written(said: dict[str, Any]) -> None:
+    def plain(n: int) -> int:
+        return n
+
+    function = said.pop("function", plain)
+    with pytest.raises(TypeError, match="not `async`"):
+        tool(effect="unsafe", **said)(function)
+
+
+def test_parameters_that_no_call_could_fill_are_refused_where_they_are_written() -> None:
+    def by_place(n: int, /) -> None: ...
+
+    def hidden(_n: int) -> None: ...
+
+    def settings(model_config: str) -> None: ...
+
+    def perhaps(context: ToolContext | None = None) -> None: ...
+
+    def foreign(n: Mute) -> None: ...
+
+    for function, why in (
+        (by_place, "cannot be given by name"),
+        (hidden, "cannot be named _n"),
+        (settings, "cannot be named model_config"),
+        (perhaps, "must be ToolContext alone"),
+        (foreign, "has no JSON schema.*Mute"),
+    ):
+        with pytest.raises(TypeError, match=why):
+            tool(function)
+
+
+def test_a_parameter_named_as_a_property_of_pydantic_gets_its_argument() -> None:
+    def search(model_fields_set: str) -> str:
+        return model_fields_set
+
+    with pytest.warns(UserWarning, match="shadows an attribute"):
+        found = as_tool(tool(search))
+    assert found.call(found.parse('{"model_fields_set":"x"}'), CONTEXT) == "x"
+
+
+@pytest.mark.parametrize("name", ["", "look up", "n\u00e4chste", "x" * 65])
+def test_a_name_that_providers_refuse_is_refused_where_it_is_written(name: str) -> None:
+    def look() -> None: ...
+
+    look.__name__ = name
+    with pytest.raises(ValueError, match="letters"):
+        tool(look)
+
+
 def test_functions_without_a_schema_are_refused_where_they_are_written() -> None:
     with pytest.raises(TypeError, match="needs a type"):
 
@@ -155,6 +238,34 @@ def test_an_agent_is_checked_where_it_is_written() -> None:
         arguments: dict[str, Any] = {"name": "good", "instructions": "x", **bad}
         with pytest.raises(ValueError, match="agent"):
             Agent(**arguments)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"output": dict},
+        {"output": list[str]},
+        {"memory": True},
+        {"semantic_cache": 0.9},
+        {"check": "careful"},
+        {"check": later},
+        {"limits": {"max_steps": 3}},
+        {"limits": Limits(max_cost_usd=float("nan"))},
+        {"limits": Limits(max_cost_usd=float("inf"))},
+        {"limits": Limits(max_cost_usd=0)},
+        {"limits": Limits(max_steps=0)},
+        {"limits": Limits(max_steps="5")},  # type: ignore[arg-type]
+        {"limits": Limits(max_tokens=-1)},
+        {"limits": Limits(deadline_seconds=1.5)},  # type: ignore[arg-type]
+    ],
+    ids=str,
+)
+def test_what_only_a_task_would_stumble_over_is_refused_in_the_agents_name(
+    wrong: dict[str, Any],
+) -> None:
+    (name,) = wrong
+    with pytest.raises((TypeError, ValueError), match=f"agent 'good'.*{name}"):
+        Agent("good", "x", **wrong)
 
 
 def test_the_version_follows_what_shapes_the_prompts() -> None:
