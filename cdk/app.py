@@ -18,7 +18,7 @@ def main() -> None:
     """Synthesize into the folder that the CDK CLI (or `cdk.synth`) names."""
     try:
         app = build_app()
-    except (BundlingError, ClosureError, FileNotFoundError, ValueError) as exc:
+    except (BundlingError, ClosureError, OSError, ValueError) as exc:
         sys.exit(f"{type(exc).__name__}: {exc}")
     app.synth()
 

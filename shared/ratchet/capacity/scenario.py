@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 
 from ratchet.capacity.errors import CapacityError
 from ratchet.capacity.quotas import DISPATCHERS, QUOTAS, START_BURST, TRANSITION_BURST
@@ -20,7 +21,11 @@ class Load:
     over: float = 0.0
 
     def __post_init__(self) -> None:
-        if not self.tenant or self.tasks < 1 or self.start < 0 or self.over < 0:
+        if (
+            not self.tenant
+            or self.tasks < 1
+            or not (0 <= self.start < inf and 0 <= self.over < inf)
+        ):
             raise CapacityError(
                 f"tenant {self.tenant!r} needs a name, one task or more, and times of 0 or more"
             )
@@ -40,7 +45,7 @@ class Provider:
     other_use: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.rpm <= 0 or self.tpm <= 0:
+        if not (0 < self.rpm < inf and 0 < self.tpm < inf):
             raise CapacityError("--rpm and --tpm must be above 0")
         if not 0 <= self.bucket_share <= 1 or not 0 <= self.other_use < 1:
             raise CapacityError("--bucket-share lies between 0 and 1, --other-use below 1")
@@ -60,7 +65,7 @@ class Aws:
     def __post_init__(self) -> None:
         if min(self.lambda_concurrency, self.dispatchers) < 1:
             raise CapacityError("--lambda-concurrency and --dispatchers must be 1 or more")
-        if min(self.transitions_per_second, self.starts_per_second) <= 0:
+        if not (0 < self.transitions_per_second < inf and 0 < self.starts_per_second < inf):
             raise CapacityError("--transitions and --starts must be above 0 a second")
 
 
@@ -84,7 +89,7 @@ class Scenario:
         names = [load.tenant for load in self.loads]
         if not names or len(set(names)) < len(names):
             raise CapacityError("--tenant is needed, once for each tenant")
-        if self.steps < 1 or self.step_seconds <= 0 or self.step_tokens < 0:
+        if self.steps < 1 or not 0 < self.step_seconds < inf or self.step_tokens < 0:
             raise CapacityError("--steps, --step-seconds and --step-tokens must be above 0")
         caps = [*self.tenant_limits.values(), *([self.tenant_limit] if self.tenant_limit else [])]
         if self.tenant_limit == 0 or any(cap < 1 for cap in caps):

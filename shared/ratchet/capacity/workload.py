@@ -11,6 +11,8 @@ from ratchet.domain.models import ModelCatalogue, ModelSpec, Usage
 
 DAYS_PER_MONTH = 365 / 12
 SECONDS_PER_DAY = 24 * 3600
+MOST = 1_000_000_000
+"""Beyond it no figure of a workload means anything."""
 MIN_CACHED_TOKENS = 1024
 """Shorter prompts are not cached: https://platform.openai.com/docs/guides/prompt-caching"""
 REASONING_SHARE = 0.1
@@ -52,16 +54,18 @@ class Workload:
     peak_factor: float = 5.0
 
     def __post_init__(self) -> None:
-        if self.tasks_per_day <= 0:
-            raise CapacityError("--tasks-per-day must be above 0")
+        if not 0 < self.tasks_per_day <= MOST:
+            raise CapacityError(f"--tasks-per-day must be above 0 and at most {MOST:,}")
         if not 1 <= self.steps <= MAX_STEPS_CAP:
             raise CapacityError(f"--steps must be between 1 and {MAX_STEPS_CAP:,}")
         if not 0 <= self.complex_share <= 1:
             raise CapacityError(
                 f"--complex-share must be between 0 and 1, not {self.complex_share}"
             )
-        if self.step_seconds <= 0 or self.peak_factor < 1:
-            raise CapacityError("--step-seconds must be above 0 and --peak-factor at least 1")
+        if not 0 < self.step_seconds <= MOST or not 1 <= self.peak_factor <= MOST:
+            raise CapacityError(
+                f"--step-seconds must be above 0, --peak-factor at least 1, and both at most {MOST:,}"
+            )
         if any(weight < 0 for weight in self.mix.values()) or (
             self.mix and not sum(self.mix.values())
         ):

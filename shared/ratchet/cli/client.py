@@ -48,7 +48,7 @@ class ApiClient:
         """A client that sends the key, or signs with AWS credentials when there is none.
 
         Raises:
-            CliError: the address is not one, or there is nothing to authenticate with.
+            CliError: the address or the key is not one, or there is nothing to authenticate with.
         """
         try:
             url = httpx.URL(config.url)
@@ -56,6 +56,8 @@ class ApiClient:
             raise CliError(f"{config.source}={config.url!r} is not a URL: {exc}") from exc
         if url.scheme not in ("http", "https") or not url.host:
             raise CliError(f"{config.source}={config.url!r} is not an http(s) URL")
+        if config.key is not None and not (config.key.isascii() and config.key.isprintable()):
+            raise CliError("RATCHET_API_KEY holds what no key has: a line break, or no ASCII")
         auth = None
         if config.key is None:
             from ratchet.cli.signing import SigV4  # noqa: PLC0415 - loads botocore
@@ -240,7 +242,17 @@ class ApiClient:
         json: Mapping[str, Json] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Model:
-        request = self._http.build_request(method, path, params=params, json=json, headers=headers)
+        try:
+            request = self._http.build_request(
+                method, path, params=params, json=json, headers=headers
+            )
+        except (
+            ValueError
+        ) as exc:  # what JSON or a header cannot hold: NaN, half a character, an umlaut in a key
+            raise CliError(
+                f"the request cannot be sent: {exc}",
+                "Numbers must be finite, texts UTF-8, and an idempotency key or ETag ASCII.",
+            ) from exc
         response = self._checked(request)
         try:
             return model.model_validate_json(response.content)
@@ -307,6 +319,7 @@ def _query(**values: str | int | None) -> dict[str, str]:
     return {name: str(value) for name, value in values.items() if value}
 
 
-def _segment(task_id: str) -> str:
-    """A path segment: what was typed must not lead to another resource."""
-    return quote(task_id, safe="")
+def _segment(text: str) -> str:
+    """A path segment: what was typed must not lead to another resource, as `..` would."""
+    quoted = quote(text, safe="")
+    return quoted.replace(".", "%2E") if quoted in (".", "..") else quoted

@@ -1,10 +1,9 @@
 """Values of the planning commands' options, written as text: `NAME=1`, `NAME:1`, and tables in files."""
 
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import yaml
 
 from ratchet.capacity.errors import CapacityError
 from ratchet.capacity.estimate import ProviderLimit
@@ -47,9 +46,9 @@ def routing_table(path: Path | None) -> tuple[Path, RoutingTable]:
         return found, RoutingTable.load(found)
     except OSError as exc:
         raise CliError(
-            f"{found} cannot be read: {exc.strerror}", "Name a routing table:  --routing FILE"
+            f"{found} cannot be read: {exc.strerror}", "Name a file like cdk/routing.yaml."
         ) from exc
-    except (ValueError, yaml.YAMLError) as exc:
+    except ValueError as exc:
         raise CliError(f"{found} is not a routing table: {exc}") from exc
 
 
@@ -80,7 +79,7 @@ def pairs(option: str, given: Iterable[str]) -> dict[str, float]:
             found[name.strip()] = float(number)
         except ValueError:
             name = ""
-        if not name:
+        if not name or not math.isfinite(found[name.strip()]):
             raise CliError(f"{option} {text!r} is not NAME=NUMBER")
     return found
 
@@ -115,7 +114,7 @@ def providers(given: Iterable[str]) -> tuple[ProviderLimit, ...]:
             limit = ProviderLimit(model, float(rpm), float(tpm))
         except ValueError:
             limit = ProviderLimit("", 0, 0)
-        if not limit.model or min(limit.rpm, limit.tpm) <= 0:
+        if not limit.model or not all(0 < n < math.inf for n in (limit.rpm, limit.tpm)):
             raise CliError(
                 f"--provider {text!r} is not MODEL=RPM:TPM",
                 "For example:  --provider gpt-4o=10000:30000000",

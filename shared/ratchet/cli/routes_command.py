@@ -36,6 +36,8 @@ def routes(
     if set_file is not None or clear:
         table = None if set_file is None else override_text(set_file)
         write_override(api_config(), stack, table)
+        if as_json:
+            write_document({"source": "deployed" if clear else "override"})
         note(
             f"New tasks use {set_file or 'the deployed table'} within {ROUTING_OVERRIDE_SECONDS} s; "
             "those that exist keep the routes they were submitted with."
@@ -53,12 +55,17 @@ def override_text(path: Path) -> str:
     """The file as the override is kept.
 
     Raises:
-        CliError: it is no routing table, or leads to a model without a price.
+        CliError: it is no routing table, says nothing, or leads to a model without a price.
     """
     from ratchet.cli.planning_options import catalogue, routing_table  # noqa: PLC0415
     from ratchet.contracts.priced_models import how_to_price  # noqa: PLC0415
 
     _, table = routing_table(path)
+    if not table.model_fields_set:
+        raise CliError(
+            f"{path} says nothing: it has neither `default` nor `rules`",
+            "For the deployed table:  ratchet routes --clear",
+        )
     known = catalogue()
     for route in table.pinned().routes():
         for model in route.models:

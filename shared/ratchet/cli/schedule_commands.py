@@ -122,10 +122,13 @@ def show(schedule_id: ScheduleId, *, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def delete(schedule_id: ScheduleId) -> None:
+def delete(schedule_id: ScheduleId, *, as_json: AsJson = False) -> None:
     """Let a schedule run no more; tasks that it has submitted go on."""
     with connect() as client:
         client.send("DELETE", client.path("schedules", schedule_id))
+    if as_json:
+        write_document({"schedule_id": schedule_id, "deleted": True})
+        return
     note(f"{schedule_id} runs no more.")
 
 

@@ -20,7 +20,8 @@ Url = Annotated[
 Tenant = Annotated[str, typer.Option(help="Whose webhooks.")]
 Rotate = Annotated[bool, typer.Option("--rotate", help="Put a new secret in place of this one.")]
 Overlap = Annotated[
-    float, typer.Option(min=0, metavar="HOURS", help="How long the old one signs too.")
+    float,
+    typer.Option(min=0, max=87_600, metavar="HOURS", help="How long the old one signs too."),
 ]
 Stack = Annotated[str, typer.Option(help="The deployment's CloudFormation stack.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]

@@ -76,7 +76,11 @@ class Providers(BaseModel):
         """
         import yaml  # noqa: PLC0415 - functions import this module without carrying PyYAML
 
-        return cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+        try:
+            said = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except yaml.YAMLError as exc:
+            raise ValueError(f"{path}: is not YAML: {exc}") from None
+        return cls.model_validate(said or {})
 
     def require_routes_to(self, models: Collection[str]) -> None:
         """Refuse a deployment that no route can reach: its model is most likely misspelt.

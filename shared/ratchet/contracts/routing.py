@@ -54,7 +54,11 @@ class RoutingTable(BaseModel):
         """
         import yaml  # noqa: PLC0415 - functions import this module without carrying PyYAML
 
-        return cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+        try:
+            said = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except yaml.YAMLError as exc:
+            raise ValueError(f"{path}: is not YAML: {exc}") from None
+        return cls.model_validate(said or {})
 
     @property
     def models(self) -> frozenset[str]:

@@ -52,6 +52,39 @@ def test_answers_that_are_no_problem_documents_are_shown_too(
     assert words in done.err
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("submit", "go", "--max-cost", "nan"),
+        ("submit", "go", "--idempotency-key", "schl\u00fcssel"),
+        ("submit", "half a \udcff"),
+        ("memory", "put", "tenant", "key", "NaN", "--as-json"),
+    ],
+    ids=str,
+)
+def test_what_no_request_can_hold_is_said_and_not_sent(
+    api: FakeApi, ratchet: Command, words: tuple[str, ...]
+) -> None:
+    done = ratchet(*words)
+
+    assert done.code == 1
+    assert "Error: the request cannot be sent: " in done.err
+    assert api.requests == []
+
+
+@pytest.mark.parametrize("dots", [".", ".."])
+def test_dots_in_place_of_an_id_lead_to_no_other_resource(
+    api: FakeApi, ratchet: Command, dots: str
+) -> None:
+    api.on(f"GET /v1/memory/{dots}/tasks", httpx.Response(404))
+
+    assert ratchet("memory", "get", dots, "tasks").code == 1
+    assert (
+        api.requests[0].url.raw_path
+        == b"/v1/memory/" + dots.replace(".", "%2E").encode() + b"/tasks"
+    )
+
+
 def test_refused_credentials_say_what_to_check(api: FakeApi, ratchet: Command) -> None:
     api.on(f"GET {PATH}", httpx.Response(401, json={"message": "Unauthorized"}))
 
@@ -92,6 +125,12 @@ def test_an_api_that_is_gone_is_reported_with_what_to_do(api: FakeApi, ratchet: 
     assert "http://api.test does not answer (connection refused)" in done.err
     assert "ratchet dev" in done.err
     assert len(api.requests) == 4
+
+
+@pytest.mark.parametrize("key", ["schl\u00fcssel", "two\nlines"])
+def test_a_key_that_no_header_can_hold_is_refused(key: str) -> None:
+    with pytest.raises(CliError, match="RATCHET_API_KEY"):
+        ApiClient.connect(ApiConfig("http://api.test", key, "RATCHET_API_URL"))
 
 
 @pytest.mark.parametrize("url", ["api.test", "ftp://api.test", "http://", "http://x:y"])

@@ -74,6 +74,7 @@ def test_a_file_is_put_in_the_place_of_the_deployed_table(
 def test_it_can_be_taken_away(ratchet: Command, written: Written) -> None:
     assert ratchet("routes", "--clear").code == 0
     assert written == [("Ratchet", None)]
+    assert ratchet("routes", "--clear", "--json").json == {"source": "deployed"}
 
 
 @pytest.mark.usefixtures("api")
@@ -82,6 +83,7 @@ def test_it_can_be_taken_away(ratchet: Command, written: Written) -> None:
     [
         ("default: [dream-7]", "'dream-7', which has no price"),
         ("rules: [{step: dreaming, models: [o3]}]", "is not a routing table"),
+        ("# nothing yet", "says nothing"),
     ],
 )
 def test_a_table_that_cannot_be_used_is_not_written(

@@ -80,3 +80,5 @@ def test_a_schedule_is_deleted(api: FakeApi, ratchet: Command) -> None:
     done = ratchet("schedules", "delete", ID)
     assert done.code == 0
     assert f"{ID} runs no more" in done.err
+    done = ratchet("schedules", "delete", ID, "--json")
+    assert done.json == {"schedule_id": ID, "deleted": True}

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from ratchet.contracts.providers import Providers
+from ratchet.contracts.routing import RoutingTable
 from ratchet.contracts.settings import NO_PROVIDERS
 
 ONE: dict[str, Any] = {"name": "eu", "model": "gpt-4o", "base_url": "https://eu.example/v1/"}
@@ -31,6 +32,15 @@ def test_the_example_in_the_file_as_shipped_is_valid(tmp_path: Path) -> None:
 def test_an_empty_file_is_no_deployments(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text("", encoding="utf-8")
     assert Providers.load(tmp_path / "p.yaml") == Providers()
+
+
+@pytest.mark.parametrize("kind", [Providers, RoutingTable])
+def test_a_file_that_is_no_yaml_is_named(
+    tmp_path: Path, kind: type[Providers] | type[RoutingTable]
+) -> None:
+    (tmp_path / "p.yaml").write_text("default: [gpt-4o", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"p\.yaml: is not YAML: (.|\n)*line 1"):
+        kind.load(tmp_path / "p.yaml")
 
 
 def test_the_setting_is_read_back_as_it_was() -> None:
