@@ -60,7 +60,6 @@ def test_answers_that_are_no_problem_documents_are_shown_too(
         ("submit", "half a \udcff"),
         ("memory", "put", "tenant", "key", "NaN", "--as-json"),
     ],
-    ids=str,
 )
 def test_what_no_request_can_hold_is_said_and_not_sent(
     api: FakeApi, ratchet: Command, words: tuple[str, ...]

@@ -258,7 +258,6 @@ def test_an_agent_is_checked_where_it_is_written() -> None:
         {"limits": Limits(max_tokens=-1)},
         {"limits": Limits(deadline_seconds=1.5)},  # type: ignore[arg-type]
     ],
-    ids=str,
 )
 def test_what_only_a_task_would_stumble_over_is_refused_in_the_agents_name(
     wrong: dict[str, Any],
