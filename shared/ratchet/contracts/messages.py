@@ -11,6 +11,7 @@ from typing import Any, Self
 from ratchet.contracts.charge import NO_CHARGE, Charge
 from ratchet.contracts.names import Action, Complexity, StepType
 from ratchet.contracts.request_errors import InvalidRequest
+from ratchet.contracts.step_failure import failure_text
 
 SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:@-]{0,127}")
 """What tenants, tasks and sessions may be called: such text stays in its place in a key."""
@@ -239,7 +240,7 @@ class StepInput:
         execution = ExecutionRef.from_dict(event.get("execution"))
         try:
             attempt = int(event.get("attempt") or 0)
-            cause = _cause(event.get("failure"))
+            cause = failure_text(event.get("failure"))
             route = event.get("route")
             if isinstance(route, dict) and route.get("models"):
                 return cls(task, step, Route.from_dict(route), execution, attempt, cause)
@@ -282,12 +283,6 @@ class StepOutput:
         if self.status is not None:
             data["status"] = self.status
         return data
-
-
-def _cause(failure: Any) -> str | None:
-    if failure is None:
-        return None
-    return f"{failure.get('Error', 'Unknown')}: {str(failure.get('Cause', ''))[:2000]}"
 
 
 def _text(data: Any, name: str) -> str:
