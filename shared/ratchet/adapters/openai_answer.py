@@ -14,6 +14,8 @@ from ratchet.model_ports import Embedding, EmbeddingCall, ModelAnswer, ModelCall
 _LENGTH = frozenset({"model_length", "max_tokens"})
 # The provider broke off (OpenRouter, Mistral; DeepSeek): what there is of the answer is no answer.
 _BROKEN_OFF = frozenset({"error", "insufficient_system_resource"})
+_MOST_TOKENS = 10**9
+"""No call takes so many. What goes far beyond fits into no float, and so into no bill or announcement."""
 
 
 class UnreadableAnswer(ValueError):
@@ -69,9 +71,8 @@ def parse_embedding(body: bytes, call: EmbeddingCall) -> Embedding:
         raise UnreadableAnswer("it holds no vector") from None
     if not any(numbers) or not all(map(math.isfinite, numbers)):
         raise UnreadableAnswer("its vector has no direction")
-    given = data.get("usage")
-    tokens = given.get("prompt_tokens") if isinstance(given, dict) else None
-    if not isinstance(tokens, int) or tokens < 0:
+    tokens = _count(data.get("usage"), "prompt_tokens")
+    if tokens is None:
         tokens = len(call.text.encode(errors="replace")) // BYTES_PER_TOKEN + 1
     return Embedding(numbers, Usage(input_tokens=tokens))
 
@@ -181,7 +182,7 @@ def _cache_writes(usage: Any, details: Any) -> int:
 
 def _count(data: Any, name: str) -> int | None:
     value = data.get(name) if isinstance(data, dict) else None
-    is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_TOKENS
     return value if is_count else None
 
 

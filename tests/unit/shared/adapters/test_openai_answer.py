@@ -41,12 +41,17 @@ def test_usage_is_read_with_its_details() -> None:
 
 
 @pytest.mark.parametrize(
-    "usage", [None, {}, {"prompt_tokens": -1, "completion_tokens": 3}, {"prompt_tokens": 5}, "free"]
+    "usage",
+    [
+        *(None, {}, {"prompt_tokens": -1, "completion_tokens": 3}, {"prompt_tokens": 5}, "free"),
+        {"prompt_tokens": 10**320, "completion_tokens": 3},
+    ],
 )
 def test_missing_usage_is_estimated_and_never_free(usage: object) -> None:
     usage_counted = parsed({"content": "x" * 300}, usage).usage
     assert usage_counted.input_tokens >= PROMPT.estimated_tokens()
     assert usage_counted.output_tokens >= 100
+    assert usage_counted.total_tokens < 10**6
 
 
 def test_missing_usage_of_a_reasoning_model_counts_all_that_it_was_allowed() -> None:
