@@ -15,8 +15,8 @@ class ApiKeys(Protocol):
         """Keep a new key; afterwards `find` has it."""
         ...
 
-    def replace(self, key: ApiKey) -> None:
-        """Keep a key's new state in place of the one before."""
+    def replace(self, key: ApiKey) -> bool:
+        """Keep a key's new state in place of the one before; False, and nothing is kept, once that is revoked."""
         ...
 
     def find(self, key_id: str) -> ApiKey | None:

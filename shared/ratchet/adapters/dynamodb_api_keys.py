@@ -7,7 +7,7 @@ record without a pointer (a crash between the two writes) is a key that nobody w
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ratchet.adapters.aws import AWS_ERRORS, store_error
+from ratchet.adapters.aws import AWS_ERRORS, error_code, store_error
 from ratchet.contracts.names import Scope
 from ratchet.domain import keys
 from ratchet.domain.api_keys import ApiKey
@@ -30,9 +30,9 @@ class DynamoDbApiKeys:
         self.replace(key)
         self._put({**_key(keys.api_key_pointer(key.id), keys.API_KEY), "tenant": {"S": key.tenant}})
 
-    def replace(self, key: ApiKey) -> None:
-        """Keep a key's new state."""
-        self._put(_to_item(key))
+    def replace(self, key: ApiKey) -> bool:
+        """Keep a key's new state, unless it is revoked: who read it before that must not open it again."""
+        return self._put(_to_item(key), ConditionExpression="attribute_not_exists(revoked_at)")
 
     def find(self, key_id: str) -> ApiKey | None:
         """The key of that id: strongly consistent, so that a revoked one is not seen open."""
@@ -67,11 +67,14 @@ class DynamoDbApiKeys:
         item: Item | None = found.get("Item")
         return item
 
-    def _put(self, item: Item) -> None:
+    def _put(self, item: Item, **condition: Any) -> bool:
         try:
-            self._client.put_item(TableName=self._table, Item=item)
+            self._client.put_item(TableName=self._table, Item=item, **condition)
         except AWS_ERRORS as exc:
+            if error_code(exc) == "ConditionalCheckFailedException":
+                return False
             raise store_error(exc) from exc
+        return True
 
 
 def _key(partition: str, sort: str) -> Item:

@@ -106,12 +106,14 @@ class ManageKeys:
         """
         old, now = self._found(key_id), self.clock.now_ms()
         if not old.is_open(now):
-            raise InvalidRequest(f"key {key_id} is closed: create a new one")
+            raise _closed(key_id)
         lifetime = None if old.expires_at_ms is None else old.expires_at_ms - old.created_at_ms
         ends = None if lifetime is None else now + lifetime
         # The new one first: a crash between the two leaves the holder with the old one.
         made = self._add(replace(old, created_at_ms=now, expires_at_ms=ends))
-        self.keys.replace(old.ending_by(now + overlap_ms))
+        if not self.keys.replace(old.ending_by(now + overlap_ms)):  # revoked meanwhile
+            self.keys.replace(replace(made.key, revoked_at_ms=now))
+            raise _closed(key_id)
         return made
 
     def _add(self, key: ApiKey) -> NewKey:
@@ -127,3 +129,7 @@ class ManageKeys:
                 f"there is no key {key_id}; `ratchet keys list` shows a tenant's keys"
             )
         return key
+
+
+def _closed(key_id: str) -> InvalidRequest:
+    return InvalidRequest(f"key {key_id} is closed: create a new one")

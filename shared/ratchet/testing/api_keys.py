@@ -17,9 +17,13 @@ class InMemoryApiKeys:
         """Keep a new key."""
         self._up()[key.id] = key
 
-    def replace(self, key: ApiKey) -> None:
-        """Keep a key's new state."""
-        self._up()[key.id] = key
+    def replace(self, key: ApiKey) -> bool:
+        """Keep a key's new state, unless it is revoked."""
+        before = self._up().get(key.id)
+        if before is not None and before.revoked_at_ms is not None:
+            return False
+        self._keys[key.id] = key
+        return True
 
     def find(self, key_id: str) -> ApiKey | None:
         """The key of that id."""

@@ -39,7 +39,15 @@ def test_a_key_is_found_by_its_id_as_it_was_last_written(keys: ApiKeys) -> None:
     keys.add(KEY)
     keys.add(PLAIN)
     assert (keys.find("0a"), keys.find("0b"), keys.find("0c")) == (KEY, PLAIN, None)
+    assert keys.replace(replace(KEY, expires_at_ms=8))
+    assert keys.replace(replace(KEY, revoked_at_ms=7))
+    assert keys.find("0a") == replace(KEY, revoked_at_ms=7)
+
+
+def test_a_revoked_key_is_never_written_over(keys: ApiKeys) -> None:
+    keys.add(KEY)
     keys.replace(replace(KEY, revoked_at_ms=7))
+    assert not keys.replace(KEY.ending_by(8))
     assert keys.find("0a") == replace(KEY, revoked_at_ms=7)
 
 

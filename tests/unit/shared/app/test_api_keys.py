@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from ratchet.app.api_keys import ManageKeys, VerifyKey
 from ratchet.contracts.names import Scope
 from ratchet.contracts.request_errors import InvalidRequest, KeyNotFound
+from ratchet.domain.api_keys import ApiKey
 from ratchet.testing.api_keys import CountingChance, InMemoryApiKeys
 from ratchet.testing.clock import FakeClock
 
@@ -77,6 +78,22 @@ def test_a_closed_key_is_not_rotated_and_revoking_twice_changes_nothing() -> Non
     assert door.manage.revoke(made.key.id) == first
     with pytest.raises(InvalidRequest, match="closed"):
         door.manage.rotate(made.key.id, overlap_ms=0)
+
+
+def test_a_key_that_is_revoked_while_it_is_rotated_stays_revoked() -> None:
+    door = Door()
+    old = door.manage.create("acme", READ)
+    add = door.kept.add
+
+    def revoked_meanwhile(key: ApiKey) -> None:
+        add(key)
+        door.manage.revoke(old.key.id)
+
+    door.kept.add = revoked_meanwhile  # type: ignore[method-assign]
+    with pytest.raises(InvalidRequest, match="is closed"):
+        door.manage.rotate(old.key.id, overlap_ms=HOUR_MS)
+    assert not door.opens(old.text)
+    assert all(key.revoked_at_ms is not None for key in door.manage.list("acme"))
 
 
 def test_a_key_that_is_not_there_is_named() -> None:
