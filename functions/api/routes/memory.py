@@ -9,6 +9,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Header, Query
 from functions.api.current import Routes, use_cases
 from functions.api.parameters import PageSize
 from ratchet.app.memory_views import erased_view, memories_view, memory_view
+from ratchet.app.suspensions import refuse_suspended
 from ratchet.app.user_erasure import Erased
 from ratchet.contracts import limits
 from ratchet.contracts.memory_api import (
@@ -111,6 +112,8 @@ def put_memory(
 ) -> Response[MemoryView]:
     """In place of what the key held, if that is as `If-Match` or `If-None-Match` says."""
     place, used = _place(namespace, writes=True), use_cases()
+    # What is written while the tenant is erased, or after it, would stay.
+    refuse_suspended(is_suspended=used.submit.is_suspended(place.tenant))
     now_seconds = used.memories.clock.now_ms() // 1000
     note = Note(
         value=body.value,

@@ -54,6 +54,6 @@ def refuse_suspended(*, is_suspended: bool) -> None:
     """
     if is_suspended:
         raise TenantSuspended(
-            "your tenant is suspended: tasks can be read and cancelled, and none begin or go on. "
+            "your tenant is suspended: tasks can be read and cancelled, none begin or go on, nothing is remembered. "
             "Ask whoever runs this deployment; then send the same request again"
         )

@@ -35,6 +35,18 @@ def test_a_suspended_tenant_is_told_so_and_may_still_read_and_cancel(world: Worl
     assert cancelled[:2] == (200, {**cancelled[1], "status": "cancelled"})
 
 
+def test_nothing_new_is_remembered_of_a_suspended_tenant(world: World) -> None:
+    everything = key(*Scope)
+    path = "/v1/memory/tenant/motto"
+    assert call(request(f"PUT {path}", everything, '{"value": "On."}'))[0] == 200
+    ManageTenants(world.suspensions, world.clock).suspend("acme")
+    world.clock.advance(15)
+    status, problem, _ = call(request(f"PUT {path}", everything, '{"value": "Back."}'))
+    assert (status, problem["code"]) == (403, "tenant_suspended")
+    assert call(request(f"GET {path}", everything))[1]["value"] == "On."
+    assert call(request(f"DELETE {path}", everything))[0] == 200
+
+
 def test_without_the_table_nothing_begins(world: World) -> None:
     world.suspensions.is_down = True
     status, problem, _ = call(request("POST /v1/tasks", key(*Scope), GOAL))
