@@ -1,9 +1,17 @@
 """What all requests and answers of the HTTP API, v1, have in common."""
 
 import re
+from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    StringConstraints,
+)
 
 ShortText = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 
@@ -15,7 +23,16 @@ def _written_out(text: object) -> object:
     return text
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_written_out)]
+def _within_years(moment: datetime) -> datetime:
+    """As it is, if it can be told in UTC, too: the last hours of year 9999 west of Greenwich cannot."""
+    try:
+        moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("it lies outside the years 1 to 9999 in UTC") from None
+    return moment
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_within_years)]
 
 
 class Request(BaseModel):

@@ -136,6 +136,8 @@ def test_a_list_has_pages_whose_cursors_are_signed() -> None:
         ({"timezone": "Europe"}, "invalid_request", "Europe/Berlin"),
         ({"end_at": "2199-01-01"}, "invalid_request", "end_at: "),
         ({"end_at": 7_000_000_000}, "invalid_request", "write it as 20"),
+        ({"start_at": "9999-12-31T23:59:59-08:00"}, "invalid_request", "years 1 to 9999 in UTC"),
+        ({"end_at": "9999-12-31T23:59:59-08:00"}, "invalid_request", "years 1 to 9999 in UTC"),
         ({"end_at": "2199-01-01T00:00:00"}, "invalid_request", "timezone"),
         ({"end_at": "2020-01-01T00:00:00Z"}, "invalid_request", "end_at: it must come later"),
         ({"name": ""}, "invalid_request", "name: "),
