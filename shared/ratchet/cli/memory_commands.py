@@ -11,7 +11,7 @@ import typer
 from ratchet.cli.client import ApiClient
 from ratchet.cli.errors import CliError
 from ratchet.cli.outcome import connect
-from ratchet.cli.output import console, note, write_document
+from ratchet.cli.output import console, note, write_document, write_text
 from ratchet.cli.task_commands import AsJson
 from ratchet.contracts import limits
 from ratchet.contracts.memory_api import (
@@ -60,7 +60,7 @@ def get(namespace: Namespace, key: Key, *, as_json: AsJson = False) -> None:
     if as_json:
         write_document(found)
     else:
-        print(_text(found.value))
+        write_text(_text(found.value))
 
 
 @app.command()

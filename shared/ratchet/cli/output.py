@@ -18,11 +18,11 @@ PIPED_WIDTH = 100
 
 def console(file: TextIO | None = None) -> "Console":
     """A console as wide as the terminal, or 100 columns without escape codes when piped."""
-    from rich.console import Console  # noqa: PLC0415 - 60 ms that --json need not pay
+    from ratchet.cli.plain_console import PlainConsole  # noqa: PLC0415 - 60 ms that --json need not pay
 
     stream = file or sys.stdout
     width = None if stream.isatty() else PIPED_WIDTH
-    return Console(file=stream, width=width, highlight=False, emoji=False, markup=False)
+    return PlainConsole(file=stream, width=width, highlight=False, emoji=False, markup=False)
 
 
 def write_document(document: BaseModel | Mapping[str, Json]) -> None:
@@ -34,6 +34,15 @@ def write_document(document: BaseModel | Mapping[str, Json]) -> None:
 def write_line(document: Mapping[str, Json]) -> None:
     """One line of a stream of JSON documents."""
     print(json.dumps(document, ensure_ascii=False), flush=True)
+
+
+def write_text(text: str) -> None:
+    """A text as it is; on a terminal, without what that would act on."""
+    if sys.stdout.isatty():
+        from ratchet.cli.plain_console import harmless  # noqa: PLC0415 - as above
+
+        text = harmless(text)
+    print(text)
 
 
 def note(text: str) -> None:

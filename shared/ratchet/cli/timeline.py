@@ -96,7 +96,7 @@ def _argument_lines(interrupt: InterruptView) -> list[str]:
     """What would be called, argument by argument and whole: what is approved must be seen."""
     if not isinstance(interrupt.arguments, dict):
         return []
-    return [_printable(f"  {name}: {_plain(value)}") for name, value in interrupt.arguments.items()]
+    return [_printable(f"  {name}: {_line(value)}") for name, value in interrupt.arguments.items()]
 
 
 def _printable(text: str) -> str:
@@ -167,6 +167,12 @@ def _milliseconds(start: str, end: str) -> int:
     except ValueError:
         return 0
     return round(span.total_seconds() * 1000)
+
+
+def _line(value: Json) -> str:
+    """On one line: what goes on below it would look like the next argument."""
+    text = _plain(value)
+    return json.dumps(value, ensure_ascii=False) if "\n" in text else text
 
 
 def _plain(value: Json) -> str:

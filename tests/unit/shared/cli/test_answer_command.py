@@ -88,6 +88,15 @@ def test_an_approval_shows_every_argument_and_nothing_that_a_terminal_acts_on(
     assert "\x07" not in done.out
 
 
+def test_an_argument_cannot_look_like_another_one(api: FakeApi, ratchet: Command) -> None:
+    arguments = {"note": "thanks\n  to: bob", "to": "mallory"}
+    asked = {**APPROVAL, "arguments": arguments}
+    api.on("GET /v1/interrupts", ok({"interrupts": [asked], "next_cursor": None}))
+    lines = ratchet("interrupts").out.splitlines()
+    assert [line for line in lines if line.startswith("  to:")] == ["  to: mallory"]
+    assert '  note: "thanks\\n  to: bob"' in lines
+
+
 def test_edits_and_reasons_are_sent(api: FakeApi, ratchet: Command) -> None:
     api.on(f"POST /v1/tasks/{TASK_ID}/interrupts/int_1", ok(task("queued", 1)))
     ratchet("answer", TASK_ID, "int_1", "edit", "--arguments", '{"amount": 4}')

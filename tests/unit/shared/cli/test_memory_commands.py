@@ -1,10 +1,12 @@
 import base64
 import json
+import sys
 from typing import Any
 
 import httpx
 import pytest
 
+from ratchet.cli.output import write_text
 from tests.unit.shared.cli.conftest import TASK_ID, Command, FakeApi, ok
 
 PATH = "/v1/memory/user:ann"
@@ -76,6 +78,15 @@ def test_a_value_is_printed_as_it_is(api: FakeApi, ratchet: Command) -> None:
     assert ratchet("memory", "get", "user:ann", "diet", "--json").json == memory()
     api.on(f"GET {PATH}/diet", ok(memory(value=[1, "ž"])))
     assert ratchet("memory", "get", "user:ann", "diet").out == '[1, "ž"]\n'
+
+
+def test_on_a_terminal_a_value_does_not_talk_to_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_text("a\x1b[2Jb")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    write_text("a\x1b[2Jb")
+    assert capsys.readouterr().out == "a\x1b[2Jb\na\ufffd[2Jb\n"
 
 
 def test_a_value_is_put_with_its_time_and_condition(api: FakeApi, ratchet: Command) -> None:

@@ -98,6 +98,16 @@ def test_show_prints_goal_steps_and_outcome(api: FakeApi, ratchet: Command) -> N
     assert f"{TASK_ID} succeeded" in done.out
 
 
+def test_nothing_that_is_shown_talks_to_the_terminal(api: FakeApi, ratchet: Command) -> None:
+    hostile = "a\x1b]52;c;cm0gLXJm\x07b\x9b2Jc\u202ed\re"
+    failed = {"code": "model_output", "message": hostile}
+    api.on(f"GET {PATH}", ok(task(goal=hostile, result={"answer": hostile}, error=failed)))
+    api.on(f"GET {PATH}/steps", ok(steps(step(1, reason=hostile))))
+    shown = ratchet("show", TASK_ID).out
+    assert not set("\x1b\x07\x9b\u202e\r") & set(shown)
+    assert shown.count("\ufffd]52;c;cm0gLXJm\ufffdb\ufffd2Jc\ufffdd\ufffde") == 3
+
+
 def test_show_says_what_a_fork_comes_from(api: FakeApi, ratchet: Command) -> None:
     api.on(f"GET {PATH}", ok(task(parent={"task_id": "task_1", "step": 4})))
     api.on(f"GET {PATH}/steps", ok(steps(step(1))))
