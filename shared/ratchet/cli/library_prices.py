@@ -10,7 +10,7 @@ from ratchet.cli.errors import CliError
 from ratchet.contracts.priced_models import PricedModel
 
 if TYPE_CHECKING:
-    from genai_prices.types import ModelInfo, Provider
+    from genai_prices.types import ModelInfo, ModelPrice, Provider
 
 Dollars = tuple[Decimal, Decimal, Decimal, Decimal]
 """Per million tokens: input, cached input, cache write, output."""
@@ -22,7 +22,7 @@ class LibraryPrice:
     """What the library knows of one model on one day.
 
     Raises:
-        CliError: the library does not know it, or has no token prices for it.
+        CliError: the library does not know it, has no token prices for it, or has one for each call as well.
     """
 
     def __init__(self, name: str, day: date, *, provider: str | None = None) -> None:
@@ -34,16 +34,19 @@ class LibraryPrice:
         self.short = self._dollars(0)
         if not (self.short[0] or self.short[3]):
             raise CliError(f"genai-prices has no price per token for {name!r}", _BY_HAND)
+        if per_thousand := self._prices(0).requests_kcount:
+            raise CliError(
+                f"{self.provider} charges ${per_thousand} for 1,000 calls of {name!r} beside its tokens, which no "
+                "entry can say",
+                "Write it into cdk/models.yaml by hand, with tokens dear enough to make up for that.",
+            )
         starts = [start for start in self._starts() if self._dollars(start + 1) != self.short]
         # A second threshold is rare: the dearest price then holds from the first one on.
         self.long = (min(starts), self._dollars(max(starts) + 1)) if starts else None
 
     def _dollars(self, input_tokens: int) -> Dollars:
         """Its price for that much input. Of prices that change with the hour, the dearest."""
-        hours = [
-            self._model.get_prices(datetime.combine(self._day, time(hour), UTC))
-            for hour in range(24)
-        ]
+        hours = [self._prices(hour) for hour in range(24)]
         rows = [[_at(getattr(p, field, None), input_tokens) for field in _FIELDS] for p in hours]
         fresh, cached, written, output = (
             max((usd for usd in column if usd is not None), default=None)
@@ -57,10 +60,13 @@ class LibraryPrice:
             output or Decimal(0),
         )
 
+    def _prices(self, hour: int) -> "ModelPrice":
+        return self._model.get_prices(datetime.combine(self._day, time(hour), UTC))
+
     def _starts(self) -> set[int]:
         from genai_prices.types import TieredPrices  # noqa: PLC0415
 
-        prices = self._model.get_prices(datetime.combine(self._day, time(), UTC))
+        prices = self._prices(0)
         tiered = [getattr(prices, field, None) for field in _FIELDS]
         return {
             tier.start

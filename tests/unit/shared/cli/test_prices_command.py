@@ -41,6 +41,14 @@ def test_an_unknown_model_is_an_error(ratchet: Command) -> None:
     assert "knows no model 'dream-7'" in done.err
 
 
+def test_a_model_whose_calls_cost_beside_their_tokens_gets_no_entry_that_leaves_that_out(
+    ratchet: Command,
+) -> None:
+    done = ratchet("prices", "sonar", "--provider", "perplexity")
+    assert (done.code, done.out) == (1, "")
+    assert "charges $12 for 1,000 calls of 'sonar' beside its tokens" in done.err
+
+
 def test_our_price_list_is_written_anew_with_todays_date(
     ratchet: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
