@@ -60,7 +60,7 @@ def warning(history: History, cost_microusd: int, *, is_spent: bool) -> BudgetWa
 
 
 def affordable_output(spec: ModelSpec, task: Task, spent: Totals, *, input_tokens: int) -> int:
-    """How many output tokens the next call may produce at its worst without passing a cap.
+    """How many output tokens the next call may produce at its worst without passing a cap, or the model's window.
 
     Raises:
         LimitReached: not even a short answer is affordable.
@@ -82,7 +82,18 @@ def affordable_output(spec: ModelSpec, task: Task, spent: Totals, *, input_token
             f"the next call may pass the limit of {task.limits.max_tokens} tokens{_lost(spent)}",
             MAX_TOKENS,
         )
-    return min(by_cost, by_tokens, spec.max_output_tokens, MAX_OUTPUT_TOKENS)
+    return min(
+        by_cost, by_tokens, _room(spec, input_tokens), spec.max_output_tokens, MAX_OUTPUT_TOKENS
+    )
+
+
+def _room(spec: ModelSpec, input_tokens: int) -> int:
+    """What the context window leaves beside the prompt: servers refuse a call whose limit does not fit in as well.
+
+    The prompt is estimated a third too long, so an eighth of the window is asked for whatever the estimate says.
+    """
+    window = spec.context_tokens
+    return max(window - input_tokens, window // 8, MIN_OUTPUT_TOKENS)
 
 
 def _lost(spent: Totals) -> str:

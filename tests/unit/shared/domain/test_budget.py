@@ -78,6 +78,17 @@ def test_no_affordable_call_can_pass_a_cap(
     assert spent.tokens + prompt + output <= max_tokens
 
 
+@pytest.mark.parametrize(
+    ("prompt", "output"), [(100, 8_092), (5_000, 3_192), (8_000, 1_024), (9_000, 1_024)]
+)
+def test_an_answer_is_asked_for_that_fits_into_the_window_beside_the_prompt(
+    prompt: int, output: int
+) -> None:
+    spec = replace(built_in().spec("gpt-4o"), context_tokens=8_192, max_output_tokens=8_192)
+    task = a_task(limits=TaskLimits(max_cost_usd=2.0))
+    assert affordable_output(spec, task, Totals(), input_tokens=prompt) == output
+
+
 @given(
     cap=st.floats(0.000_001, 0.01),
     spent=st.integers(0, 9_000),
