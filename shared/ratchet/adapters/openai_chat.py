@@ -88,9 +88,12 @@ class OpenAiChat:
         body["model"] = self._names.there or call.model
         answer = self._ask("/chat/completions", body, call)
         try:
-            return parse_answer(answer, call, spec)
+            parsed = parse_answer(answer, call, spec)
         except UnreadableAnswer as exc:
             raise self._unreadable(answer, exc, call.model) from exc
+        dialect = self._dialects[body["model"]]
+        self._dialects[body["model"]] = dialect.after_answer(parsed.usage.output_tokens, body)
+        return parsed
 
     def embed(self, call: EmbeddingCall) -> Embedding:
         """One call for one vector, with the same care for the key.

@@ -1,7 +1,10 @@
-"""What a server that calls itself OpenAI-compatible does not take of our requests, learnt from its refusals.
+"""What a server that calls itself OpenAI-compatible does not take of our requests, learnt from what it answers.
 
 Some answer 400 or 422 to any field they do not know: Groq and Gemini to `prompt_cache_key`, Mistral to
-`max_completion_tokens`. Groq and Gemini also refuse tools and a `response_format` in one request.
+`max_completion_tokens`, which DeepSeek and Ollama ignore. Groq and Gemini also refuse tools and a `response_format` in
+one request. Gemini 3 and DeepSeek's thinking models want their thoughts back with each tool call; nobody keeps those,
+so the first is told to do without (https://ai.google.dev/gemini-api/docs/thought-signatures), the second not to think
+(https://api-docs.deepseek.com/guides/thinking_mode).
 """
 
 import re
@@ -10,8 +13,8 @@ from typing import Any
 
 from ratchet.domain.chat_request import OUTPUT_LIMIT, PREFIX_KEY, schema_in_words
 
-_FORMAT = "response_format"
-_OLD_OUTPUT_LIMIT = "max_tokens"
+_FORMAT, _OLD_OUTPUT_LIMIT = "response_format", "max_tokens"
+_SIGNATURES, _THINKING = "thought_signature", "thinking"
 _UNKNOWN = re.compile(
     r"unknown|unsupported|not supported|unrecogni[sz]ed|unexpected|extra[ _](inputs|fields|forbidden)"
     r"|additional propert|not (permitted|allowed)|cannot find",
@@ -20,29 +23,32 @@ _UNKNOWN = re.compile(
 _TOOLS = re.compile(r"\b(tools?|functions?)\b", re.IGNORECASE)
 _JSON = re.compile(r"json[ _]mode|response[ _](format|mime)", re.IGNORECASE)
 _TOGETHER = re.compile(r"combined|together|unsupported|not supported", re.IGNORECASE)
+_NO_SIGNATURE = re.compile(r"thought_?signature", re.IGNORECASE)
+_NO_REASONING = re.compile(
+    r"reasoning_content.{0,80}(missing|passed back)|missing.{0,9}reasoning_content", re.IGNORECASE
+)
+_UNSIGNED = {"google": {"thought_signature": "skip_thought_signature_validator"}}
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """The fields of a request body that a model's server has refused."""
+    """What the server of a model has refused: fields of a request, or requests without one that is its own."""
 
     refused: frozenset[str] = frozenset()
 
     def spoken(self, body: dict[str, Any]) -> dict[str, Any]:
-        """The same question in this dialect: a limit by its old name, a format in words, a hint not at all."""
+        """The same question in this dialect."""
         if not self.refused:
             return body
         spoken = {name: value for name, value in body.items() if name not in self.refused}
         if OUTPUT_LIMIT in self.refused and OUTPUT_LIMIT in body:
             spoken[_OLD_OUTPUT_LIMIT] = body[OUTPUT_LIMIT]
-        wanted = body.get(_FORMAT)
-        if wanted is None or _FORMAT in spoken:
-            return spoken
-        if "tools" not in body:
-            return {**spoken, _FORMAT: wanted}
-        if "json_schema" in wanted:  # the other kind has its schema in words already
-            words = schema_in_words(wanted["json_schema"]["schema"]).to_chat()
-            spoken["messages"] = [*body["messages"], words]
+        if _THINKING in self.refused:
+            spoken[_THINKING] = {"type": "disabled"}
+        if _FORMAT in body and _FORMAT in self.refused:
+            spoken |= _in_words(body)
+        if _SIGNATURES in self.refused:
+            spoken["messages"] = [_signed(message) for message in spoken["messages"]]
         return spoken
 
     def after(self, status: int, message: str, body: dict[str, Any]) -> "Dialect":
@@ -51,8 +57,41 @@ class Dialect:
             return self
         found = set[str]()
         if _UNKNOWN.search(message):
-            names = (PREFIX_KEY, OUTPUT_LIMIT)
-            found |= {name for name in names if re.search(rf"\b{name}\b", message)}
-        if "tools" in body and _TOOLS.search(message) and _JSON.search(message):
+            known = {PREFIX_KEY, OUTPUT_LIMIT, _OLD_OUTPUT_LIMIT} & self.spoken(body).keys()
+            found |= {name for name in known if re.search(rf"\b{name}\b", message)}
+        if {"tools", _FORMAT} <= body.keys() and _TOOLS.search(message) and _JSON.search(message):
             found |= {_FORMAT} if _TOGETHER.search(message) else set()
-        return Dialect(self.refused | (found & body.keys()))
+        if _NO_SIGNATURE.search(message):
+            found.add(_SIGNATURES)
+        if _NO_REASONING.search(message):
+            found.add(_THINKING)
+        return self._with(found)
+
+    def after_answer(self, output_tokens: int, body: dict[str, Any]) -> "Dialect":
+        """With what an answer longer than the body allowed says: that this limit is ignored."""
+        return self._with({OUTPUT_LIMIT}) if output_tokens > body[OUTPUT_LIMIT] else self
+
+    def _with(self, found: set[str]) -> "Dialect":
+        """One of the limit's two names is always sent, the new one where both were refused."""
+        refused = self.refused | found
+        if _OLD_OUTPUT_LIMIT in refused:
+            refused -= {OUTPUT_LIMIT}
+        return Dialect(refused)
+
+
+def _in_words(body: dict[str, Any]) -> dict[str, Any]:
+    """What stands for the format of a request that has tools; the format itself for any other."""
+    wanted = body[_FORMAT]
+    if "tools" not in body:
+        return {_FORMAT: wanted}
+    if "json_schema" not in wanted:
+        return {}  # the other kind has its schema in words already
+    words = schema_in_words(wanted["json_schema"]["schema"])
+    return {"messages": [*body["messages"], words.to_chat()]}
+
+
+def _signed(message: dict[str, Any]) -> dict[str, Any]:
+    calls = message.get("tool_calls")
+    if not calls:
+        return message
+    return {**message, "tool_calls": [{**call, "extra_content": _UNSIGNED} for call in calls]}
