@@ -145,9 +145,11 @@ def test_thoughts_that_nobody_kept_are_done_without(words: str, added: object) -
 def test_a_limit_that_was_ignored_is_sent_by_its_old_name_unless_that_is_refused() -> None:
     usage = {"prompt_tokens": 9, "completion_tokens": 501}
     message = {"message": {"content": "hi"}, "finish_reason": "stop"}
-    long = http(json.dumps({"choices": [message], "usage": usage}).encode())
+    close = "Connection: close\r\n"
+    long = http(json.dumps({"choices": [message], "usage": usage}).encode(), headers=close)
     words = "'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
-    no = http(json.dumps({"error": {"message": words}}).encode(), status="400 No")
+    refusal = json.dumps({"error": {"message": words}}).encode()
+    no = http(refusal, status="400 No", headers=close)
     replies, bodies = iter([long, long, no, long, long]), list[dict[str, Any]]()
 
     def behave(connection: socket.socket) -> None:
