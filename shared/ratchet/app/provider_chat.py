@@ -1,5 +1,6 @@
 """A `ChatModel` over several deployments of each model: sticky choice, quota, circuit breaker, failover."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from dataclasses import replace
@@ -182,11 +183,14 @@ class _Search:
         return self._ends - self._models.clock.monotonic()
 
     def _is_worth_staying(self) -> bool:
-        """Whether a short wait will do: on another deployment the task's cached prompts are not there."""
+        """Whether a short wait will do: on another deployment the task's cached prompts are not there.
+
+        One of unknown length (Gemini sends no Retry-After) may be that for the next day's quota.
+        """
         return any(
             isinstance(error, ModelThrottled)
             and not isinstance(error, LineFull)
-            and (error.place or (error.retry_after_seconds or 0.0) <= FAILOVER_AFTER_SECONDS)
+            and (error.place or _seconds(error) <= FAILOVER_AFTER_SECONDS)
             for error in self._errors.values()
         )
 
@@ -195,11 +199,15 @@ class _Search:
         errors = list(self._errors.values())
         throttled = [error for error in errors if isinstance(error, ModelThrottled)]
         if throttled:
-            return min(throttled, key=lambda e: (not e.place, e.retry_after_seconds or 0.0))
+            return min(throttled, key=lambda e: (not e.place, _seconds(e)))
         for error in errors:
             if isinstance(error, ModelUnavailable):
                 return error
         return errors[-1] if errors else ModelUnavailable("too little time for a model call")
+
+
+def _seconds(error: ModelThrottled) -> float:
+    return math.inf if error.retry_after_seconds is None else error.retry_after_seconds
 
 
 def _place_first(deployments: Sequence[Deployment], call: ModelCall) -> list[Deployment]:

@@ -139,7 +139,10 @@ def test_without_quota_and_without_failures_nothing_is_read_or_written() -> None
 # --- failover
 
 
-@pytest.mark.parametrize("error", [DOWN, ModelRejected("401"), ModelThrottled("429", 3_600.0)])
+@pytest.mark.parametrize(
+    "error",
+    [DOWN, ModelRejected("401"), ModelThrottled("429", 3_600.0), ModelThrottled("no Retry-After")],
+)
 def test_the_next_deployment_answers_when_the_first_cannot(error: ModelError) -> None:
     site = two()
     first, second = site.order()
