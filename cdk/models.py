@@ -7,12 +7,12 @@ from typing import Any
 
 from ratchet.contracts.model_file import known_models
 from ratchet.contracts.names import Complexity, StepType
-from ratchet.contracts.priced_models import how_to_price
+from ratchet.contracts.priced_models import ONLY_EMBEDS, how_to_price
 from ratchet.contracts.routing import RoutingTable
 
 
 class UnpricedRoute(ValueError):
-    """A route leads to a model without a price; the message names file, route, model and the fix."""
+    """A route leads to a model without a price, or to none that answers; the message names file, route, model, fix."""
 
 
 class UnpricedEmbedding(ValueError):
@@ -24,7 +24,7 @@ def models_document(routing: Path, models: Path) -> str:
 
     Raises:
         ValueError: one of the files is wrong.
-        UnpricedRoute: a route leads to a model without a price.
+        UnpricedRoute: a route leads to a model without a price, or to one of embeddings.
     """
     known = known_models(models)
     table = RoutingTable.load(routing)
@@ -35,6 +35,10 @@ def models_document(routing: Path, models: Path) -> str:
                 raise UnpricedRoute(
                     f"{routing}: route {route.name!r} leads to model {model!r}, which has no price; "
                     + how_to_price(model)
+                )
+            if known[model].is_embedding:
+                raise UnpricedRoute(
+                    f"{routing}: route {route.name!r} leads to model {model!r}, {ONLY_EMBEDS}"
                 )
     document = {
         "models": [known[name].to_json() for name in sorted(known)],

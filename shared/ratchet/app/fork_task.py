@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from ratchet.app.new_tasks import NewTasks, tighten
 from ratchet.app.read_task import ReadTask
 from ratchet.contracts.messages import TaskRef
-from ratchet.contracts.priced_models import how_to_price
-from ratchet.contracts.request_errors import ModelNotPriced
+from ratchet.contracts.priced_models import ONLY_EMBEDS, how_to_price
+from ratchet.contracts.request_errors import InvalidRequest, ModelNotPriced
 from ratchet.contracts.task_api import ForkRequest
 from ratchet.domain.forking import fork_point, instruction, with_answers
 from ratchet.domain.task import Fork, History, Task
@@ -72,4 +72,6 @@ class ForkTask(NewTasks):
         """The model, if what it costs is known: no other is ever called."""
         if model is not None and model not in self.models.catalogue:
             raise ModelNotPriced(f"model: {model!r} has no price; {how_to_price(model)}")
+        if model is not None and self.models.catalogue.spec(model).is_embedding:
+            raise InvalidRequest(f"model: a step cannot ask {model!r}, {ONLY_EMBEDS}")
         return model

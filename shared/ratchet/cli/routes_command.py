@@ -55,10 +55,10 @@ def override_text(path: Path) -> str:
     """The file as the override is kept.
 
     Raises:
-        CliError: it is no routing table, says nothing, or leads to a model without a price.
+        CliError: it is no routing table, says nothing, or leads to a model without a price, or to one of embeddings.
     """
     from ratchet.cli.planning_options import catalogue, routing_table  # noqa: PLC0415
-    from ratchet.contracts.priced_models import how_to_price  # noqa: PLC0415
+    from ratchet.contracts.priced_models import ONLY_EMBEDS, how_to_price  # noqa: PLC0415
 
     _, table = routing_table(path)
     if not table.model_fields_set:
@@ -72,6 +72,10 @@ def override_text(path: Path) -> str:
             if model not in known:
                 raise CliError(
                     f"{path} leads to model {model!r}, which has no price", how_to_price(model)
+                )
+            if known.spec(model).is_embedding:
+                raise CliError(
+                    f"{path} leads to model {model!r}, {ONLY_EMBEDS}", "Correct the table."
                 )
     return table.model_dump_json()
 

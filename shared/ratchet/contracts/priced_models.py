@@ -91,6 +91,10 @@ class PricedModel:
         return cls(**{name: getattr(other, name) for name in PricedModel.__dataclass_fields__})
 
 
+ONLY_EMBEDS = "which gives vectors, not answers; name a model that `ratchet models --all` does not list as embedding"
+"""What is wrong with a model of embeddings in a route, as every error says it."""
+
+
 def how_to_price(model: str) -> str:
     """What to do about a model without a price, as every error says it."""
     return (

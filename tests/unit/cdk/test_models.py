@@ -43,6 +43,13 @@ def test_a_route_to_an_unpriced_model_is_refused_with_file_route_model_and_fix(
     assert "`ratchet prices dream-7` prints an entry" in message
 
 
+def test_a_route_to_a_model_of_embeddings_is_refused(tmp_path: Path) -> None:
+    routing = tmp_path / "routing.yaml"
+    routing.write_text("default: [text-embedding-3-small]")
+    with pytest.raises(UnpricedRoute, match="'text-embedding-3-small', which gives vectors"):
+        models_document(routing, MODELS)
+
+
 def test_the_same_route_is_accepted_once_the_model_has_a_price(tmp_path: Path) -> None:
     routing, models = tmp_path / "routing.yaml", tmp_path / "models.yaml"
     routing.write_text("default: [dream-7]")

@@ -58,6 +58,7 @@ def test_a_key_belongs_to_one_parent_and_one_body() -> None:
         ({"tool_answers": {"c7": "x"}}, "no call has the id c7; the calls .* are c1, c2"),
         ({"step": 2, "tool_answers": {"c2": "x"}}, "no call has the id c2; .* are c1$"),
         ({"step": 1, "tool_answers": {"c1": "x"}}, "it has no calls"),
+        ({"model": "text-embedding-3-small"}, "cannot ask 'text-embedding-3-small'"),
         ({"limits": {"max_steps": 51}}, "above the agent's own limit of 50"),
     ],
 )

@@ -82,6 +82,7 @@ def test_it_can_be_taken_away(ratchet: Command, written: Written) -> None:
     ("text", "problem"),
     [
         ("default: [dream-7]", "'dream-7', which has no price"),
+        ("default: [text-embedding-3-small]", "which gives vectors, not answers"),
         ("rules: [{step: dreaming, models: [o3]}]", "is not a routing table"),
         ("# nothing yet", "says nothing"),
     ],
