@@ -1,9 +1,10 @@
 """What a server that calls itself OpenAI-compatible does not take of our requests, learnt from what it answers.
 
 Some answer 400 or 422 to any field they do not know: Groq and Gemini to `prompt_cache_key`, Mistral to
-`max_completion_tokens`, which DeepSeek and Ollama ignore. Groq and Gemini also refuse tools and a `response_format` in
-one request. Gemini 3 and DeepSeek's thinking models want their thoughts back with each tool call; nobody keeps those,
-so the first is told to do without (https://ai.google.dev/gemini-api/docs/thought-signatures), the second not to think
+`max_completion_tokens`, which DeepSeek and Ollama ignore; newer Claude models and Kimi's to our `temperature`. Groq and
+Gemini also refuse tools and a `response_format` in one request. Gemini 3 and DeepSeek's thinking models want their
+thoughts back with each tool call; nobody keeps those, so the first is told to do without
+(https://ai.google.dev/gemini-api/docs/thought-signatures), the second not to think
 (https://api-docs.deepseek.com/guides/thinking_mode).
 """
 
@@ -15,9 +16,10 @@ from ratchet.domain.chat_request import OUTPUT_LIMIT, PREFIX_KEY, schema_in_word
 
 _FORMAT, _OLD_OUTPUT_LIMIT = "response_format", "max_tokens"
 _SIGNATURES, _THINKING = "thought_signature", "thinking"
+_OPTIONAL = frozenset({PREFIX_KEY, OUTPUT_LIMIT, _OLD_OUTPUT_LIMIT, "temperature"})
 _UNKNOWN = re.compile(
     r"unknown|unsupported|not supported|unrecogni[sz]ed|unexpected|extra[ _](inputs|fields|forbidden)"
-    r"|additional propert|not (permitted|allowed)|cannot find",
+    r"|additional propert|not (permitted|allowed)|cannot find|deprecated|only .{1,9} is allowed",
     re.IGNORECASE,
 )
 _TOOLS = re.compile(r"\b(tools?|functions?)\b", re.IGNORECASE)
@@ -57,8 +59,8 @@ class Dialect:
             return self
         found = set[str]()
         if _UNKNOWN.search(message):
-            known = {PREFIX_KEY, OUTPUT_LIMIT, _OLD_OUTPUT_LIMIT} & self.spoken(body).keys()
-            found |= {name for name in known if re.search(rf"\b{name}\b", message)}
+            sent = _OPTIONAL & self.spoken(body).keys()
+            found |= {name for name in sent if re.search(rf"\b{name}\b", message)}
         if {"tools", _FORMAT} <= body.keys() and _TOOLS.search(message) and _JSON.search(message):
             found |= {_FORMAT} if _TOGETHER.search(message) else set()
         if _NO_SIGNATURE.search(message):

@@ -27,6 +27,11 @@ GEMINI = [{"error": {"message": 'Unknown name "prompt_cache_key": Cannot find fi
 GROQ_JSON = {"error": {"message": "json mode cannot be combined with tool/function calling"}}
 NO_JSON = "Function calling with a response mime type: 'application/json' is unsupported"
 GEMINI_JSON = [{"error": {"message": NO_JSON}}]
+NO_TEMPERATURE = (
+    "`temperature` is deprecated for this model.",
+    "invalid temperature: only 1 is allowed for this model",
+    "Unsupported value: 'temperature' does not support 0 with this model.",
+)
 PLAN = replace(PROMPT, response_format=ResponseFormat("plan", SCHEMA, strict=True))
 IN_WORDS = {
     "role": "user",
@@ -58,6 +63,10 @@ class Picky:
     [
         ({"prompt_cache_key": GROQ}, {"prompt_cache_key"}, {}),
         ({"prompt_cache_key": GEMINI}, {"prompt_cache_key"}, {}),
+        *(
+            ({"temperature": {"error": {"message": m}}}, {"temperature"}, {})
+            for m in NO_TEMPERATURE
+        ),
         ({"max_completion_tokens": MISTRAL}, {"max_completion_tokens"}, {"max_tokens": 500}),
         (
             {"prompt_cache_key": GROQ, "response_format": GROQ_JSON},
@@ -178,7 +187,7 @@ def test_a_format_is_still_sent_where_there_are_no_tools_beside_it() -> None:
     "message",
     [
         "max_completion_tokens is too large: 20000. This model supports at most 16384 tokens",
-        "Unsupported value: 'temperature' does not support 0 with this model.",
+        "Unsupported value: 'tool_choice' does not support none with this model.",
         "Invalid schema for response_format 'plan'",
     ],
 )
