@@ -16,8 +16,13 @@ from ratchet.contracts.errors import (
 
 # https://platform.openai.com/docs/guides/error-codes
 _NO_MONEY = frozenset(
-    {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "access_terminated"}
+    {
+        *("insufficient_quota", "billing_hard_limit_reached", "billing_not_active"),
+        *("access_terminated", "exceeded_current_quota_error"),
+    }
 )
+# Moonshot, Z.ai and Anthropic say it in words, the first two with a 429 that no wait mends.
+_NO_MONEY_WORDS = re.compile(r"insufficient balance|balance is too low|余额不足", re.IGNORECASE)
 _OVERFLOW_CODES = frozenset({"context_length_exceeded", "string_above_max_length"})
 # Other servers say it in words only; each of the later lines is one provider's.
 _OVERFLOW_WORDS = re.compile(
@@ -71,9 +76,10 @@ class Refusal:
         return ModelRejected(self._advice())
 
     def _is_unpaid(self) -> bool:
-        return self.status == 402 or (
-            self.status in {400, 403, 429} and bool({self.code, self.type} & _NO_MONEY)
-        )
+        if self.status not in {400, 403, 429}:
+            return self.status == 402
+        is_coded = bool({self.code, self.type} & _NO_MONEY)
+        return is_coded or _NO_MONEY_WORDS.search(self.message) is not None
 
     def _is_overflow(self) -> bool:
         if self.status == 413:
