@@ -74,7 +74,7 @@ class ReadUsage:
         of_all = self._sums(tenant, first=first, last=last, by=UsageBy.DAY)
         total = sum(of_all.values(), NOTHING)
         others = total - sum(sums.values(), NOTHING)
-        return {**sums, "": others} if others.steps else dict(sums)
+        return dict(sums) if others == NOTHING else {**sums, "": others}
 
 
 def _day(name: str, text: str) -> date:

@@ -141,3 +141,15 @@ def test_tasks_without_a_user_have_no_key(books: Books) -> None:
 
     assert [group.key for group in view.groups] == [None, "u-1"]
     assert view.rest is None
+
+
+def test_calls_that_were_lost_before_a_first_step_are_in_every_report() -> None:
+    books = Books()
+    lost = Amounts(0, Usage(), 24_640)
+    counters = {
+        Counter(Account.AGENT, DAYS[0], "a"): lost,
+        Counter(Account.USER, DAYS[0], ""): lost,
+    }
+    ref = TaskRef("acme", f"task_{0:026d}")
+    assert books.store.count(ref, Part(Counted(), Counted(1, lost), counters))
+    assert {by: books.report(by).total for by in UsageBy} == dict.fromkeys(UsageBy, lost)
