@@ -64,7 +64,7 @@ def writes_nothing_down() -> AbstractContextManager[Any]:
 
 def drops_what_losers_spent() -> AbstractContextManager[Any]:
     """A step that another attempt committed is gone on from as it is."""
-    return patch.object(execute_step, "is_raced", lambda _: False)
+    return patch.object(execute_step, "is_wary", lambda _: False)
 
 
 def trusts_the_next_execution() -> AbstractContextManager[Any]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from ratchet.admission_ports import Throttles
 from ratchet.app.agents import AgentRegistry
-from ratchet.app.lost_attempts import is_raced, uncounted
+from ratchet.app.lost_attempts import is_wary, uncounted
 from ratchet.app.memories import Memories
 from ratchet.app.remains import end_unreadable, tip_or_remains
 from ratchet.app.similar_goal import GoalPorts
@@ -177,7 +177,7 @@ class ExecuteStep:
             following = record.next
             status = following.status if isinstance(following, End) else TaskStatus.INPUT_REQUIRED
             return StepOutput(event.task, Action.FINISH, event.step, execution, status=status.value)
-        lost = uncounted(self.store, event.task, record) if is_raced(event) else NO_CHARGE
+        lost = uncounted(self.store, event.task, record) if is_wary(event) else NO_CHARGE
         step = StepRef(
             record.number + 1,
             record.next.type,

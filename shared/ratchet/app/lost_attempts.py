@@ -28,13 +28,8 @@ NEVER_RAN = frozenset({"Lambda.TooManyRequestsException", *retryable_error_names
 
 
 def is_wary(event: StepInput) -> bool:
-    """Whether other attempts at the step may have been made; on the usual path nobody has to look."""
+    """Whether other attempts at the step may have been made, or still go on; on the usual path nobody has to look."""
     return bool(event.attempt or event.step.waits or event.failure or begins_later(event))
-
-
-def is_raced(event: StepInput) -> bool:
-    """Whether another attempt at the step may still be alive: an execution may roll over in the midst of one."""
-    return is_wary(event)
 
 
 def begins_later(event: StepInput) -> bool:

@@ -16,7 +16,8 @@ from ratchet.observability import logger
 def parked(event: StepInput) -> StepOutput:
     """What the step of a suspended tenant returns: it waits longer and longer, and spends nothing meanwhile.
 
-    Attempts that were counted stay counted: they may have spent money, or begun effects.
+    Attempts that were counted stay counted: they may have spent money, or begun effects. An execution that is full is
+    not rolled over: nobody starts the next one of a suspended tenant.
     """
     step = replace(event.step, waits=event.step.waits + 1)
     seconds = min(2 ** min(step.waits, 20), SUSPENDED_LOOK_SECONDS)
@@ -25,9 +26,7 @@ def parked(event: StepInput) -> StepOutput:
         event.task,
         Action.WAIT,
         step,
-        _counted(
-            event.execution
-        ),  # not rolled over when full: nobody starts the next one of a suspended tenant
+        _counted(event.execution),
         wait_seconds=seconds,
         attempts=event.attempt,
     )

@@ -246,9 +246,7 @@ class ApiClient:
             request = self._http.build_request(
                 method, path, params=params, json=json, headers=headers
             )
-        except (
-            ValueError
-        ) as exc:  # what JSON or a header cannot hold: NaN, half a character, an umlaut in a key
+        except ValueError as exc:  # JSON holds no NaN or half characters, a header no umlauts
             raise CliError(
                 f"the request cannot be sent: {exc}",
                 "Numbers must be finite, texts UTF-8, and an idempotency key or ETag ASCII.",
