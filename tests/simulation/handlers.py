@@ -17,6 +17,7 @@ from ratchet.app import (
     cancel_task,
     decision_log,
     dispatch_task,
+    step_waits,
     suspensions,
     tool_runner,
 )
@@ -97,6 +98,7 @@ def installed(*, is_quiet: bool = True) -> Iterator[None]:
         patch.object(keys, "usage_partitions", lru_cache(maxsize=64)(keys.usage_partitions)),
         patch.object(keys, "DUE_SHARDS", 2),  # fewer calls for the same code
         patch.object(suspensions, "SUSPENSION_CACHE_SECONDS", CACHE_SECONDS),
+        patch.object(step_waits, "WAITS_PER_EXECUTION", 3),
         patch.object(sweeper, "sweep_metrics", _silent),
         patch.object(announce_task, "delivery_given_up", _silent),
         patch.object(announce_task, "delivery_failed", _silent),
