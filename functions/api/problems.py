@@ -8,6 +8,7 @@ from aws_lambda_powertools.event_handler import Response
 
 from ratchet.contracts.problem import FieldProblem, Problem
 from ratchet.contracts.request_errors import RequestError, SessionBusy, TooManyRequests
+from ratchet.domain.messages import valid_text
 
 CONTENT_TYPE = "application/problem+json"
 _TYPES = "urn:ratchet:problem:"
@@ -27,7 +28,7 @@ def problem(
         type=_TYPES + code,
         title=title,
         status=status,
-        detail=detail,
+        detail=valid_text(detail),  # it may quote what the caller sent
         code=code,
         errors=list(errors),
         task_id=task_id,

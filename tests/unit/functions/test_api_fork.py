@@ -96,6 +96,7 @@ def test_the_same_fork_again_gets_the_first_answer(world: World) -> None:
         ({"instruction": " "}, "instruction: String should have at least 1 character"),
         ({"instruction": "\ud800"}, "surrogate"),
         ({"tool_answers": {"c9": "x"}}, "the calls up to that step are c1"),
+        ({"tool_answers": {"\ud800": "x"}}, "no call has the id ?"),
         ({"tool_answers": {"c1": 1}}, "tool_answers.c1"),
         ({"tool_answers": {"c1": "x" * 100_001}}, "at most 100000 characters"),
         ({"goal": "Another."}, "goal: unknown field; remove it"),
