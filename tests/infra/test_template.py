@@ -359,6 +359,18 @@ def test_the_estimate_of_an_idle_month_counts_what_is_deployed(default: Synthesi
     assert len(default.of_type("AWS::SecretsManager::Secret")) == estimate.SECRETS
     assert len(default.of_type("AWS::CloudWatch::Alarm")) == estimate.ALARMS
     assert len(default.of_type("AWS::Lambda::EventSourceMapping")) == estimate.QUEUES
+    assert not default.of_type("AWS::KMS::Key")
+
+
+def test_settings_add_to_an_idle_month_what_the_estimate_says(
+    tokens: Synthesized, warm: Synthesized
+) -> None:
+    for template, secrets, alarms in (
+        (tokens, 1, 0),  # of the web front; X-Ray takes spans that are signed
+        (warm, 2, estimate.WARM_ALARMS),  # and of the API keys
+    ):
+        assert len(template.of_type("AWS::SecretsManager::Secret")) == estimate.SECRETS + secrets
+        assert len(template.of_type("AWS::CloudWatch::Alarm")) == estimate.ALARMS + alarms
 
 
 def test_one_dead_delivery_is_an_alarm(template: Synthesized) -> None:

@@ -16,6 +16,7 @@ The JSON of `ratchet estimate --json` (`Estimate.to_json`); dollars are US dolla
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
+from ratchet.capacity.errors import CapacityError
 from ratchet.capacity.quotas import QUOTAS, Flow, Quota, Use, uses
 from ratchet.capacity.workload import DAYS_PER_MONTH, ModelUse, Workload, model_use
 from ratchet.contracts.limits import STEPS_PER_EXECUTION
@@ -34,8 +35,8 @@ from ratchet.domain.task_bill import (
 )
 
 COMPARED = "gpt-4o"
-SECRETS, ALARMS, QUEUES = 2, 10, 4
-"""Of the stack as it is deployed by default."""
+SECRETS, ALARMS, QUEUES, WARM_ALARMS = 2, 10, 4, 2
+"""Of the stack as it is deployed by default; `Extras` has what settings add."""
 METRICS_OF_ALL = 4
 """Start delay, backlog, the sweeper's lag, and the share of tokens that caches should hold."""
 SWEEPS_PER_MONTH = int(DAYS_PER_MONTH * 24 * 60)
@@ -54,10 +55,28 @@ class ProviderLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class Extras:
+    """What settings add to an idle stack.
+
+    `secrets`: one each for auth=api_key, web_acl_arn, an otlp_endpoint that is not X-Ray's, and each deployment of
+    providers.yaml that names none. `customer_keys`: kms=true. `warm`: step_executor_provisioned_min, with its alarms.
+    """
+
+    secrets: int = 0
+    customer_keys: int = 0
+    warm: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.secrets, self.customer_keys, self.warm) < 0:
+            raise CapacityError("--extra-secrets and --warm must be 0 or more")
+
+
+@dataclass(frozen=True, slots=True)
 class Surroundings:
     """What the work runs in."""
 
     functions: Functions = field(default_factory=Functions)
+    extras: Extras = field(default_factory=Extras)
     models: ModelCatalogue = field(default_factory=built_in)
     quotas: tuple[Quota, ...] = QUOTAS
     providers: tuple[ProviderLimit, ...] = ()
@@ -175,6 +194,9 @@ class Estimate:
             "largest_tenant_share": around.largest_tenant_share,
             "step_executor_memory_mb": around.functions.step_executor_mb,
             "architecture": around.functions.architecture,
+            "extra_secrets": around.extras.secrets,
+            "customer_keys": around.extras.customer_keys,
+            "warm_sandboxes": around.extras.warm,
             "days_per_month": DAYS_PER_MONTH,
         }
 
@@ -195,7 +217,7 @@ def estimate(work: Workload, table: RoutingTable, around: Surroundings) -> Estim
         functions=around.functions,
     )
     counts = task_counts(run)
-    idle = _idle(around.functions, metrics=_metrics(work, table))
+    idle = _idle(around, metrics=_metrics(work, table))
     return Estimate(
         work=work,
         around=around,
@@ -203,7 +225,7 @@ def estimate(work: Workload, table: RoutingTable, around: Surroundings) -> Estim
         compared_microusd=sum(use.microusd for use in compared.values()),
         task_bill=counts.bill(),
         month_bill=(counts.times(work.tasks_per_month) + idle).bill(),
-        idle_bill=_idle(around.functions, metrics=0).bill(),
+        idle_bill=_idle(around, metrics=0).bill(),
         uses=tuple(_uses(work, around, counts, models)),
     )
 
@@ -218,18 +240,27 @@ def _metrics(work: Workload, table: RoutingTable) -> int:
     return by_type * len(types) + by_model * len(models) + METRICS_OF_ALL
 
 
-def _idle(functions: Functions, *, metrics: int) -> Counts:
+def _idle(around: Surroundings, *, metrics: int) -> Counts:
     """A month before any task: the sweeper, what polls, what is kept; and so many metrics."""
-    return functions.ran_briefly("sweeper", times=SWEEPS_PER_MONTH) + Counts.of(
-        {
-            Resource.SECRET_MONTHS: SECRETS,
-            Resource.ALARM_MONTHS: ALARMS,
-            Resource.METRIC_MONTHS: metrics,
-            # An index read is half a unit; who waits for a slot is read consistently.
-            Resource.READ_UNITS: SWEEPS_PER_MONTH * (DUE_SHARDS // 2 + 1),
-            Resource.SQS_REQUESTS: POLLS_PER_MONTH + SWEEPS_PER_MONTH,  # and how deep the inbox is
-            Resource.LOG_BYTES: SWEEPS_PER_MONTH * PLATFORM_LOG_BYTES,
-        }
+    extras, month_ms = around.extras, SWEEPS_PER_MONTH * 60_000
+    warm = around.functions.kept_warm(extras.warm, total_ms=month_ms)
+    swept = around.functions.ran_briefly("sweeper", times=SWEEPS_PER_MONTH)
+    return (
+        swept
+        + warm
+        + Counts.of(
+            {
+                Resource.SECRET_MONTHS: SECRETS + extras.secrets,
+                Resource.KEY_MONTHS: extras.customer_keys,
+                Resource.ALARM_MONTHS: ALARMS + (WARM_ALARMS if extras.warm else 0),
+                Resource.METRIC_MONTHS: metrics,
+                # An index read is half a unit; who waits for a slot is read consistently.
+                Resource.READ_UNITS: SWEEPS_PER_MONTH * (DUE_SHARDS // 2 + 1),
+                Resource.SQS_REQUESTS: POLLS_PER_MONTH
+                + SWEEPS_PER_MONTH,  # and how deep the inbox is
+                Resource.LOG_BYTES: SWEEPS_PER_MONTH * PLATFORM_LOG_BYTES,
+            }
+        )
     )
 
 

@@ -8,7 +8,7 @@ import typer
 from ratchet.cli.output import console, write_document
 
 if TYPE_CHECKING:
-    from ratchet.capacity.estimate import Estimate
+    from ratchet.capacity.estimate import Estimate, Extras
     from ratchet.capacity.workload import Workload
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
@@ -35,6 +35,17 @@ Polls = Annotated[int, typer.Option(help="API requests a task besides its submis
 TenantShare = Annotated[float, typer.Option(min=0, max=1, help="Of the largest tenant.")]
 Memory = Annotated[int, typer.Option(min=128, help="MB of step_executor.")]
 Architecture = Annotated[str, typer.Option(help="arm64 or x86_64.")]
+ExtraSecrets = Annotated[
+    int,
+    typer.Option(
+        help="Beyond the two of every stack: one each for auth=api_key, web_acl_arn, an otlp_endpoint that is "
+        "not X-Ray's, and each deployment of providers.yaml that names none."
+    ),
+]
+CustomerKey = Annotated[bool, typer.Option("--customer-key", help="With kms=true.")]
+Warm = Annotated[
+    int, typer.Option(help="Sandboxes always kept warm: step_executor_provisioned_min.")
+]
 Routing = Annotated[
     Path | None, typer.Option(help="The routing table. Default: the project's cdk/routing.yaml.")
 ]
@@ -65,12 +76,16 @@ def estimate(  # noqa: PLR0913 - one parameter per option
     largest_tenant_share: TenantShare = 1.0,
     memory: Memory = 512,
     architecture: Architecture = "arm64",
+    extra_secrets: ExtraSecrets = 0,
+    customer_key: CustomerKey = False,
+    warm: Warm = 0,
     routing: Routing = None,
     provider: Providers = None,
     quota: Quotas = None,
     as_json: AsJson = False,
 ) -> None:
     """What a workload costs on models and AWS, how many sandboxes it needs, and which quota fills first."""
+    from ratchet.capacity.estimate import Extras  # noqa: PLC0415
     from ratchet.capacity.workload import Tokens, Workload  # noqa: PLC0415
     from ratchet.cli.planning_options import as_cli_errors, step_mix  # noqa: PLC0415
 
@@ -91,6 +106,7 @@ def estimate(  # noqa: PLR0913 - one parameter per option
             quota=quota or [],
             memory=memory,
             architecture=architecture,
+            extras=Extras(extra_secrets, int(customer_key), warm),
             polls=polls,
             largest_tenant_share=largest_tenant_share,
         )
@@ -110,6 +126,7 @@ def _estimated(  # noqa: PLR0913 - one parameter per option
     quota: list[str],
     memory: int,
     architecture: str,
+    extras: "Extras",
     polls: int,
     largest_tenant_share: float,
 ) -> "Estimate":
@@ -127,6 +144,7 @@ def _estimated(  # noqa: PLR0913 - one parameter per option
     around = planning.Surroundings(
         models=catalogue(),
         functions=Functions(step_executor_mb=memory, architecture=architecture),
+        extras=extras,
         quotas=overridden(pairs("--quota", quota)),
         providers=providers(provider),
         largest_tenant_share=largest_tenant_share,

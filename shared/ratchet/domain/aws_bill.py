@@ -2,7 +2,7 @@
 
 Prices are us-east-1 list prices without free tiers or tiers of volume; `PRICES` names the page that states each. They
 were compared with copies of those pages and with published price lists on 2026-11-22, except those of the HTTP API,
-table storage, alarms and secrets, which are as last known.
+table storage, alarms, secrets, keys and sandboxes kept warm, which are as last known.
 
 Lambda's price per GB-second is no whole number of nano-dollars, so it is reckoned in pico-dollars for so many units. A
 line is rounded up to the nano-dollar and a bill is the sum of its lines: integers, so that totals add up.
@@ -24,6 +24,8 @@ class Resource(StrEnum):
     TRANSITIONS = "state_transitions"
     ARM_TIME = "lambda_arm64_mb_ms"
     X86_TIME = "lambda_x86_64_mb_ms"
+    ARM_WARM = "lambda_arm64_warm_mb_ms"
+    X86_WARM = "lambda_x86_64_warm_mb_ms"
     INVOCATIONS = "lambda_requests"
     WRITE_UNITS = "dynamodb_write_units"
     READ_UNITS = "dynamodb_read_units"
@@ -37,6 +39,7 @@ class Resource(StrEnum):
     METRIC_MONTHS = "metric_months"
     ALARM_MONTHS = "alarm_months"
     SECRET_MONTHS = "secret_months"
+    KEY_MONTHS = "key_months"
 
 
 class Service(StrEnum):
@@ -51,6 +54,7 @@ class Service(StrEnum):
     S3 = "S3"
     CLOUDWATCH = "CloudWatch"
     SECRETS_MANAGER = "Secrets Manager"
+    KMS = "KMS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,8 @@ PRICES: Mapping[Resource, Price] = {
     ),
     Resource.ARM_TIME: Price(Service.LAMBDA, "0.0000133334", GIGABYTE_SECOND, _LAMBDA),
     Resource.X86_TIME: Price(Service.LAMBDA, "0.0000166667", GIGABYTE_SECOND, _LAMBDA),
+    Resource.ARM_WARM: Price(Service.LAMBDA, "0.0000033334", GIGABYTE_SECOND, _LAMBDA),
+    Resource.X86_WARM: Price(Service.LAMBDA, "0.0000041667", GIGABYTE_SECOND, _LAMBDA),
     Resource.INVOCATIONS: Price(Service.LAMBDA, "0.20", _MILLION, _LAMBDA),
     Resource.WRITE_UNITS: Price(Service.DYNAMODB, "0.625", _MILLION, _DYNAMODB),
     Resource.READ_UNITS: Price(Service.DYNAMODB, "0.125", _MILLION, _DYNAMODB),
@@ -102,6 +108,7 @@ PRICES: Mapping[Resource, Price] = {
     Resource.SECRET_MONTHS: Price(
         Service.SECRETS_MANAGER, "0.40", 1, "https://aws.amazon.com/secrets-manager/pricing/"
     ),
+    Resource.KEY_MONTHS: Price(Service.KMS, "1.00", 1, "https://aws.amazon.com/kms/pricing/"),
 }
 
 

@@ -54,6 +54,11 @@ class Functions:
         """What their time is billed as."""
         return Resource.X86_TIME if self.architecture == "x86_64" else Resource.ARM_TIME
 
+    def kept_warm(self, sandboxes: int, *, total_ms: int) -> Counts:
+        """Sandboxes of step_executor that wait for work, for so long; their runs are billed besides."""
+        warm = Resource.X86_WARM if self.architecture == "x86_64" else Resource.ARM_WARM
+        return Counts({(warm, "step_executor"): sandboxes * total_ms * self.step_executor_mb})
+
     def ran(self, name: str, *, times: int, total_ms: int) -> Counts:
         """Invocations of one of them."""
         megabytes: int = getattr(self, f"{name}_mb")

@@ -4,14 +4,14 @@ import pytest
 
 from cdk.deployment import Deployment
 from ratchet.capacity.errors import CapacityError
-from ratchet.capacity.estimate import Estimate, ProviderLimit, Surroundings, estimate
+from ratchet.capacity.estimate import Estimate, Extras, ProviderLimit, Surroundings, estimate
 from ratchet.capacity.quotas import QUOTAS, overridden
 from ratchet.capacity.workload import Tokens, Workload, model_use
 from ratchet.contracts.errors import UnpricedModel
 from ratchet.contracts.names import Complexity, StepType
 from ratchet.contracts.routing import RoutingTable, Rule
 from ratchet.domain.models import built_in
-from ratchet.domain.task_bill import TaskRun, task_bill
+from ratchet.domain.task_bill import Functions, TaskRun, task_bill
 
 LARGE, SMALL = RoutingTable(), RoutingTable(default=("gpt-4o-mini",))
 ONE_STEP = Workload(tasks_per_day=86_400, steps=1)
@@ -122,6 +122,25 @@ def test_a_month_is_its_tasks_and_what_the_stack_costs_without_any() -> None:
     assert 2 < found.idle_bill.usd < 3
     assert found.usd_per_month == pytest.approx(found.models_usd_per_month + found.month_bill.usd)
     assert sum(found.usd_by_service().values()) == pytest.approx(found.month_bill.usd)
+
+
+@pytest.mark.parametrize(
+    ("extras", "architecture", "usd"),
+    [
+        (Extras(secrets=2), "arm64", 0.80),
+        (Extras(customer_keys=1), "arm64", 1.00),
+        # Half a gigabyte, 730 h, at $0.0000033334 and $0.0000041667 a gigabyte-second; and two alarms.
+        (Extras(warm=2), "arm64", 8.96),
+        (Extras(warm=1), "x86_64", 5.675),
+    ],
+)
+def test_settings_add_to_what_the_stack_costs_without_any_task(
+    extras: Extras, architecture: str, usd: float
+) -> None:
+    functions = Functions(architecture=architecture)
+    plain, more = of(functions=functions), of(functions=functions, extras=extras)
+    assert more.idle_bill.usd - plain.idle_bill.usd == pytest.approx(usd, rel=1e-3)
+    assert more.month_bill.usd - plain.month_bill.usd == pytest.approx(usd, rel=1e-3)
 
 
 def test_routing_to_the_compared_model_saves_nothing_and_to_a_small_one_most() -> None:

@@ -50,13 +50,17 @@ def test_json_adds_up(ratchet: Command) -> None:
 
 def test_options_reach_the_arithmetic(ratchet: Command) -> None:
     options = ("--mix", "tool_dispatch=4,final_synthesis=1", "--peak-factor", "2", "--polls", "3")
-    more = ("--provider", "gpt-4o-mini=10:100000", "--quota", "sfn_starts=7", "--json")
+    settings = ("--extra-secrets", "1", "--customer-key", "--warm", "1")
+    more = (*settings, "--provider", "gpt-4o-mini=10:100000", "--quota", "sfn_starts=7", "--json")
 
     found = ratchet(*ASKED, *options, *more).json
 
     assert found["assumptions"]["step_mix"] == {"tool_dispatch": 20, "final_synthesis": 5}
     quotas = {quota["key"]: quota for quota in found["quotas"]}
     assert quotas["sfn_starts"]["limit"] == 7
+    services = found["usd_per_month"]["aws"]["by_service"]
+    assert (services["Secrets Manager"], services["KMS"]) == (pytest.approx(1.20), 1.00)
+    assert services["Lambda"] > 4.38
     assert quotas["rpm:gpt-4o-mini"]["mean"] == pytest.approx(25 * 1000 / 1440)
     assert quotas["api_throttle"]["mean"] == pytest.approx(4 * 1000 / 86_400)
 
@@ -91,6 +95,7 @@ def test_the_default_table_is_the_projects(
         (("--provider", "gpt-4o=10"), "is not MODEL=RPM:TPM"),
         (("--quota", "lambda=10"), "no quota lambda; there are"),
         (("--architecture", "sparc"), "arm64 or x86_64"),
+        (("--warm", "-1"), "--warm must be 0 or more"),
         (("--polls", "-1"), "--polls must be 0 or more"),
     ],
 )
