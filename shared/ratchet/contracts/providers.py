@@ -10,6 +10,7 @@ A model that no deployment names is asked at the stack's ModelBaseUrl, as withou
 from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -37,6 +38,12 @@ class ProviderDeployment(BaseModel):
     def _is_http(cls, url: str) -> str:
         if not url.startswith(("https://", "http://")):
             raise ValueError("it must begin with https:// (or http://)")
+        parts = urlsplit(url)
+        if not parts.hostname:
+            raise ValueError("it names no host")
+        if parts.query or parts.fragment:
+            # Calls append their path to the address.
+            raise ValueError("it must end with a path; Azure's /openai/v1 needs no ?api-version")
         return url.rstrip("/")
 
     @field_validator("secret_arn")

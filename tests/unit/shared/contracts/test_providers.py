@@ -57,6 +57,8 @@ def test_the_setting_is_read_back_as_it_was() -> None:
         ([ONE | {"weight": 0}], "every deployment of 'gpt-4o' has weight 0"),
         ([ONE | {"name": "EU West"}], "name"),
         ([ONE | {"base_url": "eu.example"}], "must begin with https://"),
+        ([ONE | {"base_url": "https://"}], "names no host"),
+        ([ONE | {"base_url": "https://eu.example/v1?api-version=1"}], "needs no .?api-version"),
         ([ONE | {"secret_arn": "my-key"}], "whole ARN of a secret"),
         ([ONE | {"rpm": 0}], "rpm"),
         ([ONE | {"tmp": 5}], "tmp"),
