@@ -5,17 +5,23 @@ Some answer 400 or 422 to any field they do not know: Groq and Gemini to `prompt
 Gemini also refuse tools and a `response_format` in one request. Gemini 3 and DeepSeek's thinking models want their
 thoughts back with each tool call; nobody keeps those, so the first is told to do without
 (https://ai.google.dev/gemini-api/docs/thought-signatures), the second not to think
-(https://api-docs.deepseek.com/guides/thinking_mode).
+(https://api-docs.deepseek.com/guides/thinking_mode). Mistral wants ids of nine characters, and an answer between what a
+tool said and what a user says; the chat templates of other open models want users and assistants to take turns.
 """
 
+import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from ratchet.domain.chat_request import OUTPUT_LIMIT, PREFIX_KEY, schema_in_words
 
+Message: TypeAlias = dict[str, Any]
+
 _FORMAT, _OLD_OUTPUT_LIMIT = "response_format", "max_tokens"
 _SIGNATURES, _THINKING = "thought_signature", "thinking"
+_IDS, _ORDER = "ids of tool calls", "order of roles"
 _OPTIONAL = frozenset({PREFIX_KEY, OUTPUT_LIMIT, _OLD_OUTPUT_LIMIT, "temperature"})
 _UNKNOWN = re.compile(
     r"unknown|unsupported|not supported|unrecogni[sz]ed|unexpected|extra[ _](inputs|fields|forbidden)"
@@ -29,6 +35,9 @@ _NO_SIGNATURE = re.compile(r"thought_?signature", re.IGNORECASE)
 _NO_REASONING = re.compile(
     r"reasoning_content.{0,80}(missing|passed back)|missing.{0,9}reasoning_content", re.IGNORECASE
 )
+_BAD_ID = re.compile(r"tool call id.{0,99}length of 9", re.IGNORECASE)
+_BAD_ORDER = re.compile(r"unexpected role '|roles must alternate", re.IGNORECASE)
+_SHORT = re.compile(r"[A-Za-z0-9]{9}")
 _UNSIGNED = {"google": {"thought_signature": "skip_thought_signature_validator"}}
 
 
@@ -49,13 +58,14 @@ class Dialect:
             spoken[_THINKING] = {"type": "disabled"}
         if _FORMAT in body and _FORMAT in self.refused:
             spoken |= _in_words(body)
-        if _SIGNATURES in self.refused:
-            spoken["messages"] = [_signed(message) for message in spoken["messages"]]
+        for trait, put in _REWRITES.items():
+            if trait in self.refused:
+                spoken["messages"] = put(spoken["messages"])
         return spoken
 
     def after(self, status: int, message: str, body: dict[str, Any]) -> "Dialect":
         """With what this refusal of the body says; the same dialect if it says nothing of the kind."""
-        if status not in {400, 422}:
+        if status not in {400, 422} or "messages" not in body:
             return self
         found = set[str]()
         if _UNKNOWN.search(message):
@@ -63,10 +73,7 @@ class Dialect:
             found |= {name for name in sent if re.search(rf"\b{name}\b", message)}
         if {"tools", _FORMAT} <= body.keys() and _TOOLS.search(message) and _JSON.search(message):
             found |= {_FORMAT} if _TOGETHER.search(message) else set()
-        if _NO_SIGNATURE.search(message):
-            found.add(_SIGNATURES)
-        if _NO_REASONING.search(message):
-            found.add(_THINKING)
+        found |= {trait for trait, sign in _SIGNS.items() if sign.search(message)}
         return self._with(found)
 
     def after_answer(self, output_tokens: int, body: dict[str, Any]) -> "Dialect":
@@ -92,8 +99,53 @@ def _in_words(body: dict[str, Any]) -> dict[str, Any]:
     return {"messages": [*body["messages"], words.to_chat()]}
 
 
-def _signed(message: dict[str, Any]) -> dict[str, Any]:
-    calls = message.get("tool_calls")
-    if not calls:
-        return message
-    return {**message, "tool_calls": [{**call, "extra_content": _UNSIGNED} for call in calls]}
+def _signed(messages: list[Message]) -> list[Message]:
+    found = []
+    for message in messages:
+        calls = [{**call, "extra_content": _UNSIGNED} for call in message.get("tool_calls", ())]
+        found.append({**message, "tool_calls": calls} if calls else message)
+    return found
+
+
+def _with_short_ids(messages: list[Message]) -> list[Message]:
+    found = []
+    for message in messages:
+        calls = message.get("tool_calls", ())
+        changed: Message = (
+            {"tool_calls": [{**c, "id": _short(c["id"])} for c in calls]} if calls else {}
+        )
+        if "tool_call_id" in message:
+            changed["tool_call_id"] = _short(message["tool_call_id"])
+        found.append({**message, **changed})
+    return found
+
+
+def _short(id_: str) -> str:
+    return id_ if _SHORT.fullmatch(id_) else hashlib.sha256(id_.encode()).hexdigest()[:9]
+
+
+def _in_turns(messages: list[Message]) -> list[Message]:
+    """What a user says after another message of theirs belongs to it, and after a tool's to a turn of its own."""
+    found: list[Message] = []
+    for message in messages:
+        before = found[-1]["role"] if found else ""
+        if message["role"] == before == "user":
+            found[-1] = {**message, "content": f"{found[-1]['content']}\n\n{message['content']}"}
+            continue
+        if message["role"] == "user" and before == "tool":
+            found.append({"role": "assistant", "content": "Noted."})
+        found.append(message)
+    return found
+
+
+_REWRITES: dict[str, Callable[[list[Message]], list[Message]]] = {
+    _SIGNATURES: _signed,
+    _IDS: _with_short_ids,
+    _ORDER: _in_turns,
+}
+_SIGNS = {
+    _SIGNATURES: _NO_SIGNATURE,
+    _THINKING: _NO_REASONING,
+    _IDS: _BAD_ID,
+    _ORDER: _BAD_ORDER,
+}

@@ -3,6 +3,7 @@
 import json
 import socket
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -149,6 +150,44 @@ def test_thoughts_that_nobody_kept_are_done_without(words: str, added: object) -
     else:
         expected["messages"][2]["tool_calls"][0]["extra_content"] = added
     assert others == [expected, expected]
+
+
+class Mistral:
+    """Takes ids of nine characters, and no user after a tool."""
+
+    def __init__(self) -> None:
+        self.messages: list[list[dict[str, Any]]] = []
+
+    def __call__(self, connection: socket.socket) -> None:
+        body = json.loads(read_request(connection).partition(b"\r\n\r\n")[2])
+        self.messages.append(body["messages"])
+        roles = [message["role"] for message in body["messages"]]
+        ids = [m["tool_call_id"] for m in body["messages"] if "tool_call_id" in m]
+        said = None
+        if ("tool", "user") in pairwise(roles):
+            said = "Unexpected role 'user' after role 'tool'"
+        elif any(len(id_) != 9 for id_ in ids):
+            said = "Tool call id was call_0 but must be a-z, A-Z, 0-9, with a length of 9."
+        answer = http(completion({"content": "hi"}), headers="Connection: close\r\n")
+        if said is not None:
+            refusal = json.dumps({"object": "error", "message": said, "code": "3230"}).encode()
+            answer = http(refusal, status="400 No", headers="Connection: close\r\n")
+        connection.sendall(answer)
+
+
+def test_messages_take_the_order_and_the_ids_that_a_server_wants() -> None:
+    said = ("Go on.", "Really.")
+    told = replace(CALLED, messages=(*CALLED.messages, *(Message("user", words) for words in said)))
+    mistral, call = Mistral(), replace(CALL, prompt=told)
+    with RawServer(mistral) as server, chat_with(server.port) as chat:
+        assert chat.complete(call).content == "hi"
+        assert chat.complete(call).content == "hi"
+    *tries, last, again = mistral.messages
+    assert (len(tries), last) == (2, again)
+    assert [m["role"] for m in last] == ["system", "user", "assistant", "tool", "assistant", "user"]
+    assert last[-1]["content"] == "Go on.\n\nReally."
+    assert last[2]["tool_calls"][0]["id"] == last[3]["tool_call_id"] != "c1"
+    assert json.dumps(last[:2]) == json.dumps(tries[0][:2])
 
 
 def test_a_limit_that_was_ignored_is_sent_by_its_old_name_unless_that_is_refused() -> None:
