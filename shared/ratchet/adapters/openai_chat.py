@@ -15,7 +15,7 @@ from ratchet.adapters.openai_answer import (
     parse_embedding,
 )
 from ratchet.adapters.openai_dialect import Dialect
-from ratchet.adapters.openai_errors import Refusal, said
+from ratchet.adapters.openai_errors import Refusal, is_bad_key, said
 from ratchet.adapters.openai_transport import DeadlineTransport
 from ratchet.contracts.errors import ModelError, ModelRejected, ModelUnavailable
 from ratchet.domain.chat_request import request_body
@@ -115,7 +115,7 @@ class OpenAiChat:
         with self._transport.within(seconds, is_wanted):
             key = self._checked(self._api_key())
             answer = self._send(path, body, key, timeout=seconds)
-            if isinstance(answer, openai.AuthenticationError):
+            if _is_bad_key(answer):
                 rotated = self._checked(self._api_key(fresh=True))
                 if rotated != key:
                     answer = self._send(path, body, rotated, timeout=seconds)
@@ -214,3 +214,9 @@ class OpenAiChat:
             return ModelUnavailable(f"{self._host} did not answer in time", may_have_spent=sent)
         reason = str(error.__cause__ or type(error).__name__)[:200]
         return ModelUnavailable(f"{self._host} could not be reached: {reason}", may_have_spent=sent)
+
+
+def _is_bad_key(answer: bytes | openai.OpenAIError) -> bool:
+    if not isinstance(answer, openai.APIStatusError):
+        return False
+    return is_bad_key(answer.status_code, said(answer.body))

@@ -35,6 +35,10 @@ _OVERFLOW_WORDS = re.compile(
     r"|prompt exceeds max length",  # Z.ai
     re.IGNORECASE,
 )
+# xAI and Gemini say it with a 400.
+_BAD_KEY_WORDS = re.compile(
+    r"(incorrect|invalid) api key|api key not valid|API_KEY_INVALID", re.IGNORECASE
+)
 _TOO_LARGE_FOR_RATE = re.compile(r"request too large", re.IGNORECASE)
 # Answered instead of the call (RFC 9110 15.5.9 and 15.6.4; 529: overloaded): the model has not run.
 _NOT_RUN = frozenset({408, 409, 503, 529})
@@ -99,7 +103,7 @@ class Refusal:
 
     def _advice(self) -> str:
         what = self._described()
-        if self.status == 401:
+        if is_bad_key(self.status, self.message):
             return (
                 f"{self.host} refused the API key ({what}): put a valid key into the secret "
                 "of the model provider (setting model_key_secret_arn, or the deployment's in providers.yaml)"
@@ -126,6 +130,11 @@ class Refusal:
             text += f", parameter {self.param}"
         request_id = self.headers.get("x-request-id", "")
         return f"{text}, request {request_id}" if _IDENTIFIER.fullmatch(request_id) else text
+
+
+def is_bad_key(status: int, message: str) -> bool:
+    """Whether a refusal with these words (`said`) is of the API key."""
+    return status == 401 or (status == 400 and _BAD_KEY_WORDS.search(message) is not None)
 
 
 def said(body: object) -> str:

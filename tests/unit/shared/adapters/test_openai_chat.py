@@ -344,6 +344,30 @@ def test_neither_the_key_nor_the_prompt_is_in_an_error_or_behind_it(status: str)
         error = error.__cause__ or error.__context__
 
 
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        {"code": "Client specified an invalid argument", "error": "Incorrect API key provided: x."},
+        [{"error": {"code": 400, "message": "API key not valid. Please pass a valid API key."}}],
+    ],
+)
+def test_a_key_that_is_refused_with_400_is_fetched_again_too(refusal: object) -> None:
+    fine = http(completion({"content": "hi"}), headers="Connection: close\r\n")
+    refused = json.dumps(refusal).encode()
+    no = http(refused, status="400 Bad Request", headers="Connection: close\r\n")
+
+    def behave(connection: socket.socket) -> None:
+        connection.sendall(fine if b"Bearer new" in read_request(connection) else no)
+
+    def rotated(*, fresh: bool = False) -> str:
+        return "new" if fresh else "old"
+
+    with RawServer(behave) as server:
+        url = f"http://127.0.0.1:{server.port}/v1"
+        with OpenAiChat(url, api_key=rotated, clock=SteppingClock()) as chat:
+            assert chat.complete(CALL).content == "hi"
+
+
 @pytest.mark.parametrize("bad", ["", "  ", "sk-ü", "sk\nx: y", "sk\x00"])
 def test_a_key_that_cannot_be_a_header_is_refused_without_showing_it(bad: str) -> None:
     def bad_key(*, fresh: bool = False) -> str:

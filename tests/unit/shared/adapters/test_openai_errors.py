@@ -34,6 +34,7 @@ def refusal(status: int, code: str | None = None, message: str = "", **headers: 
         (refusal(400, message="Your credit balance is too low"), ModelRejected, "add credit"),
         (refusal(429, message="Request too large for gpt-4o"), ModelRejected, "rate limit"),
         (refusal(401, "invalid_api_key"), ModelRejected, "put a valid key into the secret"),
+        (refusal(400, message="API key not valid."), ModelRejected, "put a valid key into"),
         (refusal(403), ModelRejected, "access to model 'gpt-4o'"),
         (refusal(404, "model_not_found"), ModelRejected, "routing table"),
         (refusal(400, "context_length_exceeded"), ContextOverflow, "too long"),
