@@ -39,6 +39,7 @@ _CONFIG = Config(
     response_checksum_validation="when_required",
 )
 _CONFLICTS = frozenset({"TransactionConflict", "TransactionConflictException"})
+_THROTTLED_WRITES = frozenset({"ProvisionedThroughputExceeded", "ThrottlingError"})
 _TRANSIENT_CODES = _CONFLICTS | {
     "BandwidthLimitExceeded",
     "ExecutionLimitExceeded",
@@ -126,6 +127,12 @@ def error_code(exc: BaseException) -> str:
 def is_conflict(exc: BaseException) -> bool:
     """Whether DynamoDB gave way to a transaction on the same item: the same request may work now."""
     return bool(_codes(exc) & _CONFLICTS)
+
+
+def is_throttled_transaction(exc: BaseException) -> bool:
+    """Whether DynamoDB canceled a transaction for want of throughput, which botocore does not try again."""
+    is_canceled = error_code(exc) == "TransactionCanceledException"
+    return is_canceled and bool(_codes(exc) & _THROTTLED_WRITES)
 
 
 def store_error(exc: BaseException) -> RatchetError:

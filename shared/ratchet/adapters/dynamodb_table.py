@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from botocore.exceptions import ClientError
 
-from ratchet.adapters.aws import AWS_ERRORS, error_code, is_conflict, store_error
+from ratchet.adapters.aws import (
+    AWS_ERRORS,
+    error_code,
+    is_conflict,
+    is_throttled_transaction,
+    store_error,
+)
 from ratchet.contracts.errors import StoreUnavailable
 from ratchet.ports import Clock
 
@@ -20,7 +26,7 @@ T = TypeVar("T")
 # A transaction holds its items for a few milliseconds; whoever meets it comes back after that.
 _CONFLICT_PAUSES = (0.02, 0.05, 0.1, 0.2)
 # What a batch leaves over was throttled: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html
-_BATCH_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)
+_THROTTLE_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)
 _BATCH = 25
 
 
@@ -112,7 +118,7 @@ class Table:
         """The items of up to 100 keys, in their order, strongly consistent: one request."""
         request: Any = {self.name: {"Keys": list(wanted), "ConsistentRead": True}}
         found: dict[tuple[str, str], Item] = {}
-        for pause in (*_BATCH_PAUSES, None):
+        for pause in (*_THROTTLE_PAUSES, None):
             answer = self._send(partial(self.client.batch_get_item, RequestItems=request))
             for item in answer.get("Responses", {}).get(self.name, []):
                 found[item["pk"]["S"], item["sk"]["S"]] = dict(item)
@@ -156,7 +162,7 @@ class Table:
         writes = [*({"DeleteRequest": {"Key": key}} for key in doomed), *puts]
         for start in range(0, len(writes), _BATCH):
             over: Any = writes[start : start + _BATCH]
-            for pause in (*_BATCH_PAUSES, None):
+            for pause in (*_THROTTLE_PAUSES, None):
                 over = self._write_batch(over)
                 if not over:
                     break
@@ -171,7 +177,7 @@ class Table:
         return answer.get("UnprocessedItems", {}).get(self.name, [])
 
     def _send(self, call: Callable[[], T]) -> T:
-        pauses = iter(_CONFLICT_PAUSES)
+        tries = 0
         while True:
             try:
                 return call()
@@ -179,10 +185,18 @@ class Table:
                 refused = _refused(exc)
                 if refused is not None:
                     raise refused from None
-                pause = next(pauses, None)
-                if pause is None or not is_conflict(exc):
+                pauses = _pauses(exc)
+                if tries >= len(pauses):
                     raise store_error(exc) from exc
-            self._clock.sleep(pause)
+            self._clock.sleep(pauses[tries])
+            tries += 1
+
+
+def _pauses(exc: BaseException) -> Sequence[float]:
+    """How long to wait before each further try of what botocore does not try again itself."""
+    if is_conflict(exc):
+        return _CONFLICT_PAUSES
+    return _THROTTLE_PAUSES if is_throttled_transaction(exc) else ()
 
 
 def _refused(exc: BaseException) -> Refused | None:

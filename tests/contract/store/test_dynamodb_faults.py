@@ -305,10 +305,21 @@ def test_throttling_that_lasts_is_unavailable(dynamodb: DynamoDbBench, code: str
         commit(dynamodb.store)
 
 
-def test_a_throttled_transaction_is_unavailable(dynamodb: DynamoDbBench) -> None:
+def test_a_transaction_that_was_throttled_is_tried_again(dynamodb: DynamoDbBench) -> None:
     throttled = canceled("ThrottlingError", "None")
-    with answers(dynamodb.client, "TransactWriteItems", throttled), pytest.raises(StoreUnavailable):
+    with answers(dynamodb.client, "TransactWriteItems", *[throttled] * 2) as seen:
+        assert finish(dynamodb.store)
+    assert len(seen) == 2
+
+
+def test_a_transaction_that_stays_throttled_is_unavailable(dynamodb: DynamoDbBench) -> None:
+    throttled = canceled("None", "ProvisionedThroughputExceeded")
+    with (
+        answers(dynamodb.client, "TransactWriteItems", *[throttled] * 9) as seen,
+        pytest.raises(StoreUnavailable),
+    ):
         finish(dynamodb.store)
+    assert len(seen) == 6
 
 
 @pytest.mark.parametrize(
