@@ -5,7 +5,7 @@ on in the next one, one that cannot be run ends at its deadline, one that waits 
 closes, and a finished one is erased when its retention is over.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from ratchet.admission_ports import Gauge
@@ -26,7 +26,7 @@ from ratchet.contracts.errors import (
 from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.contracts.names import EXPIRED, NOBODY, InterruptKind, TaskStatus
 from ratchet.domain.budget_question import finish
-from ratchet.domain.keys import due_shards
+from ratchet.domain.keys import due_key, due_shards
 from ratchet.domain.steps import Decision, End, Failure, Paused
 from ratchet.domain.task import History, announce_by, end_record
 from ratchet.domain.verdicts import decision_record, may_expire
@@ -43,6 +43,8 @@ from ratchet.ports import (
 )
 
 PAGE = 100
+_LOOKS = 10
+"""Pages of a shard that one run looks at while of each some task cannot be helped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +73,26 @@ class SweepTasks:
 
     def __call__(self) -> Swept:
         """Look at what is due, some of each shard, and at who waits; what is left over is due again in a minute."""
-        found = [
-            due
-            for shard in due_shards()
-            for due in self.store.due_tasks(shard, now_ms=self.clock.now_ms(), limit=PAGE)
-        ]
-        failed = [due for due in found if not self._looked_at(due)]
+        found, failed = self._swept()
         lag = max((self.clock.now_ms() - due.due_at_ms for due in found), default=0)
         waiting = self._waiting()
         return Swept(len(found), len(failed) + (waiting is None), lag, waiting or 0)
+
+    def _swept(self) -> tuple[set[DueTask], set[DueTask]]:
+        """What was looked at, and what of it could not be: that stays due, so behind it is looked further."""
+        found, failed = set[DueTask](), set[DueTask]()
+        shards = due_shards()
+        for _ in range(_LOOKS):
+            new = [due for shard in shards for due in self._due(shard, failed) if due not in found]
+            stuck = [due for due in new if not self._looked_at(due)]
+            found.update(new)
+            failed.update(stuck)
+            shards = sorted({due_key(due.ref) for due in stuck})
+        return found, failed
+
+    def _due(self, shard: str, failed: Collection[DueTask]) -> Sequence[DueTask]:
+        stuck = sum(due_key(due.ref) == shard for due in failed)
+        return self.store.due_tasks(shard, now_ms=self.clock.now_ms(), limit=PAGE + stuck)
 
     def reconcile(self, ref: TaskRef) -> None:
         """An execution of this task has ended: if the task has not, go on in the next execution."""

@@ -5,9 +5,14 @@ from dataclasses import replace
 import pytest
 
 from ratchet import Agent, Limits
-from ratchet.app import step_waits
+from ratchet.app import step_waits, sweep_tasks
 from ratchet.contracts.charge import NO_CHARGE
-from ratchet.contracts.errors import ModelRejected, ModelThrottled, StoreUnavailable
+from ratchet.contracts.errors import (
+    ModelRejected,
+    ModelThrottled,
+    NewerRelease,
+    StoreUnavailable,
+)
 from ratchet.contracts.limits import (
     MAX_RESTARTS,
     RING_AGAIN_SECONDS,
@@ -20,6 +25,7 @@ from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.contracts.names import Action, StepType, TaskStatus
 from ratchet.contracts.request_errors import InvalidRequest, TaskNotFound, TaskNotResumable
 from ratchet.contracts.task_api import LimitsRequest, ResumeRequest
+from ratchet.domain.keys import due_key
 from ratchet.domain.messages import ToolCall
 from ratchet.domain.steps import End
 from ratchet.testing.chat import Outcome, asks, says
@@ -153,6 +159,27 @@ def test_one_task_that_cannot_be_helped_does_not_keep_the_others_waiting() -> No
     swept = world.sweep()
     assert (swept.tasks, swept.failed) == (2, 1)
     assert drained(world) == [Doorbell(second, 1)]
+
+
+def test_tasks_that_cannot_be_helped_do_not_hide_those_behind_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sweep_tasks, "PAGE", 2)
+    world = World(LOOP)
+    shard = due_key(world.submitted())
+    refs = [ref for ref in (world.submitted() for _ in range(80)) if due_key(ref) == shard][:6]
+    drained(world)
+    load = world.store.load_tip
+
+    def broken(ref: TaskRef) -> object:
+        if ref != refs[-1]:
+            raise NewerRelease("written by a newer release")
+        return load(ref)
+
+    world.store.load_tip = broken  # type: ignore[method-assign, assignment]
+    world.clock.advance(RING_AGAIN_SECONDS)
+    world.sweep()
+    assert drained(world) == [Doorbell(refs[-1], 1)]
 
 
 def test_a_long_task_goes_on_in_execution_after_execution() -> None:
