@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ratchet.adapters.aws import AWS_ERRORS, error_code, store_error
-from ratchet.contracts.errors import ServiceRefused
+from ratchet.contracts.errors import ServiceRefused, StoreUnavailable
 from ratchet.contracts.firing import SCHEDULED_TIME, Firing
 from ratchet.contracts.limits import FIRING_RETRY_SECONDS
 from ratchet.contracts.request_errors import InvalidRequest
@@ -62,8 +62,12 @@ class EventBridgeTimers:
         try:
             self._client().delete_schedule(GroupName=self._group, Name=name)
         except AWS_ERRORS as exc:
-            if error_code(exc) != "ResourceNotFoundException":
-                raise store_error(exc) from exc
+            match error_code(exc):
+                case "ResourceNotFoundException":
+                    return
+                case "ConflictException":  # something else is being done with it, its creation maybe
+                    raise StoreUnavailable("EventBridge cannot delete the schedule yet") from exc
+            raise store_error(exc) from exc
 
     def _request(self, schedule: Schedule, target: FiringTarget) -> dict[str, Any]:
         timing = schedule.timing

@@ -129,3 +129,12 @@ def test_a_clearing_that_is_refused_is_told() -> None:
                 EventBridgeTimers(lambda: client, GROUP).clear("acme", ONE.schedule_id)
         with pytest.raises(ServiceRefused, match="only be cleared"):
             EventBridgeTimers(lambda: client, GROUP).set(ONE)
+
+
+def test_a_clearing_that_meets_another_change_may_be_repeated() -> None:
+    with mocked_aws():
+        client: Any = aws.client("scheduler")
+        with Stubber(client) as stub:
+            stub.add_client_error("delete_schedule", "ConflictException", "inconsistent", 409)
+            with pytest.raises(StoreUnavailable):
+                EventBridgeTimers(lambda: client, GROUP).clear("acme", ONE.schedule_id)
