@@ -65,7 +65,9 @@ class EventBridgeTimers:
             match error_code(exc):
                 case "ResourceNotFoundException":
                     return
-                case "ConflictException":  # something else is being done with it, its creation maybe
+                case (
+                    "ConflictException"
+                ):  # something else is being done with it, its creation maybe
                     raise StoreUnavailable("EventBridge cannot delete the schedule yet") from exc
             raise store_error(exc) from exc
 
