@@ -58,6 +58,12 @@ def test_the_app_gets_the_context_of_cdk_json_and_what_was_asked(root: Path, app
     assert app.contexts == [{"flag": True, "auth": "iam"}]
 
 
+def test_a_new_layer_makes_a_new_version_of_its_function() -> None:
+    """Without the flag a version's id leaves its layers out, and executions keep the libraries of the version before."""
+    told = json.loads((synth.ROOT / "cdk" / "cdk.json").read_text(encoding="utf-8"))
+    assert told["context"]["@aws-cdk/aws-lambda:recognizeLayerVersion"] is True
+
+
 def test_nothing_is_done_when_nothing_changed(root: Path, app: FakeApp) -> None:
     assert synth.synthesize() == synth.synthesize() == root / ".build" / "cdk.out"
     assert len(app.contexts) == 1
