@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cdk import synth
+from cdk.bundling import ROOT
 
 
 class FakeApp:
@@ -59,8 +60,8 @@ def test_the_app_gets_the_context_of_cdk_json_and_what_was_asked(root: Path, app
 
 
 def test_a_new_layer_makes_a_new_version_of_its_function() -> None:
-    """Without the flag a version's id leaves its layers out, and executions keep the libraries of the version before."""
-    told = json.loads((synth.ROOT / "cdk" / "cdk.json").read_text(encoding="utf-8"))
+    """Without the flag a version's id leaves its layers out, and executions keep the libraries of before."""
+    told = json.loads((ROOT / "cdk" / "cdk.json").read_text(encoding="utf-8"))
     assert told["context"]["@aws-cdk/aws-lambda:recognizeLayerVersion"] is True
 
 
