@@ -34,7 +34,7 @@ def turn_of(tip: History, begun: Begun | None = None) -> Turn | None:
         steps = repaired([*tip.messages, *lost])
         last = Message("user", f"{MARK} The task before ended as {end.status.value}{reason}")
         said += [*steps, last]
-    return shortened(Turn(task.ref.task_id, tuple(said), untrusted))
+    return shortened(Turn(task.ref.task_id, tuple(said), untrusted, tip.state.updated_at_ms))
 
 
 def repaired(messages: Sequence[Message]) -> list[Message]:

@@ -25,16 +25,25 @@ _CUT = " [cut]"
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What an ended task leaves to those after it; `untrusted` if it came of what strangers wrote."""
+    """What an ended task leaves to those after it; `untrusted` if it came of what strangers wrote.
+
+    Of turns that releases before this one have kept, `ended_at_ms` is 0.
+    """
 
     task_id: str
     messages: tuple[Message, ...]
     untrusted: bool = False
+    ended_at_ms: int = 0
 
     @property
     def size(self) -> int:
         """What it adds to a prompt, in bytes."""
         return sum(map(message_bytes, self.messages))
+
+    def is_over(self, *, now_ms: int) -> bool:
+        """Whether its task is erased: who deletes what a user said finds no turn by it any more."""
+        kept_until = self.ended_at_ms + limits.TERMINAL_RETENTION_SECONDS * 1000
+        return self.ended_at_ms > 0 and now_ms >= kept_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +81,11 @@ class Session:
 
     def at(self, *, now_ms: int) -> "Session":
         """As it is then: what is over is forgotten, but for the numbers that were given."""
-        if not self.is_over(now_ms=now_ms):
-            return self
-        return Session(self.tenant, self.session_id, self.version, self.last_number)
+        if self.is_over(now_ms=now_ms):
+            return Session(self.tenant, self.session_id, self.version, self.last_number)
+        if any(turn.is_over(now_ms=now_ms) for turn in self.turns):
+            return replace(self, turns=tuple(t for t in self.turns if not t.is_over(now_ms=now_ms)))
+        return self
 
     def ref(self, task_id: str) -> TaskRef:
         """A task of this session."""

@@ -1,5 +1,6 @@
 """How a session is written: packed like a step, small enough to lie in its item always."""
 
+from itertools import repeat
 from typing import Any
 
 from ratchet.contracts.names import OnConflict
@@ -19,6 +20,8 @@ def encode_session(session: Session) -> bytes:
         "at": session.updated_at_ms,
     }
     # Beside the turns, since releases before this one take those apart by two.
+    if any(turn.ended_at_ms for turn in session.turns):
+        data["ended"] = [turn.ended_at_ms for turn in session.turns]
     if untrusted := [turn.task_id for turn in session.turns if turn.untrusted]:
         data["untrusted"] = untrusted
     return pack(data)
@@ -31,7 +34,7 @@ def decode_session(body: bytes, *, tenant: str, session_id: str, version: int) -
         DataMissing: it is damaged, or was written by a newer release.
     """
     data = unpack(body)
-    untrusted = data.get("untrusted", ())
+    untrusted, ended = data.get("untrusted", ()), data.get("ended") or repeat(0)
     return Session(
         tenant=tenant,
         session_id=session_id,
@@ -41,8 +44,8 @@ def decode_session(body: bytes, *, tenant: str, session_id: str, version: int) -
         ending=None if data["ending"] is None else OnConflict(data["ending"]),
         line=tuple(Waiter(task_id, is_urgent) for task_id, is_urgent in data["line"]),
         turns=tuple(
-            Turn(id_, tuple(map(Message.from_chat, said)), id_ in untrusted)
-            for id_, said in data["turns"]
+            Turn(id_, tuple(map(Message.from_chat, said)), id_ in untrusted, ended_at_ms)
+            for (id_, said), ended_at_ms in zip(data["turns"], ended, strict=False)
         ),
         updated_at_ms=data["at"],
     )

@@ -29,6 +29,7 @@ def look(n: int) -> str:
     return f"seen {n}"
 
 
+DAY_SECONDS = 24 * 3600
 TALKER = Agent("talker", "Talk.", policy="react")
 LOOKER = Agent("looker", "Look.", tools=[look], policy="react")
 
@@ -315,6 +316,22 @@ def test_deleting_takes_all_that_was_said_and_done(world: World) -> None:
         world.sessions.read("acme", "talk", limit=5, cursor=None)
     assert world.store.load_tip(other) is not None
     assert finish(world, talk(world)) == "told 0", "the id begins a new session"
+
+
+def test_what_an_erased_task_said_is_not_told_by_a_session_that_is_still_in_use(
+    world: World,
+) -> None:
+    finish(world, talk(world, "I am Ann.", user_id="ann"))
+    world.clock.advance(20 * DAY_SECONDS)
+    assert finish(world, talk(world, "I am Bob.", user_id="bob")) == "told 2"
+    world.clock.advance(10 * DAY_SECONDS)
+    done = world.erase_user("acme", "ann")
+    assert (done.is_complete, done.task_ids) == (True, ()), "its retention is over"
+    last = talk(world, "Who are we?", user_id="bob")
+    assert finish(world, last) == "told 2"
+    assert told(world, last)[0] == ("user", "I am Bob.")
+    kept = world.store.session("acme", "talk").turns
+    assert [turn.task_id for turn in kept][1:] == [last.task_id]
 
 
 def test_a_session_in_use_is_not_deleted(world: World) -> None:

@@ -137,12 +137,19 @@ def test_a_session_ends_when_its_last_task_is_erased() -> None:
     assert (over.turns, over.version, over.last_number) == ((), session.version, 1)
 
 
+def test_turns_of_a_release_that_kept_no_times_stay_until_the_session_ends() -> None:
+    session = joined(EMPTY, "b").left("a", turn("a"), now_ms=7)
+    body = encode_session(session)
+    read = decode_session(body, tenant="acme", session_id="talk", version=session.version)
+    assert read.at(now_ms=TERMINAL_RETENTION_SECONDS * 5000).turns == (turn("a"),)
+
+
 @given(st.text(), st.sampled_from([None, *OnConflict]), st.booleans())
 def test_what_is_written_is_read_again(
     text: str, ending: OnConflict | None, untrusted: bool
 ) -> None:
     said = Message("user", text.encode("utf-8", "replace").decode())
-    turns = (Turn("z", (said,), untrusted), turn("y"))
+    turns = (Turn("z", (said,), untrusted, ended_at_ms=5), turn("y"))
     session = Session("acme", "talk", 3, 2, "a", ending, joined(EMPTY, "b").line, turns, 9)
     body = encode_session(session)
     assert decode_session(body, tenant="acme", session_id="talk", version=3) == session
