@@ -22,6 +22,7 @@ from ratchet.contracts.errors import (
     ExecutionFailed,
     NewerRelease,
     RatchetError,
+    RetryableError,
 )
 from ratchet.contracts.messages import Doorbell, TaskRef
 from ratchet.contracts.names import EXPIRED, NOBODY, InterruptKind, TaskStatus
@@ -79,15 +80,19 @@ class SweepTasks:
         return Swept(len(found), len(failed) + (waiting is None), lag, waiting or 0)
 
     def _swept(self) -> tuple[set[DueTask], set[DueTask]]:
-        """What was looked at, and what of it could not be: that stays due, so behind it is looked further."""
+        """What was looked at, and what of it could not be: that stays due, so behind it is looked further.
+
+        Not in an outage: that passes, and more requests do not help it.
+        """
         found, failed = set[DueTask](), set[DueTask]()
         shards = due_shards()
         for _ in range(_LOOKS):
             new = [due for shard in shards for due in self._due(shard, failed) if due not in found]
-            stuck = [due for due in new if not self._looked_at(due)]
+            met = {due: error for due in new if (error := self._looked_at(due)) is not None}
             found.update(new)
-            failed.update(stuck)
-            shards = sorted({due_key(due.ref) for due in stuck})
+            failed.update(met)
+            lasting = [due for due, error in met.items() if not isinstance(error, RetryableError)]
+            shards = sorted({due_key(due.ref) for due in lasting})
         return found, failed
 
     def _due(self, shard: str, failed: Collection[DueTask]) -> Sequence[DueTask]:
@@ -115,18 +120,19 @@ class SweepTasks:
             logger.warning("waiting tasks were not looked at", extra={"error": exc.code})
             return None
 
-    def _looked_at(self, due: DueTask) -> bool:
+    def _looked_at(self, due: DueTask) -> Exception | None:
+        """What went wrong, if anything did."""
         try:
             self._look_at(due)
         except RatchetError as exc:
             # It stays due; one task that cannot be helped now must not keep the others waiting.
             details = {"task_id": due.ref.task_id, "error": exc.code}
             logger.warning("due task failed", extra=details)
-            return False
-        except Exception:  # noqa: BLE001 - nor must one that meets a bug
+            return exc
+        except Exception as bug:  # noqa: BLE001 - nor must one that meets a bug
             logger.exception("due task failed", extra={"task_id": due.ref.task_id})
-            return False
-        return True
+            return bug
+        return None
 
     def _look_at(self, due: DueTask) -> None:
         tip = self._tip(due.ref)  # the index may lag: decide on a consistent read

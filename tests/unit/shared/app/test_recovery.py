@@ -11,6 +11,7 @@ from ratchet.contracts.errors import (
     ModelRejected,
     ModelThrottled,
     NewerRelease,
+    RatchetError,
     StoreUnavailable,
 )
 from ratchet.contracts.limits import (
@@ -161,8 +162,12 @@ def test_one_task_that_cannot_be_helped_does_not_keep_the_others_waiting() -> No
     assert drained(world) == [Doorbell(second, 1)]
 
 
-def test_tasks_that_cannot_be_helped_do_not_hide_those_behind_them(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("error", "is_seen"),
+    [(NewerRelease("of a newer release"), True), (StoreUnavailable("throttled"), False)],
+)
+def test_tasks_that_cannot_be_helped_do_not_hide_those_behind_them_but_an_outage_does(
+    monkeypatch: pytest.MonkeyPatch, error: RatchetError, is_seen: bool
 ) -> None:
     monkeypatch.setattr(sweep_tasks, "PAGE", 2)
     world = World(LOOP)
@@ -173,13 +178,13 @@ def test_tasks_that_cannot_be_helped_do_not_hide_those_behind_them(
 
     def broken(ref: TaskRef) -> object:
         if ref != refs[-1]:
-            raise NewerRelease("written by a newer release")
+            raise error
         return load(ref)
 
     world.store.load_tip = broken  # type: ignore[method-assign, assignment]
     world.clock.advance(RING_AGAIN_SECONDS)
     world.sweep()
-    assert drained(world) == [Doorbell(refs[-1], 1)]
+    assert drained(world) == [Doorbell(refs[-1], 1)] * is_seen
 
 
 def test_a_long_task_goes_on_in_execution_after_execution() -> None:
