@@ -103,8 +103,17 @@ def due_start(tip: History, bell: Doorbell, *, at_ms: int) -> Start | None:
     return Start(generation, at_ms, due, opened, at_step=tip.next_number)
 
 
-def start_execution(store: CheckpointStore, workflow: Workflow, tip: History, start: Start) -> None:
+def start_execution(
+    store: CheckpointStore,
+    workflow: Workflow,
+    tip: History,
+    start: Start,
+    *,
+    follows_lost: bool = True,
+) -> None:
     """Start an execution that goes on from the last committed step, then note it.
+
+    `follows_lost`: the one that it replaces, if it does, may have broken off while it spent.
 
     It runs the version that the task's earlier executions ran, so its code does not change under it; the first one
     runs the current version, and so does one whose version no longer exists.
@@ -114,7 +123,8 @@ def start_execution(store: CheckpointStore, workflow: Workflow, tip: History, st
         return
     step = StepRef(start.at_step, following.type, following.complexity)
     pinned = tip.state.machine_version
-    execution = ExecutionRef(start.generation, start.at_step, pinned, start.restarts)
+    restarts = start.restarts if follows_lost else 0
+    execution = ExecutionRef(start.generation, start.at_step, pinned, restarts)
     version = workflow.start(StepOutput(tip.task.ref, Action.STEP, step, execution))
     if pinned not in (None, version):
         details = {"task_id": tip.task.ref.task_id, "pinned": pinned, "version": version}

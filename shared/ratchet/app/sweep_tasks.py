@@ -186,7 +186,9 @@ class SweepTasks:
         due = now + limits.WATCH_SECONDS * 1000
         opened, step = tip.state.opened_at_ms, tip.next_number
         start = Start(generation + 1, now, due, opened, restarts=restarts, at_step=step)
-        start_execution(self.store, self.workflow, tip, start)
+        # One that ended by itself, such as to roll over, and was not heard has left nothing open at this step.
+        follows_lost = is_stuck or bool(execution.cause)
+        start_execution(self.store, self.workflow, tip, start, follows_lost=follows_lost)
         return False
 
     def _is_late(self, tip: History) -> bool:

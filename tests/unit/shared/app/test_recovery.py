@@ -211,6 +211,18 @@ def test_a_step_that_waits_again_and_again_goes_on_in_execution_after_execution(
     assert [r.result.lost for r in world.steps(ref)] == [NO_CHARGE, NO_CHARGE]
 
 
+def test_a_roll_over_that_nobody_heard_is_charged_nothing() -> None:
+    world = World(LOOP, chat=[LOOK, says("Done.")], steps_per_execution=1)
+    ref = world.submitted()
+    assert world.step(world.first(ref)).action is Action.ROLL_OVER
+    world.workflow.end(ref, 1)
+    world.clock.advance(WATCH_SECONDS + 1)
+    world.sweep()
+    tip = world.continue_from(world.workflow.input_of(ref, 2))
+    assert (tip.state.status, tip.state.restarts) == (TaskStatus.SUCCEEDED, 1)
+    assert [r.result.lost for r in world.steps(ref)] == [NO_CHARGE, NO_CHARGE]
+
+
 def test_steps_and_waits_leave_room_for_retries_in_the_history_of_an_execution() -> None:
     assert 7 * STEPS_PER_EXECUTION + 13 * WAITS_PER_EXECUTION < 25_000 * 0.7
 
