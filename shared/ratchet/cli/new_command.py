@@ -10,8 +10,10 @@ import typer
 
 from ratchet.cli.errors import CliError
 from ratchet.cli.output import write_document
+from ratchet.cli.project import find_project
 
 _NAME = re.compile(r"^[a-z][a-z0-9_-]{0,63}$")
+_FOLDER = Path("shared/agents")
 _TOOL = "count_words"
 _AGENT = Template('''\
 """The $name agent."""
@@ -58,16 +60,17 @@ def test_agent_offers_its_tools() -> None:
 def new(
     name: Annotated[str, typer.Argument(help="Lower-case letters, digits, _ and -.")],
     *,
-    folder: Annotated[Path, typer.Option("--dir", help="The folder of the team's agents.")] = Path(
-        "shared/agents"
-    ),
+    folder: Annotated[
+        Path, typer.Option("--dir", help="The folder of the team's agents.")
+    ] = _FOLDER,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Write a first agent and its test; nothing is overwritten."""
     module = _module_name(name)
+    root = _root()
     files = {
-        folder / f"{module}.py": _AGENT,
-        Path("tests/unit/agents") / f"test_{module}.py": _TEST,
+        (root / folder if folder == _FOLDER else folder) / f"{module}.py": _AGENT,
+        root / "tests/unit/agents" / f"test_{module}.py": _TEST,
     }
     _refuse_overwriting(files)
     words = {
@@ -86,6 +89,12 @@ def new(
     for path in files:
         print(f"wrote {path}")
     print(f'Try it:  ratchet dev, then  ratchet submit --agent {name} --watch "..."')
+
+
+def _root() -> Path:
+    """The project around this folder, where `ratchet dev` looks for agents; this folder if there is none."""
+    found = find_project()
+    return Path() if found in (None, Path.cwd()) else found
 
 
 def _module_name(name: str) -> str:

@@ -45,9 +45,8 @@ def routing_table(path: Path | None) -> tuple[Path, RoutingTable]:
     try:
         return found, RoutingTable.load(found)
     except OSError as exc:
-        raise CliError(
-            f"{found} cannot be read: {exc.strerror}", "Name a file like cdk/routing.yaml."
-        ) from exc
+        hint = "Name a routing table:  --routing FILE" if path is None else ""
+        raise CliError(f"{found} cannot be read: {exc.strerror}", hint) from exc
     except ValueError as exc:
         raise CliError(f"{found} is not a routing table: {exc}") from exc
 

@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from ratchet.local.errors import LocalStackError
 from ratchet.local.stack import LocalStack
+from ratchet.local.storage.journal import Journal
 from tests.integration.local.builder import STACK, Assembly
 
 KEYS = {
@@ -139,6 +140,12 @@ def test_two_stacks_cannot_share_a_state_directory(cdk_out: Path, tmp_path: Path
         pytest.raises(LocalStackError, match="another local stack uses"),
     ):
         LocalStack.start(cdk_out, stack_name=STACK, state_dir=tmp_path)
+
+
+def test_what_cannot_be_a_state_directory_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(LocalStackError, match="file cannot keep the state"):
+        Journal(tmp_path / "file")
 
 
 def test_a_write_that_cannot_be_replayed_is_refused(cdk_out: Path, tmp_path: Path) -> None:

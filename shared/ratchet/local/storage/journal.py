@@ -21,13 +21,18 @@ class Journal:
     """An append-only list of records in a state directory that only one stack may use.
 
     Raises:
-        LocalStackError: another local stack uses the directory.
+        LocalStackError: another local stack uses the directory, or it cannot be one.
     """
 
     def __init__(self, state_dir: Path) -> None:
-        state_dir.mkdir(parents=True, exist_ok=True)
         self._path = state_dir / _FILE
-        self._lock_file: IO[str] = (state_dir / "lock").open("w")
+        try:
+            state_dir.mkdir(parents=True, exist_ok=True)
+            self._lock_file: IO[str] = (state_dir / "lock").open("w")
+        except OSError as exc:
+            raise LocalStackError(
+                f"{state_dir} cannot keep the state ({exc.strerror}): name a folder that can be written"
+            ) from exc
         try:
             fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as exc:

@@ -50,6 +50,19 @@ def test_written_code_passes_our_own_rules(ratchet: Command) -> None:
         assert done.returncode == 0, done.stdout
 
 
+def test_the_files_go_where_the_project_looks_for_them(
+    ratchet: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("cdk", "functions", "shared/agents"):
+        Path(folder).mkdir(parents=True)
+    Path("cdk/app.py").touch()
+    found = Path.cwd()
+    monkeypatch.chdir("shared/agents")
+
+    assert ratchet("new", "order-desk").code == 0
+    assert all((found / path).is_file() for path in WRITTEN)
+
+
 def test_json_names_the_files(ratchet: Command) -> None:
     assert ratchet("new", "desk", "--dir", "team/agents", "--json").json == {
         "agent": "desk",
