@@ -1,6 +1,8 @@
 """What several commands do with a task: follow it or wait for it, show how it ended, and exit accordingly."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import typer
 
@@ -21,16 +23,23 @@ def connect() -> ApiClient:
     return ApiClient.connect(api_config())
 
 
+@contextmanager
+def interruptible(then: str) -> Iterator[None]:
+    """Ctrl-C stops the command and not the task: say `then`, and exit with 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        note(then)
+        raise typer.Exit(130) from None
+
+
 def follow_to_end(client: ApiClient, task_id: str, *, as_json: bool) -> None:
     """Show a task as it goes on; exits 1 unless it succeeds."""
     from ratchet.cli import watch_view, watching  # noqa: PLC0415
 
     events = watching.follow(client, task_id)
-    try:
+    with interruptible(f"Stopped watching; the task goes on. Again:  ratchet watch {task_id}"):
         task = watch_view.show_json(events) if as_json else watch_view.show(events)
-    except KeyboardInterrupt:
-        note(f"Stopped watching; the task goes on. Again:  ratchet watch {task_id}")
-        raise typer.Exit(130) from None
     _exit_with(task)
 
 

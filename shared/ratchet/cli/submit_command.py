@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ratchet.cli.errors import CliError
-from ratchet.cli.outcome import connect, finish, follow_to_end, wait_for_end
+from ratchet.cli.outcome import connect, finish, follow_to_end, interruptible, wait_for_end
 from ratchet.cli.output import note, write_document
 from ratchet.contracts import limits
 from ratchet.contracts.names import Complexity, Json, OnConflict
@@ -73,11 +73,16 @@ def submit(  # noqa: PLR0913 - one parameter per option
     }
     with connect() as client:
         hold = limits.MAX_WAIT_SECONDS if wait and not watch else 0
-        task = client.submit(only_given(body), idempotency_key=idempotency_key, wait=hold)
+        with interruptible("Stopped; if the task was made, it goes on. Find it:  ratchet list"):
+            task = client.submit(only_given(body), idempotency_key=idempotency_key, wait=hold)
         if watch:
             follow_to_end(client, task.task_id, as_json=as_json)
         elif wait:
-            finish(wait_for_end(client, task), as_json=as_json)
+            with interruptible(
+                f"Stopped waiting; the task goes on. See it:  ratchet watch {task.task_id}"
+            ):
+                task = wait_for_end(client, task)
+            finish(task, as_json=as_json)
         elif as_json:
             write_document(task)
         else:

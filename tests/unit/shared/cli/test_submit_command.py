@@ -1,5 +1,6 @@
 import io
 
+import httpx
 import pytest
 
 from tests.unit.shared.cli.conftest import TASK_ID, Command, FakeApi, ok, step, steps, task
@@ -67,6 +68,23 @@ def test_wait_polls_until_the_end(api: FakeApi, ratchet: Command) -> None:
     assert done.code == 0
     assert "answer: 195 Ah" in done.out
     assert [r.url.params.get("wait") for r in api.requests] == ["25", "25", "25"]
+
+
+@pytest.mark.parametrize(
+    ("at", "says"),
+    [("POST /v1/tasks", "ratchet list"), (f"GET /v1/tasks/{TASK_ID}", f"ratchet watch {TASK_ID}")],
+)
+def test_ctrl_c_while_waiting_says_that_the_task_goes_on(
+    api: FakeApi, ratchet: Command, at: str, says: str
+) -> None:
+    def stop(_request: httpx.Request) -> httpx.Response:
+        raise KeyboardInterrupt
+
+    api.on("POST /v1/tasks", ok(task("running", 1)))
+    api.on(at, stop)
+    done = ratchet("submit", "go", "--wait")
+    assert done.code == 130
+    assert says in done.err
 
 
 def test_wait_exits_1_when_the_task_fails(api: FakeApi, ratchet: Command) -> None:
