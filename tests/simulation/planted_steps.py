@@ -152,9 +152,9 @@ def unpinned(module: Any) -> Patch:
     """Who starts an execution there does not look at the version of those before it."""
     original = module.start_execution
 
-    def start_execution(store: Any, workflow: Any, tip: Any, start: Any) -> None:
+    def start_execution(store: Any, workflow: Any, tip: Any, start: Any, **options: Any) -> None:
         state = replace(tip.state, machine_version=None)
-        original(store, workflow, replace(tip, state=state), start)
+        original(store, workflow, replace(tip, state=state), start, **options)
 
     return lambda: planted(module, "start_execution", start_execution)
 
