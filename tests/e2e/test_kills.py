@@ -29,7 +29,7 @@ from tests.figures import Tell
 
 pytestmark = pytest.mark.usefixtures("no_stage")
 
-KILLS = int(os.environ.get("RATCHET_KILLS", "10"))
+KILLS = int(os.environ.get("RATCHET_KILLS", "5"))
 SEED = int(os.environ.get("RATCHET_KILLS_SEED", "1"))
 SWEEP_EVERY_SECONDS = 2.0
 MODEL_CALLS = 2 * RESEARCH_STEPS + 5  # of a round's tasks

@@ -20,9 +20,9 @@ from tests.simulation.runner import (
 
 PROCESSES = 2
 SCHEDULES = int(os.environ.get("SIM_SCHEDULES", "50000"))
-PAIRS = int(os.environ.get("SIM_PAIRS", "20"))
-ONE_IN = 20
-"""Of the random schedules of several tasks, which take two to four times as long, so few are played: one in twenty.
+PAIRS = int(os.environ.get("SIM_PAIRS", "10"))
+ONE_IN = 40
+"""Of the random schedules of several tasks, which take two to four times as long, so few are played: one in forty.
 With `make sim` and `make soak` all are, 35,000 of 50,000."""
 STORIES_OF_A_LINE = 3
 """Processes die at each line in the shortest stories that reach it; in all of them with `make sim`."""

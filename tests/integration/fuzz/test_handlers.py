@@ -40,7 +40,7 @@ from tests.unit.shared.app.world import World
 
 SEED = 20_261_123
 COUNTS = {
-    "api": 15_000,
+    "api": 10_000,
     "authorizer": 22_000,
     "deliverer": 15_000,
     "dispatcher": 16_000,
